@@ -55,7 +55,7 @@ CREATE INDEX packs_verified ON packs (verified_at);
 CREATE TABLE objects (
     space_id  int  NOT NULL,
     id        uuid NOT NULL,
-    pack_id   int  NOT NULL REFERENCES packs ON DELETE CASCADE,
+    pack_id   int  NOT NULL,                       -- no reference: its check would cost more than the row, and pack and objects come and go in one transaction
     "offset"  int  NOT NULL,
     length    int  NOT NULL,
     PRIMARY KEY (space_id, id)
