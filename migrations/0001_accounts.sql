@@ -61,12 +61,23 @@ CREATE TABLE api_tokens (
 );
 CREATE INDEX api_tokens_user ON api_tokens (user_id);
 
--- Failed logins, counted per key (an e-mail's hash or an address) in a window; old rows are swept.
+-- Failed logins, counted per key (a keyed hash of an account, an address, or both) in a window; old rows are
+-- swept. An attempt is written as failed before it is checked, so that guesses cannot overtake their own count.
 CREATE TABLE login_failures (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     key         bytea NOT NULL,
     at          timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX login_failures_key ON login_failures (key, at);
+
+-- Where an account was logged in to: such a place has a count of its own, so that an attacker elsewhere
+-- cannot lock the person out of it. place is a keyed hash of the address.
+CREATE TABLE known_places (
+    user_id     uuid NOT NULL REFERENCES users ON DELETE CASCADE,
+    place       bytea NOT NULL,
+    last_at     timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (user_id, place)
+);
 
 CREATE TABLE audit_events (
     id        uuid PRIMARY KEY,
@@ -80,5 +91,5 @@ CREATE INDEX audit_events_at ON audit_events (at DESC, id DESC);
 CREATE INDEX audit_events_owner ON audit_events (owner_id, at DESC, id DESC);
 
 -- +goose Down
-DROP TABLE audit_events, login_failures, api_tokens, sessions, invitations, users;
+DROP TABLE audit_events, known_places, login_failures, api_tokens, sessions, invitations, users;
 DROP TYPE role;

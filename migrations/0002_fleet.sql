@@ -17,6 +17,7 @@ CREATE TABLE devices (
     revoked_at     timestamptz
 );
 CREATE INDEX devices_user ON devices (user_id, name);
+CREATE UNIQUE INDEX devices_one_name ON devices (user_id, name) WHERE revoked_at IS NULL;
 
 CREATE TABLE enrolments (
     id          uuid PRIMARY KEY,

@@ -130,19 +130,17 @@ type JoinInput struct {
 type PasswordInput struct {
 	OldAuthKey []byte // nil only in a session by recovery
 	Keys       Keys
-	Address    string
 }
 
 // RenewRecoveryInput sets a new recovery code.
 type RenewRecoveryInput struct {
 	AuthKey  []byte // of the password
 	Recovery Recovery
-	Address  string
 }
 
 // Bus is what the package needs of depot/bus.
 type Bus interface {
-	Publish(ctx context.Context, topic string, msg []byte) error
+	Publish(ctx context.Context, topic string, msg []byte)
 }
 
 // Config is what a Service stands on.

@@ -53,7 +53,7 @@ type RegisterInput struct {
 
 // Bus is what the package needs of depot/bus.
 type Bus interface {
-	Publish(ctx context.Context, topic string, msg []byte) error
+	Publish(ctx context.Context, topic string, msg []byte)
 }
 
 // Config is what a Service stands on.
