@@ -1,0 +1,98 @@
+package seal
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// A payload of codec 1 is one zstd frame (RFC 8878) with its content size in the header, and without a
+// checksum or a dictionary. The AEAD says more than a checksum would.
+
+// window is how far back a match may lie, in bytes. It spans the largest chunk that is cut by default; what
+// it takes above that is memory for each encoder.
+const window = 4 << 20
+
+// decoderWindow is what a reader allows: a frame in one segment counts as a window of its whole length.
+const decoderWindow = MaxPlain
+
+// overAlloc is room behind the output that lets the decoder take its fast path up to the end.
+const overAlloc = 16
+
+// maxEncoded returns how many bytes the encoder may write for n bytes: the frame's header, and 3 bytes for
+// each block of 128 KiB that it keeps as it is.
+func maxEncoded(n int) int { return n + n>>12 + 64 }
+
+func encoders(level zstd.EncoderLevel) *sync.Pool {
+	return &sync.Pool{New: func() any {
+		e, err := zstd.NewWriter(nil,
+			zstd.WithEncoderLevel(level),
+			zstd.WithEncoderConcurrency(1),
+			zstd.WithWindowSize(window),
+			zstd.WithLowerEncoderMem(true),
+			zstd.WithEncoderCRC(false))
+		if err != nil {
+			panic(err) // the options are constants
+		}
+		return e
+	}}
+}
+
+var encoderPools = map[Level]*sync.Pool{
+	LevelDefault: encoders(zstd.SpeedDefault),
+	LevelFast:    encoders(zstd.SpeedFastest),
+	LevelBetter:  encoders(zstd.SpeedBetterCompression),
+}
+
+var decoders = sync.Pool{New: func() any {
+	d, err := zstd.NewReader(nil,
+		zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderMaxMemory(MaxPlain),
+		zstd.WithDecoderMaxWindow(decoderWindow),
+		zstd.WithDecodeAllCapLimit(true))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return d
+}}
+
+// compress appends p, compressed, to dst. What it appends may be longer than p.
+func compress(dst, p []byte, level Level) []byte {
+	pool, ok := encoderPools[level]
+	if !ok {
+		pool = encoderPools[LevelDefault]
+	}
+	e := pool.Get().(*zstd.Encoder)
+	defer pool.Put(e)
+	return e.EncodeAll(p, dst)
+}
+
+// decompress appends the content of the frame to dst. It takes no more memory than the frame says, and the
+// frame may say no more than [MaxPlain].
+func decompress(dst, frame []byte) ([]byte, error) {
+	var h zstd.Header
+	if err := h.Decode(frame); err != nil {
+		return dst, fmt.Errorf("it holds no zstd frame: %w", err)
+	}
+	switch {
+	case h.Skippable || !h.HasFCS || h.DictionaryID != 0:
+		return dst, errors.New("it holds a zstd frame of another kind")
+	case h.FrameContentSize > MaxPlain:
+		return dst, fmt.Errorf("it says that it holds %d bytes, and no object does", h.FrameContentSize)
+	}
+	start, size := len(dst), int(h.FrameContentSize)
+	dst = slices.Grow(dst, size+overAlloc)
+	d := decoders.Get().(*zstd.Decoder)
+	defer decoders.Put(d)
+	out, err := d.DecodeAll(frame, dst[start:start:start+size+overAlloc])
+	if err != nil {
+		return dst, err
+	}
+	if len(out) != size {
+		return dst, fmt.Errorf("it says that it holds %d bytes, and holds %d", size, len(out))
+	}
+	return dst[:start+size], nil
+}
