@@ -1,0 +1,278 @@
+package catalog
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/blob"
+	"github.com/holdfast-backup/holdfast/wire/id"
+)
+
+// Limits of single calls.
+const (
+	MaxIDs      = 20_000  // objects asked for at once
+	MaxManifest = 8 << 20 // bytes of a sealed manifest
+	MaxPage     = 200     // snapshots of a page
+	MaxListed   = 1_000   // ids that OBJECTS_MISSING lists
+)
+
+// Bus is what the package needs of depot/bus.
+type Bus interface {
+	Publish(ctx context.Context, topic string, msg []byte)
+}
+
+// Chunk is the chunk sizes that new spaces get, in bytes. A space keeps its own for ever.
+type Chunk struct{ Min, Avg, Max int }
+
+// Config is what a Service stands on.
+type Config struct {
+	DB         *sqlx.DB
+	Store      blob.Store
+	Bus        Bus           // nil: nobody is told
+	SessionTTL time.Duration // 0: two minutes
+	Chunk      Chunk         // zero: 256 KiB, 1 MiB, 4 MiB
+	URLTTL     time.Duration // how long presigned addresses of packs live; 0: one hour
+
+	// Sign makes an address from which this server hands out a pack, for stores that cannot do it themselves.
+	Sign func(space id.Space, pack id.Pack, size int64) (url string, expires time.Time)
+}
+
+// Service is the noun catalog. It is safe for concurrent use.
+type Service struct{ cfg Config }
+
+// New returns the service.
+func New(cfg Config) *Service {
+	if cfg.SessionTTL == 0 {
+		cfg.SessionTTL = 2 * time.Minute
+	}
+	if cfg.Chunk == (Chunk{}) {
+		cfg.Chunk = Chunk{256 << 10, 1 << 20, 4 << 20}
+	}
+	if cfg.URLTTL == 0 {
+		cfg.URLTTL = time.Hour
+	}
+	return &Service{cfg}
+}
+
+// Begun is a fresh backup session.
+type Begun struct {
+	ID           id.Backup
+	Fence        int64         // to be shown with every call
+	TTL          time.Duration // without a heartbeat for so long the session is void
+	ParentUsable bool          // all that the parent refers to is stored for as long as the session lives
+	SpaceEmpty   bool          // nothing is stored yet: asking is idle
+	ChunkMin     int           // bytes
+	ChunkAvg     int
+	ChunkMax     int
+	MaxPack      int
+}
+
+// BackupState is a state of a backup session.
+type BackupState string
+
+// The states. All but Active are final.
+const (
+	Active    BackupState = "active"
+	Committed BackupState = "committed"
+	Aborted   BackupState = "aborted"
+	Void      BackupState = "void"
+)
+
+// Backup is one attempt of one device to write one snapshot.
+type Backup struct {
+	ID         id.Backup
+	DeviceID   id.Device
+	State      BackupState
+	StartedAt  time.Time
+	LastSeenAt time.Time
+	EndedAt    *time.Time
+	Progress   *BackupProgress
+	SnapshotID *id.Snapshot // what came of it
+}
+
+// BackupProgress is how far a backup is, as its device reports it.
+type BackupProgress struct {
+	Phase         string
+	Files         int64
+	Bytes         int64
+	TotalFiles    int64
+	TotalBytes    int64
+	UploadedBytes int64
+	Problems      int64
+}
+
+// UploadInput says what is about to be sent.
+type UploadInput struct {
+	Backup id.Backup
+	Fence  int64
+	Name   id.Pack
+	Size   int64 // bytes
+}
+
+// CommitInput is what becomes a snapshot.
+type CommitInput struct {
+	Backup        id.Backup
+	Fence         int64
+	Root          id.Object
+	Manifest      []byte // sealed to the owner
+	Files         int64
+	Bytes         int64
+	Problems      int64
+	UploadedBytes int64
+}
+
+// Snapshot is a device's files at one time.
+type Snapshot struct {
+	ID            id.Snapshot
+	DeviceID      id.Device
+	CreatedAt     time.Time // by the server's clock
+	Root          []byte    // 16 bytes
+	Manifest      []byte    // sealed to the owner
+	Files         int64
+	Bytes         int64
+	Problems      int64
+	UploadedBytes int64
+}
+
+// Cursor returns where sn stands in [Service.Snapshots].
+func (sn *Snapshot) Cursor() string { panic("unwritten") }
+
+// SnapshotFilter narrows a list of snapshots.
+type SnapshotFilter struct {
+	Device *id.Device
+}
+
+// SnapshotPage is a part of a list of snapshots, newest first.
+type SnapshotPage struct {
+	Snapshots  []*Snapshot
+	HasNext    bool
+	TotalCount int
+}
+
+// ObjectLocations says where objects lie.
+type ObjectLocations struct {
+	Packs []*PackLocation
+	Table []byte // 12 bytes an object: index in Packs (0xffffffff: absent), offset, length, big-endian
+}
+
+// PackLocation is a pack to read from.
+type PackLocation struct {
+	Name      string
+	Size      int // bytes
+	URL       string
+	ExpiresAt time.Time
+}
+
+// Usage is what a space holds.
+type Usage struct {
+	Snapshots      int
+	Objects        int64
+	StoredBytes    int64
+	ProtectedBytes int64 // by the newest snapshot of each device
+	LogicalBytes   int64 // by all live snapshots
+}
+
+// Report is what a [Service.Scrub] or a [Service.RebuildIndex] did and found.
+type Report struct {
+	Packs      int64 // packs seen in the store
+	Verified   int64 // packs whose hash was computed and is right
+	BytesRead  int64
+	Adopted    int64 // packs that the store had and the index had not
+	Objects    int64 // object rows that were added
+	Healed     int64 // packs that were flagged and are right again
+	Damaged    int64 // packs whose bytes are wrong
+	Missing    int64 // packs that the index has and the store has not
+	Foreign    int64 // blobs that are neither pack nor record
+	Snapshots  int64 // snapshot records read
+	Restored   int64 // snapshots that were added
+	Incomplete int64 // snapshots that refer to objects which are not stored
+	Problems   []Problem
+}
+
+// Problem is one finding of a [Report].
+type Problem struct {
+	Name string // of the blob or the snapshot
+	Text string
+}
+
+// Check is one line of [Service.Doctor].
+type Check struct {
+	Name string
+	OK   bool
+	Text string
+}
+
+// PackFile reads one pack. It implements [io.ReadSeekCloser] for http.ServeContent.
+type PackFile struct {
+	Name id.Pack
+	Size int64
+}
+
+func (f *PackFile) Read(p []byte) (int, error)                 { panic("unwritten") }
+func (f *PackFile) Seek(off int64, whence int) (int64, error) { panic("unwritten") }
+func (f *PackFile) Close() error                              { panic("unwritten") }
+
+func (s *Service) Begin(ctx context.Context, a actor.Actor, parent *id.Snapshot) (*Begun, error) {
+	panic("unwritten")
+}
+func (s *Service) Missing(ctx context.Context, a actor.Actor, backup id.Backup, fence int64, ids []id.Object) ([]bool, error) {
+	panic("unwritten")
+}
+func (s *Service) Admit(ctx context.Context, a actor.Actor, in UploadInput) error { panic("unwritten") }
+func (s *Service) Upload(ctx context.Context, a actor.Actor, in UploadInput, body io.Reader) (existed bool, err error) {
+	panic("unwritten")
+}
+func (s *Service) Progress(ctx context.Context, a actor.Actor, backup id.Backup, fence int64, p BackupProgress) error {
+	panic("unwritten")
+}
+func (s *Service) Commit(ctx context.Context, a actor.Actor, in CommitInput) (*Snapshot, error) {
+	panic("unwritten")
+}
+func (s *Service) Abort(ctx context.Context, a actor.Actor, backup id.Backup, fence int64) error {
+	panic("unwritten")
+}
+func (s *Service) Backup(ctx context.Context, a actor.Actor, backup id.Backup) (*Backup, error) {
+	panic("unwritten")
+}
+func (s *Service) ActiveBackup(ctx context.Context, a actor.Actor, device id.Device) (*Backup, error) {
+	panic("unwritten")
+}
+func (s *Service) ActiveBackups(ctx context.Context, a actor.Actor, devices []id.Device) (map[id.Device]*Backup, error) {
+	panic("unwritten")
+}
+func (s *Service) ExpireSessions(ctx context.Context) (int, error) { panic("unwritten") }
+func (s *Service) Snapshots(ctx context.Context, a actor.Actor, f SnapshotFilter, first int, after string) (*SnapshotPage, error) {
+	panic("unwritten")
+}
+func (s *Service) Snapshot(ctx context.Context, a actor.Actor, snapshot id.Snapshot) (*Snapshot, error) {
+	panic("unwritten")
+}
+func (s *Service) LatestSnapshots(ctx context.Context, a actor.Actor, devices []id.Device) (map[id.Device]*Snapshot, error) {
+	panic("unwritten")
+}
+func (s *Service) DeleteSnapshot(ctx context.Context, a actor.Actor, snapshot id.Snapshot) error {
+	panic("unwritten")
+}
+func (s *Service) Locations(ctx context.Context, a actor.Actor, ids []id.Object) (*ObjectLocations, error) {
+	panic("unwritten")
+}
+func (s *Service) OpenPack(ctx context.Context, space id.Space, pack id.Pack) (*PackFile, error) {
+	panic("unwritten")
+}
+func (s *Service) Usage(ctx context.Context, a actor.Actor, user id.User) (*Usage, error) {
+	panic("unwritten")
+}
+func (s *Service) Exclusive(ctx context.Context, space id.Space, fn func(ctx context.Context, tx *sqlx.Tx) error) error {
+	panic("unwritten")
+}
+func (s *Service) RebuildIndex(ctx context.Context, a actor.Actor, progress func(Report)) (Report, error) {
+	panic("unwritten")
+}
+func (s *Service) Scrub(ctx context.Context, a actor.Actor, olderThan time.Duration, progress func(Report)) (Report, error) {
+	panic("unwritten")
+}
+func (s *Service) Doctor(ctx context.Context, a actor.Actor) ([]Check, error) { panic("unwritten") }
