@@ -1,0 +1,61 @@
+// Package scalar writes and reads the schema's own scalars.
+package scalar
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"github.com/holdfast-backup/holdfast/wire/fault"
+)
+
+// MarshalBytes writes bytes as standard base64 with padding. nil is written as no bytes: a nullable field
+// is null by its pointer or its resolver.
+func MarshalBytes(b []byte) graphql.Marshaler {
+	return graphql.WriterFunc(func(w io.Writer) {
+		out := make([]byte, 0, base64.StdEncoding.EncodedLen(len(b))+2)
+		out = append(out, '"')
+		out = base64.StdEncoding.AppendEncode(out, b)
+		w.Write(append(out, '"'))
+	})
+}
+
+// UnmarshalBytes reads standard base64 with padding.
+func UnmarshalBytes(v any) ([]byte, error) {
+	s, ok := v.(string)
+	if !ok {
+		return nil, fault.New(fault.Invalid, "bytes are written as a base64 string")
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(s)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "bytes are written in standard base64 with padding")
+	}
+	return b, nil
+}
+
+// MarshalTime writes an instant in RFC 3339, UTC.
+func MarshalTime(t time.Time) graphql.Marshaler {
+	return graphql.WriterFunc(func(w io.Writer) {
+		b, err := json.Marshal(t.UTC())
+		if err != nil { // beyond the year 9999
+			b = []byte("null")
+		}
+		w.Write(b)
+	})
+}
+
+// UnmarshalTime reads an instant in RFC 3339, of any zone.
+func UnmarshalTime(v any) (time.Time, error) {
+	s, ok := v.(string)
+	if !ok {
+		return time.Time{}, fault.New(fault.Invalid, "a time is written as an RFC 3339 string")
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return time.Time{}, fault.New(fault.Invalid, "a time is written as in 2026-01-31T14:05:00Z")
+	}
+	return t.UTC(), nil
+}
