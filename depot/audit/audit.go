@@ -7,11 +7,15 @@ package audit
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
@@ -25,12 +29,12 @@ type Event struct {
 
 // Entry is a line of the log: GraphQL's AuditEvent.
 type Entry struct {
-	ID      id.Event
-	At      time.Time
-	Kind    string
-	ActorID *id.User // null for the system, devices and deleted users
-	OwnerID *id.User
-	Text    string
+	ID      id.Event  `db:"id"`
+	At      time.Time `db:"at"`
+	Kind    string    `db:"kind"`
+	ActorID *id.User  `db:"actor_id"` // nil for the system, devices and deleted users
+	OwnerID *id.User  `db:"owner_id"`
+	Text    string    `db:"text"`
 }
 
 // Page is a part of the log, newest first.
@@ -39,17 +43,84 @@ type Page struct {
 	HasNext bool // whether List with the last entry's cursor would give more
 }
 
-// Cursor returns where e stands in the log, for [List].
-func (e *Entry) Cursor() string { panic("unwritten") }
-
 // MaxPage is the largest page that List gives.
 const MaxPage = 200
 
 // Write adds a line to the log as part of tx.
-func Write(ctx context.Context, tx *sqlx.Tx, e Event) error { panic("unwritten") }
+func Write(ctx context.Context, tx *sqlx.Tx, e Event) error {
+	line := Entry{ID: id.Event{}.New(), Kind: e.Kind, Text: e.Text}
+	if !e.Actor.IsDevice() && !e.Actor.User.IsZero() {
+		line.ActorID = &e.Actor.User
+	}
+	if !e.Owner.IsZero() {
+		line.OwnerID = &e.Owner
+	}
+	return insert(ctx, tx, line)
+}
 
 // List returns up to first lines that follow the cursor after (empty: from the newest on). Administrators see
 // all of the log, others the lines that concern them or that they caused.
 func List(ctx context.Context, db *sqlx.DB, a actor.Actor, first int, after string) (*Page, error) {
-	panic("unwritten")
+	var scope *id.User
+	if a.Require(actor.Admin) != nil {
+		u, err := a.Person()
+		if err != nil {
+			return nil, err
+		}
+		scope = &u
+	}
+	if first < 0 || first > MaxPage {
+		return nil, fault.New(fault.Invalid, "first: ask for 0 to %d", MaxPage)
+	}
+	var from *position
+	if after != "" {
+		p, err := parseCursor(after)
+		if err != nil {
+			return nil, err
+		}
+		from = &p
+	}
+	lines, err := list(ctx, db, scope, from, first+1)
+	if err != nil {
+		return nil, err
+	}
+	page := &Page{Entries: lines}
+	if len(lines) > first {
+		page.Entries, page.HasNext = lines[:first], true
+	}
+	return page, nil
+}
+
+// position is a place between two lines: time first, because that is what people read by; id makes it unique.
+type position struct {
+	at time.Time
+	id id.Event
+}
+
+// Cursor returns where e stands in the log, for [List].
+func (e *Entry) Cursor() string {
+	b := binary.BigEndian.AppendUint64(nil, uint64(e.At.UnixMicro())) // what PostgreSQL keeps
+	return base64.RawURLEncoding.EncodeToString(append(b, e.ID[:]...))
+}
+
+func parseCursor(s string) (position, error) {
+	var p position
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(b) != 8+len(p.id) {
+		return p, fault.New(fault.Invalid, "after: this is not a cursor of the audit log")
+	}
+	micro := int64(binary.BigEndian.Uint64(b))
+	if micro < 0 || micro > 1<<52 { // the year 2112
+		return p, fault.New(fault.Invalid, "after: this is not a cursor of the audit log")
+	}
+	p.at = time.UnixMicro(micro).UTC()
+	copy(p.id[:], b[8:])
+	return p, nil
+}
+
+func wrap(err error) error {
+	if err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	return nil
 }

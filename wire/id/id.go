@@ -117,6 +117,9 @@ func New[N Noun]() Of[N] {
 	return o
 }
 
+// New returns a fresh id of the same kind, for packages that cannot name a [Noun]: id.User{}.New().
+func (Of[N]) New() Of[N] { return New[N]() }
+
 // Parse reads what [Of.String] wrote. An id of another noun is an error.
 func Parse[N Noun](s string) (Of[N], error) {
 	var o Of[N]

@@ -1,0 +1,43 @@
+package audit
+
+import (
+	"context"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/holdfast-backup/holdfast/wire/id"
+)
+
+func insert(ctx context.Context, tx *sqlx.Tx, e Entry) error {
+	// The database's clock, and not that of the transaction's begin, so that lines stand in the order of the deeds.
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO audit_events (id, at, kind, actor_id, owner_id, text)
+		VALUES ($1, clock_timestamp(), $2, $3, $4, $5)`,
+		e.ID, e.Kind, e.ActorID, e.OwnerID, e.Text)
+	return wrap(err)
+}
+
+// list returns up to n lines below from (nil: the newest), for one person (nil: all of them).
+func list(ctx context.Context, db *sqlx.DB, scope *id.User, from *position, n int) ([]*Entry, error) {
+	var at *time.Time
+	var last *id.Event
+	if from != nil {
+		at, last = &from.at, &from.id
+	}
+	lines := []*Entry{}
+	err := db.SelectContext(ctx, &lines, `
+		SELECT id, at, kind, actor_id, owner_id, text
+		FROM audit_events
+		WHERE ($1::uuid IS NULL OR owner_id = $1 OR actor_id = $1)
+		  AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3::uuid))
+		ORDER BY at DESC, id DESC
+		LIMIT $4`, scope, at, last, n)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	for _, e := range lines {
+		e.At = e.At.UTC()
+	}
+	return lines, nil
+}
