@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -91,7 +92,25 @@ func run(ctx context.Context, env []string, name string, args ...string) (cost, 
 // daemon is a server process of a peer.
 type daemon struct {
 	cmd *exec.Cmd
-	out bytes.Buffer
+	out output
+}
+
+// output collects what a daemon prints while we read it.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
 }
 
 func (d *daemon) start(env []string, ready func() bool, name string, args ...string) error {
@@ -249,17 +268,14 @@ func (k *kopia) Start(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	err = k.srv.start(host, listening(addr), k.p.kopia, "server", "start", "--address", "https://"+addr, "--tls-generate-cert",
+	announced := func() bool { return fingerprint.MatchString(k.srv.out.String()) && listening(addr)() }
+	err = k.srv.start(host, announced, k.p.kopia, "server", "start", "--address", "https://"+addr, "--tls-generate-cert",
 		"--tls-cert-file", filepath.Join(dir, "cert.pem"), "--tls-key-file", filepath.Join(dir, "key.pem"),
 		"--server-username", "admin", "--server-password", password, "--server-control-username", "control", "--server-control-password", password, "--no-ui")
 	if err != nil {
 		return err
 	}
-	time.Sleep(500 * time.Millisecond) // it prints the fingerprint before or after it listens
 	m := fingerprint.FindStringSubmatch(k.srv.out.String())
-	if m == nil {
-		return fmt.Errorf("kopia server did not print its fingerprint:\n%s", k.srv.out.String())
-	}
 	k.env = env("client")
 	_, _, err = run(ctx, k.env, k.p.kopia, "repository", "connect", "server", "--url", "https://"+addr,
 		"--server-cert-fingerprint", strings.ToLower(m[1]), "--override-username", "ada", "--override-hostname", "bench", "--password", password)
