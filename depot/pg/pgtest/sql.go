@@ -52,7 +52,16 @@ func makeTemplate(ctx context.Context, s *server) (err error) {
 }
 
 func createFrom(ctx context.Context, admin *sqlx.DB, name, template string) error {
-	if _, err := admin.ExecContext(ctx, `CREATE DATABASE `+pq.QuoteIdentifier(name)+` TEMPLATE `+pq.QuoteIdentifier(template)); err != nil {
+	// Copying files takes a quarter of the time of copying through the write-ahead log, which PostgreSQL 15 made the default.
+	strategy := ""
+	var version int
+	if err := admin.GetContext(ctx, &version, `SELECT current_setting('server_version_num')::int`); err != nil {
+		return err
+	}
+	if version >= 150000 {
+		strategy = ` STRATEGY FILE_COPY`
+	}
+	if _, err := admin.ExecContext(ctx, `CREATE DATABASE `+pq.QuoteIdentifier(name)+` TEMPLATE `+pq.QuoteIdentifier(template)+strategy); err != nil {
 		return fmt.Errorf("create database %s: %w", name, err)
 	}
 	return nil
