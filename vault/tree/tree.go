@@ -155,9 +155,8 @@ type Root struct {
 // Compare orders paths by component: a folder, then everything in it, then what follows the folder. It is
 // the order of the bytes with '/' below every other.
 func Compare(a, b string) int {
-	n := min(len(a), len(b))
-	i := shared(a, b, n)
-	if i == n {
+	i := shared(a, b)
+	if i == len(a) || i == len(b) {
 		return len(a) - len(b)
 	}
 	return rank(a[i]) - rank(b[i])
@@ -171,10 +170,22 @@ func rank(c byte) int {
 	return int(c)
 }
 
-// shared returns how many of the first n bytes a and b have in common. Both have at least n.
-func shared(a, b string, n int) int {
-	i := 0
+// shared returns how many leading bytes a and b have in common.
+func shared(a, b string) int {
+	n, i := min(len(a), len(b)), 0
 	for i+8 <= n && a[i:i+8] == b[i:i+8] {
+		i += 8
+	}
+	for i < n && a[i] == b[i] {
+		i++
+	}
+	return i
+}
+
+// sharedBytes is [shared] without a conversion, which would be an allocation.
+func sharedBytes(a string, b []byte) int {
+	n, i := min(len(a), len(b)), 0
+	for i+8 <= n && a[i:i+8] == string(b[i:i+8]) {
 		i += 8
 	}
 	for i < n && a[i] == b[i] {
