@@ -65,8 +65,8 @@ func gather(dst, s []byte) bool {
 	return n == len(dst) && acc&(1<<bits-1) == 0
 }
 
-// print writes symbols in groups with dashes between.
-func print(s []byte, group int) string {
+// grouped writes symbols in groups with dashes between.
+func grouped(s []byte, group int) string {
 	var b strings.Builder
 	for i, v := range s {
 		if i > 0 && i%group == 0 {

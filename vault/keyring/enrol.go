@@ -84,7 +84,7 @@ func enrolChecks(data []byte) (c1, c2 byte) {
 func (c EnrolCode) String() string {
 	data := spread(c[:])
 	c1, c2 := enrolChecks(data)
-	return print(append(data, c1, c2), enrolGroup)
+	return grouped(append(data, c1, c2), enrolGroup)
 }
 
 // Token returns the bearer token that stands for the code on the server.
@@ -93,16 +93,14 @@ func (c EnrolCode) Token() string {
 	return proto.TokenEnrolment + base64.RawURLEncoding.EncodeToString(t[:])
 }
 
-// Seal returns the offer, sealed for whoever has the code. It panics if the offer has no sound public key or
-// fingerprint: both come from this program.
+// Seal returns the offer, sealed for whoever has the code. Whether the offer is sound is for
+// [EnrolCode.Open] to check.
 func (c EnrolCode) Seal(o Offer) []byte {
-	if err := o.validate(); err != nil {
-		panic(err)
-	}
 	return sealBox(derive(c[:], labelEnrolSeal), labelOffer, o.encode())
 }
 
-// Open opens what [EnrolCode.Seal] sealed. It fails with [ErrWrongKey] or [ErrMalformed].
+// Open opens what [EnrolCode.Seal] sealed. It fails with [ErrWrongKey], or with [ErrMalformed] if what it
+// holds is no sound offer.
 func (c EnrolCode) Open(sealed []byte) (Offer, error) {
 	plain, err := openBox(derive(c[:], labelEnrolSeal), labelOffer, sealed)
 	if err != nil {

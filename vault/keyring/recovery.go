@@ -57,7 +57,7 @@ func (c RecoveryCode) String() string {
 		group := data[g*(recoveryGroup-1):][:recoveryGroup-1]
 		out = append(append(out, group...), groupCheck(g, group))
 	}
-	return print(out, recoveryGroup)
+	return grouped(out, recoveryGroup)
 }
 
 // Keys returns what proves the code to the server, and what opens the bundle's second copy.

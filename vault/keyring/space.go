@@ -44,6 +44,12 @@ func (s *Space) VerifyDevice(public, mac []byte) bool {
 // ManifestMAC returns the proof that a manifest was made by somebody who has the space key.
 func (s *Space) ManifestMAC(msg []byte) [32]byte { return mac(s.manifest, msg) }
 
+// VerifyManifest reports whether mac is the manifest's.
+func (s *Space) VerifyManifest(msg, mac []byte) bool {
+	want := s.ManifestMAC(msg)
+	return hmac.Equal(want[:], mac)
+}
+
 // mac is HMAC-SHA256.
 func mac(key [32]byte, msg []byte) [32]byte {
 	h := hmac.New(sha256.New, key[:])
