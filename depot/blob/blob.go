@@ -18,7 +18,7 @@
 //     an empty answer given on doubt would cost somebody their backups.
 //   - A list is not a snapshot. Blobs committed or deleted while it runs may or may not appear; all others do, once each, in
 //     no promised order.
-//   - Delete is idempotent: no such blob is success. When it returns nil the name is gone for readers; an open reader may go on or fail, but never
+//   - Delete is idempotent: no such blob is success. When it returns nil the name is gone for readers (though a power cut may bring it back); an open reader may go on or fail, but never
 //     gets wrong bytes.
 //
 // What a store does not promise: that bytes stay undamaged on the medium (the depot re-hashes packs), ordering

@@ -4,7 +4,6 @@ package mem
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"os"
 	"slices"
@@ -87,7 +86,10 @@ func (s *Store) List(ctx context.Context, prefix string, fn func(blob.Info) erro
 
 // Delete removes a blob.
 func (s *Store) Delete(ctx context.Context, name string) error {
-	if err := errors.Join(ctx.Err(), blob.CheckName(name)); err != nil {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := blob.CheckName(name); err != nil {
 		return err
 	}
 	s.mu.Lock()
