@@ -28,6 +28,7 @@ CREATE TABLE invitations (
     id          uuid PRIMARY KEY,
     token_hash  bytea NOT NULL UNIQUE,
     email       text, -- null: the first superuser chooses
+    email_key   text,
     name        text,
     role        role NOT NULL,
     invited_by  uuid REFERENCES users ON DELETE SET NULL,

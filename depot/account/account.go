@@ -2,140 +2,62 @@ package account
 
 import (
 	"context"
+	"encoding/base64"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
 // User is a person with an account, as the API shows it. What proves or opens the account is no field of it.
 type User struct {
-	ID             id.User
-	Email          string
-	Name           string
-	Role           actor.Role
-	Suspended      bool
-	CreatedAt      time.Time
-	LastLoginAt    *time.Time
-	IdentityPublic []byte // X-Wing public key, 1216 bytes
+	ID             id.User    `db:"id"`
+	Email          string     `db:"email"`
+	Name           string     `db:"name"`
+	Role           actor.Role `db:"role"`
+	Suspended      bool       `db:"suspended"`
+	CreatedAt      time.Time  `db:"created_at"`
+	LastLoginAt    *time.Time `db:"last_login_at"`
+	IdentityPublic []byte     `db:"identity_public"` // X-Wing public key, 1216 bytes
 }
-
-// Cursor returns where u stands in [Service.Users].
-func (u *User) Cursor() string { return cursor(u.Email) }
 
 // UserPage is a part of the list of users, by e-mail.
 type UserPage struct {
 	Users      []*User
-	HasNext    bool
+	HasNext    bool // whether Users with the last user's cursor would give more
 	TotalCount int
 }
 
 // Invitation is an offer to make an account.
 type Invitation struct {
-	ID        id.Invitation
-	Email     *string // nil: whoever joins chooses
-	Name      *string
-	Role      actor.Role
-	ExpiresAt time.Time
+	ID        id.Invitation `db:"id"`
+	Email     *string       `db:"email"` // nil: whoever joins chooses
+	Name      *string       `db:"name"`
+	Role      actor.Role    `db:"role"`
+	ExpiresAt time.Time     `db:"expires_at"`
 }
 
 // Session is a login of the caller's.
 type Session struct {
-	ID         id.Session
-	Client     string
-	Address    string
-	CreatedAt  time.Time
-	LastSeenAt time.Time
-	ExpiresAt  time.Time
-	Current    bool // whether the caller came with it
+	ID         id.Session `db:"id"`
+	Client     string     `db:"client"`
+	Address    string     `db:"address"`
+	CreatedAt  time.Time  `db:"created_at"`
+	LastSeenAt time.Time  `db:"last_seen_at"`
+	ExpiresAt  time.Time  `db:"expires_at"`
+	Current    bool       `db:"current"` // whether the caller came with it
 }
 
 // APIToken is a lasting credential for programs of the caller's.
 type APIToken struct {
-	ID         id.APIToken
-	Name       string
-	CreatedAt  time.Time
-	LastUsedAt *time.Time
-	ExpiresAt  *time.Time
-}
-
-// LoginParams says how a client turns a password into keys: Argon2id 0x13, 32 bytes.
-type LoginParams struct {
-	Salt    []byte // 16 to 64 bytes
-	Time    int    // passes
-	Memory  int    // KiB
-	Threads int
-}
-
-// Login is a fresh session with what opens the account's keys.
-type Login struct {
-	Token     string // hfs_…, shown once
-	Session   *Session
-	User      *User
-	Bundle    []byte // sealed, under the password's key or, after LoginWithRecovery, the recovery code's
-	ExpiresAt time.Time
-}
-
-// Keys are an account's keys under its password.
-type Keys struct {
-	Params  LoginParams
-	AuthKey []byte // 32 bytes
-	Bundle  []byte // sealed
-}
-
-// Recovery are an account's keys under its recovery code.
-type Recovery struct {
-	AuthKey []byte // 32 bytes
-	Bundle  []byte // sealed
-}
-
-// LoginInput is a login by password.
-type LoginInput struct {
-	Email   string
-	AuthKey []byte // 32 bytes
-	Client  string // what the client calls itself
-	Address string // where it comes from, as the server saw it
-}
-
-// RecoveryLoginInput is a login by recovery code.
-type RecoveryLoginInput struct {
-	Email           string
-	RecoveryAuthKey []byte // 32 bytes
-	Client          string
-	Address         string
-}
-
-// InviteInput is whom to invite.
-type InviteInput struct {
-	Email string
-	Name  string
-	Role  actor.Role
-}
-
-// JoinInput accepts an invitation.
-type JoinInput struct {
-	Token          string
-	Email          *string // needed if the invitation has none
-	Name           string
-	Keys           Keys
-	Recovery       Recovery
-	IdentityPublic []byte
-	Client         string
-	Address        string
-}
-
-// PasswordInput sets a new password.
-type PasswordInput struct {
-	OldAuthKey []byte // nil only in a session by recovery
-	Keys       Keys
-}
-
-// RenewRecoveryInput sets a new recovery code.
-type RenewRecoveryInput struct {
-	AuthKey  []byte // of the password
-	Recovery Recovery
+	ID         id.APIToken `db:"id"`
+	Name       string      `db:"name"`
+	CreatedAt  time.Time   `db:"created_at"`
+	LastUsedAt *time.Time  `db:"last_used_at"`
+	ExpiresAt  *time.Time  `db:"expires_at"`
 }
 
 // Bus is what the package needs of depot/bus.
@@ -153,99 +75,92 @@ type Config struct {
 	Limits    Limits
 }
 
-// Limits are the service's times and counts. Zero fields take the defaults.
+// Limits are the service's times and counts. Zero fields take the defaults, which stand behind them.
 type Limits struct {
-	SessionIdle time.Duration
-	SessionMax  time.Duration
+	SessionIdle     time.Duration // 30 days
+	SessionMax      time.Duration // 180 days
+	RecoverySession time.Duration // 15 minutes
+	Invitation      time.Duration // 7 days
+	APITokens       int           // 50 a user
+
+	FailuresFree        int           // 10 failures of an account cost nothing
+	AddressFailuresFree int           // 100 failures from an address cost nothing
+	FailureWindow       time.Duration // 24 hours: older failures are forgotten
+	LongestWait         time.Duration // 15 minutes
+	KnownPlace          time.Duration // 90 days since the last login from there
 }
 
-// Service is the noun account.
-type Service struct{ cfg Config }
+func (l Limits) withDefaults() Limits {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	count := func(n *int, v int) {
+		if *n == 0 {
+			*n = v
+		}
+	}
+	const day = 24 * time.Hour
+	def(&l.SessionIdle, 30*day)
+	def(&l.SessionMax, 180*day)
+	def(&l.RecoverySession, 15*time.Minute)
+	def(&l.Invitation, 7*day)
+	count(&l.APITokens, 50)
+	count(&l.FailuresFree, 10)
+	count(&l.AddressFailuresFree, 100)
+	def(&l.FailureWindow, day)
+	def(&l.LongestWait, 15*time.Minute)
+	def(&l.KnownPlace, 90*day)
+	return l
+}
 
-// New returns the service.
-func New(cfg Config) *Service { return &Service{cfg} }
+// Service is the noun account. It is safe for concurrent use, and any number of them may work on one database.
+type Service struct {
+	db     *sqlx.DB
+	pepper []byte
+	url    string
+	bus    Bus
+	now    func() time.Time
+	limits Limits
+}
 
-func cursor(string) string { panic("unwritten") }
+// New returns the service. It panics if the pepper is short: that is a mistake of the program, not of its user.
+func New(cfg Config) *Service {
+	if len(cfg.Pepper) < 32 {
+		panic("account: the pepper has less than 32 bytes")
+	}
+	s := &Service{db: cfg.DB, pepper: cfg.Pepper, url: cfg.PublicURL, bus: cfg.Bus, now: cfg.Now, limits: cfg.Limits.withDefaults()}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	return s
+}
 
-func (s *Service) Authenticate(ctx context.Context, token string) (actor.Actor, error) {
-	panic("unwritten")
+// revoked tells open connections of a user that one of their credentials may have ended.
+func (s *Service) revoked(ctx context.Context, u id.User) {
+	if s.bus != nil {
+		s.bus.Publish(ctx, "user:"+u.String(), []byte("revoked"))
+	}
 }
-func (s *Service) LoginParams(ctx context.Context, email string) (*LoginParams, error) {
-	panic("unwritten")
+
+// Sweep deletes what has run out: sessions, invitations, counts of failed logins, places not seen for long.
+// The worker calls it now and then; nothing that it deletes still has an effect.
+func (s *Service) Sweep(ctx context.Context) error {
+	now := s.now()
+	return sweep(ctx, s.db, now, now.Add(-s.limits.FailureWindow), now.Add(-s.limits.KnownPlace))
 }
-func (s *Service) Login(ctx context.Context, in LoginInput) (*Login, error) { panic("unwritten") }
-func (s *Service) LoginWithRecovery(ctx context.Context, in RecoveryLoginInput) (*Login, error) {
-	panic("unwritten")
+
+// Cursor returns where u stands in [Service.Users].
+func (u *User) Cursor() string {
+	key, _ := emailKey(u.Email)
+	return base64.RawURLEncoding.EncodeToString([]byte(key))
 }
-func (s *Service) Logout(ctx context.Context, a actor.Actor) error { panic("unwritten") }
-func (s *Service) Invite(ctx context.Context, a actor.Actor, in InviteInput) (inv *Invitation, token, url string, err error) {
-	panic("unwritten")
-}
-func (s *Service) Invitation(ctx context.Context, token string) (*Invitation, error) {
-	panic("unwritten")
-}
-func (s *Service) InvitationByID(ctx context.Context, a actor.Actor, inv id.Invitation) (*Invitation, error) {
-	panic("unwritten")
-}
-func (s *Service) Invitations(ctx context.Context, a actor.Actor) ([]*Invitation, error) {
-	panic("unwritten")
-}
-func (s *Service) WithdrawInvitation(ctx context.Context, a actor.Actor, inv id.Invitation) error {
-	panic("unwritten")
-}
-func (s *Service) SetupInvitation(ctx context.Context) (token, url string, needed bool, err error) {
-	panic("unwritten")
-}
-func (s *Service) Join(ctx context.Context, in JoinInput) (*Login, error) { panic("unwritten") }
-func (s *Service) ChangePassword(ctx context.Context, a actor.Actor, in PasswordInput) (*User, error) {
-	panic("unwritten")
-}
-func (s *Service) RenewRecovery(ctx context.Context, a actor.Actor, in RenewRecoveryInput) (*User, error) {
-	panic("unwritten")
-}
-func (s *Service) UpdateProfile(ctx context.Context, a actor.Actor, name string) (*User, error) {
-	panic("unwritten")
-}
-func (s *Service) Sessions(ctx context.Context, a actor.Actor) ([]*Session, error) {
-	panic("unwritten")
-}
-func (s *Service) Session(ctx context.Context, a actor.Actor, ses id.Session) (*Session, error) {
-	panic("unwritten")
-}
-func (s *Service) EndSession(ctx context.Context, a actor.Actor, ses id.Session) error {
-	panic("unwritten")
-}
-func (s *Service) CreateAPIToken(ctx context.Context, a actor.Actor, name string, expiresAt *time.Time) (t *APIToken, token string, err error) {
-	panic("unwritten")
-}
-func (s *Service) APITokens(ctx context.Context, a actor.Actor) ([]*APIToken, error) {
-	panic("unwritten")
-}
-func (s *Service) APIToken(ctx context.Context, a actor.Actor, tok id.APIToken) (*APIToken, error) {
-	panic("unwritten")
-}
-func (s *Service) RevokeAPIToken(ctx context.Context, a actor.Actor, tok id.APIToken) error {
-	panic("unwritten")
-}
-func (s *Service) SetRole(ctx context.Context, a actor.Actor, user id.User, role actor.Role) (*User, error) {
-	panic("unwritten")
-}
-func (s *Service) Suspend(ctx context.Context, a actor.Actor, user id.User) (*User, error) {
-	panic("unwritten")
-}
-func (s *Service) Resume(ctx context.Context, a actor.Actor, user id.User) (*User, error) {
-	panic("unwritten")
-}
-func (s *Service) Me(ctx context.Context, a actor.Actor) (*User, error) { panic("unwritten") }
-func (s *Service) User(ctx context.Context, a actor.Actor, user id.User) (*User, error) {
-	panic("unwritten")
-}
-func (s *Service) Users(ctx context.Context, a actor.Actor, first int, after string) (*UserPage, error) {
-	panic("unwritten")
-}
-func (s *Service) UserByEmail(ctx context.Context, a actor.Actor, email string) (*User, error) {
-	panic("unwritten")
-}
-func (s *Service) UsersByID(ctx context.Context, a actor.Actor, ids []id.User) (map[id.User]*User, error) {
-	panic("unwritten")
+
+func parseCursor(s string) (string, error) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(b) > maxEmail || !printable(string(b)) {
+		return "", fault.New(fault.Invalid, "after: this is not a cursor of the list of users")
+	}
+	return string(b), nil
 }

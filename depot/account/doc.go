@@ -1,0 +1,46 @@
+// Package account keeps users: how they come in, with what, and what they may do.
+//
+// # Keys stay away
+//
+// A client turns a password into two keys. The auth key comes here and is kept as HMAC-SHA256 under a pepper
+// that the database does not hold; the wrap key never leaves the client. Bundles and recovery bundles are
+// sealed by clients and opaque here. Whoever has a dump of the database can neither log in nor try passwords.
+//
+// # Nobody learns who has an account
+//
+// [Service.LoginParams] gives an unknown e-mail a salt that is derived from it, so that it is the same every
+// time, and the parameters that clients use by default. [Service.Login] gives a wrong password and an unknown
+// e-mail the same answer after the same statements. That an account is suspended is said only to who has shown
+// the right password: before that, suspended, unknown and mistyped are one.
+//
+// # Throttling
+//
+// Failed logins are counted in PostgreSQL, so that counts survive restarts and hold for any number of servers.
+// An attempt is counted before it is checked and uncounted when it succeeds: parallel guesses do not overtake
+// their count. The first failures are free; then each one doubles the wait, up to a limit, and an attempt that
+// comes too early is refused without being looked at and without being counted.
+//
+// A login from a place (an IPv4 address, an IPv6 /64) where the account was logged in to during the last 90
+// days is counted for that account and place together. Any other login is counted twice: for the account, and
+// for the place. So an attacker elsewhere cannot lock a person out of their usual places, however long the
+// attack; someone behind the same address can make them wait for as long as it lasts, and so can an attacker
+// when the person logs in from a new place. Nothing is ever locked for good: the longest wait is 15 minutes.
+//
+// # Sessions and tokens
+//
+// A session ends when it was idle for 30 days, and after 180 days in any case. Its use is written at most once
+// a minute. A session from a recovery code lives for 15 minutes and may do nothing but set a new password,
+// after which it is an ordinary one. Setting a password ends all other sessions of the account. API tokens are
+// made, and revoked, in login sessions only: a leaked API token cannot make itself a successor.
+//
+// # Roles
+//
+// An administrator invites, suspends and resumes staff; only a superuser does so with administrators and
+// superusers, and only a superuser grants or withdraws a role. Nobody suspends themselves. There is always an
+// active superuser, once there was one: changes of role and suspensions are one at a time, in the whole
+// installation, and read both the caller's and the others' rights again. Who loses rights also loses the
+// invitations that they had sent and nobody accepted.
+//
+// When credentials end, "user:<id>" is published on the bus, so that open subscriptions look whether theirs
+// still stands.
+package account
