@@ -100,7 +100,7 @@ func (c *Client) Invitation(ctx context.Context, token string) (Invitation, erro
 		return Invitation{}, err
 	}
 	i := r.Invitation
-	return Invitation{Email: deref(i.Email), Name: i.Name, Role: string(i.Role), ExpiresAt: i.ExpiresAt}, nil
+	return Invitation{Email: deref(i.Email), Name: deref(i.Name), Role: string(i.Role), ExpiresAt: i.ExpiresAt}, nil
 }
 
 // Keys is one of the two sealed copies of an account bundle, and what proves the right to fetch it.

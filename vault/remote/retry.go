@@ -17,7 +17,7 @@ import (
 // most maxWait.
 const (
 	firstWait = 250 * time.Millisecond
-	maxWait   = 20 * time.Second
+	maxWait   = 10 * time.Second
 )
 
 // retry calls f until it succeeds, fails for good, or the client's patience is at its end; then the last
