@@ -43,36 +43,53 @@ func search(ctx context.Context, server *stack.Server, files string) (*findings,
 	}
 	defer os.Remove(dump.Name())
 	defer dump.Close()
-	cmd := exec.CommandContext(ctx, pgDump(), "--dbname", databaseURL(server.Data))
+	database, err := server.DatabaseURL()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, pgDump(), "--dbname", database)
 	var stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = dump, &stderr
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("pg_dump: %w: %s", err, stderr.Bytes())
 	}
 
-	server1 := newMatcher(all, true)
+	m := newMatcher(all)
 	for _, place := range []string{server.Data, dump.Name()} {
-		n, err := server1.tree(place, &found.hits)
+		n, err := m.tree(place, &found.hits)
 		if err != nil {
 			return nil, err
 		}
 		found.searched += n
 	}
-	control := newMatcher(all, false)
+	// The control: the same matcher over the files and a listing of their names.
 	var present []hit
-	if _, err := control.tree(files, &present); err != nil {
+	if _, err := m.tree(files, &present); err != nil {
 		return nil, err
 	}
+	listing, err := exec.CommandContext(ctx, "find", files).Output()
+	if err != nil {
+		return nil, fmt.Errorf("find: %w", err)
+	}
+	m.search("a listing", listing, &present)
 	seen := map[string]bool{}
 	for _, h := range present {
 		seen[h.text] = true
 	}
-	// Names are not in the files but in their folders.
-	for _, n := range names {
-		seen[string(n)] = true
-	}
 	found.control = len(seen)
 	return found, nil
+}
+
+// pgDump finds the program on PATH or where Debian keeps it.
+func pgDump() string {
+	if p, err := exec.LookPath("pg_dump"); err == nil {
+		return p
+	}
+	places, _ := filepath.Glob("/usr/lib/postgresql/*/bin/pg_dump")
+	if len(places) > 0 {
+		return places[len(places)-1]
+	}
+	return "pg_dump"
 }
 
 // traces picks names of at least 14 and lines of at least 40 bytes, a few hundred of each: long enough not to
@@ -115,9 +132,9 @@ type matcher struct {
 	text  map[string]string // an encoded form -> what it stands for
 }
 
-// newMatcher looks for the texts and, if encoded, also for their hexadecimal and base64 forms, in which a
-// dump shows binary columns.
-func newMatcher(texts [][]byte, encoded bool) *matcher {
+// newMatcher looks for the texts and for their hexadecimal and base64 forms, in which a dump or a log shows
+// what is binary.
+func newMatcher(texts [][]byte) *matcher {
 	m := &matcher{heads: map[uint64][][]byte{}, text: map[string]string{}}
 	add := func(form []byte, text []byte) {
 		m.pairs[binary.LittleEndian.Uint16(form)] = true
@@ -127,14 +144,12 @@ func newMatcher(texts [][]byte, encoded bool) *matcher {
 	}
 	for _, t := range texts {
 		add(t, t)
-		if encoded {
-			add([]byte(hex.EncodeToString(t)), t)
-			// Base64 has three phases; the inner part of each does not depend on its neighbours.
-			for phase := range 3 {
-				e := base64.StdEncoding.EncodeToString(append(make([]byte, phase), t...))
-				if inner := e[4 : len(e)-4]; len(inner) >= 12 {
-					add([]byte(inner), t)
-				}
+		add([]byte(hex.EncodeToString(t)), t)
+		// Base64 has three phases; the inner part of each does not depend on its neighbours.
+		for phase := range 3 {
+			e := base64.StdEncoding.EncodeToString(append(make([]byte, phase), t...))
+			if inner := e[4 : len(e)-4]; len(inner) >= 12 {
+				add([]byte(inner), t)
 			}
 		}
 	}
@@ -155,17 +170,21 @@ func (m *matcher) tree(place string, hits *[]hit) (int64, error) {
 			return err
 		}
 		total += int64(len(b))
-		for i := 0; i+8 <= len(b); i++ {
-			if !m.pairs[binary.LittleEndian.Uint16(b[i:])] {
-				continue
-			}
-			for _, form := range m.heads[binary.LittleEndian.Uint64(b[i:])] {
-				if bytes.HasPrefix(b[i:], form) {
-					*hits = append(*hits, hit{m.text[string(form)], p})
-				}
-			}
-		}
+		m.search(p, b, hits)
 		return nil
 	})
 	return total, err
+}
+
+func (m *matcher) search(place string, b []byte, hits *[]hit) {
+	for i := 0; i+8 <= len(b); i++ {
+		if !m.pairs[binary.LittleEndian.Uint16(b[i:])] {
+			continue
+		}
+		for _, form := range m.heads[binary.LittleEndian.Uint64(b[i:])] {
+			if bytes.HasPrefix(b[i:], form) {
+				*hits = append(*hits, hit{m.text[string(form)], place})
+			}
+		}
+	}
 }

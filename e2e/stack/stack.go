@@ -106,6 +106,20 @@ func (s *Server) ready(ctx context.Context) error {
 	}
 }
 
+// Via returns the same server as seen through another address, such as a proxy's.
+func (s *Server) Via(url string) *Server {
+	c := *s
+	c.URL = url
+	return &c
+}
+
+// With returns the same server with other programs for its commands and for the agents of new people.
+func (s *Server) With(p Programs) *Server {
+	c := *s
+	c.programs = p
+	return &c
+}
+
 // Log returns the end of what the server printed.
 func (s *Server) Log() string { return s.log.String() }
 
@@ -203,6 +217,13 @@ func (a *Agent) Enroll(ctx context.Context, name string) error {
 func (a *Agent) Another(state string) *Agent {
 	b := *a
 	b.State = state
+	return &b
+}
+
+// With returns the same device, run by other programs.
+func (a *Agent) With(p Programs) *Agent {
+	b := *a
+	b.programs = p
 	return &b
 }
 
