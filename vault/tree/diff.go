@@ -3,7 +3,6 @@ package tree
 import (
 	"bytes"
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/holdfast-backup/holdfast/vault/seal"
@@ -97,7 +96,9 @@ func (s *side) readAhead(ctx context.Context, other *side) error {
 	for i := range other.refs {
 		same[other.refs[i].key] = true
 	}
-	maps.DeleteFunc(s.ready, func(seal.Key, *node) bool { return true })
+	if len(s.ready) > 4*innerBatch {
+		clear(s.ready) // what proved needless
+	}
 	var batch []ref
 	for k := len(s.refs) - 1; k >= 0 && len(batch) < innerBatch; k-- {
 		f := &s.refs[k]
