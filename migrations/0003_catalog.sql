@@ -44,13 +44,15 @@ CREATE TABLE packs (
     space_id     int NOT NULL REFERENCES spaces ON DELETE CASCADE,
     name         bytea NOT NULL,                   -- SHA-256 of its bytes
     size         int NOT NULL,
-    objects      int NOT NULL,
+    objects      int NOT NULL,                     -- in its index
+    shadowed     int NOT NULL DEFAULT 0,           -- of them, those whose row points to another pack: spare copies
     created_at   timestamptz NOT NULL DEFAULT now(),
-    verified_at  timestamptz NOT NULL DEFAULT now(), -- when its hash was last seen to be right
-    damaged_at   timestamptz,                      -- scrub found it missing or wrong
+    verified_at  timestamptz NOT NULL DEFAULT clock_timestamp(), -- when its hash was last seen to be right
+    damaged_at   timestamptz,                      -- a scrub found it wrong or lost: what it holds counts as missing
+    lost         boolean NOT NULL DEFAULT false,   -- damaged in that there is no such blob
     UNIQUE (space_id, name)
 );
-CREATE INDEX packs_verified ON packs (verified_at);
+CREATE INDEX packs_damaged ON packs (space_id) WHERE damaged_at IS NOT NULL;
 
 CREATE TABLE objects (
     space_id  int  NOT NULL,
@@ -61,16 +63,18 @@ CREATE TABLE objects (
     PRIMARY KEY (space_id, id)
 );
 
--- What tree nodes refer to. Apart from objects because they are a hundredth of them and far wider.
+-- What tree nodes refer to. Apart from objects because they are a hundredth of them and far wider. For every row
+-- there is one in objects: they come and go in one transaction.
 CREATE TABLE nodes (
     space_id  int     NOT NULL,
     id        uuid    NOT NULL,
     children  bytea   NOT NULL,                    -- 16 bytes a tree node
     data      bytea   NOT NULL,                    -- 16 bytes a chunk
     complete  boolean NOT NULL DEFAULT false,      -- everything below it was seen to be stored
-    PRIMARY KEY (space_id, id),
-    FOREIGN KEY (space_id, id) REFERENCES objects ON DELETE CASCADE
+    PRIMARY KEY (space_id, id)
 );
+-- Ids are random: trying to compress them is idle.
+ALTER TABLE nodes ALTER children SET STORAGE EXTERNAL, ALTER data SET STORAGE EXTERNAL;
 
 CREATE TABLE snapshots (
     id              uuid PRIMARY KEY,

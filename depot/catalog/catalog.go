@@ -2,22 +2,21 @@ package catalog
 
 import (
 	"context"
-	"io"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 
-	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/blob"
+	"github.com/holdfast-backup/holdfast/depot/catalog/record"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
 // Limits of single calls.
 const (
-	MaxIDs      = 20_000  // objects asked for at once
-	MaxManifest = 8 << 20 // bytes of a sealed manifest
-	MaxPage     = 200     // snapshots of a page
-	MaxListed   = 1_000   // ids that OBJECTS_MISSING lists
+	MaxIDs      = 20_000             // objects asked for at once
+	MaxManifest = record.MaxManifest // bytes of a sealed manifest
+	MaxPage     = 200                // snapshots of a page
+	MaxListed   = 1_000              // ids that OBJECTS_MISSING lists
 )
 
 // Bus is what the package needs of depot/bus.
@@ -138,9 +137,6 @@ type Snapshot struct {
 	UploadedBytes int64
 }
 
-// Cursor returns where sn stands in [Service.Snapshots].
-func (sn *Snapshot) Cursor() string { panic("unwritten") }
-
 // SnapshotFilter narrows a list of snapshots.
 type SnapshotFilter struct {
 	Device *id.Device
@@ -205,74 +201,3 @@ type Check struct {
 	OK   bool
 	Text string
 }
-
-// PackFile reads one pack. It implements [io.ReadSeekCloser] for http.ServeContent.
-type PackFile struct {
-	Name id.Pack
-	Size int64
-}
-
-func (f *PackFile) Read(p []byte) (int, error)                 { panic("unwritten") }
-func (f *PackFile) Seek(off int64, whence int) (int64, error) { panic("unwritten") }
-func (f *PackFile) Close() error                              { panic("unwritten") }
-
-func (s *Service) Begin(ctx context.Context, a actor.Actor, parent *id.Snapshot) (*Begun, error) {
-	panic("unwritten")
-}
-func (s *Service) Missing(ctx context.Context, a actor.Actor, backup id.Backup, fence int64, ids []id.Object) ([]bool, error) {
-	panic("unwritten")
-}
-func (s *Service) Admit(ctx context.Context, a actor.Actor, in UploadInput) error { panic("unwritten") }
-func (s *Service) Upload(ctx context.Context, a actor.Actor, in UploadInput, body io.Reader) (existed bool, err error) {
-	panic("unwritten")
-}
-func (s *Service) Progress(ctx context.Context, a actor.Actor, backup id.Backup, fence int64, p BackupProgress) error {
-	panic("unwritten")
-}
-func (s *Service) Commit(ctx context.Context, a actor.Actor, in CommitInput) (*Snapshot, error) {
-	panic("unwritten")
-}
-func (s *Service) Abort(ctx context.Context, a actor.Actor, backup id.Backup, fence int64) error {
-	panic("unwritten")
-}
-func (s *Service) Backup(ctx context.Context, a actor.Actor, backup id.Backup) (*Backup, error) {
-	panic("unwritten")
-}
-func (s *Service) ActiveBackup(ctx context.Context, a actor.Actor, device id.Device) (*Backup, error) {
-	panic("unwritten")
-}
-func (s *Service) ActiveBackups(ctx context.Context, a actor.Actor, devices []id.Device) (map[id.Device]*Backup, error) {
-	panic("unwritten")
-}
-func (s *Service) ExpireSessions(ctx context.Context) (int, error) { panic("unwritten") }
-func (s *Service) Snapshots(ctx context.Context, a actor.Actor, f SnapshotFilter, first int, after string) (*SnapshotPage, error) {
-	panic("unwritten")
-}
-func (s *Service) Snapshot(ctx context.Context, a actor.Actor, snapshot id.Snapshot) (*Snapshot, error) {
-	panic("unwritten")
-}
-func (s *Service) LatestSnapshots(ctx context.Context, a actor.Actor, devices []id.Device) (map[id.Device]*Snapshot, error) {
-	panic("unwritten")
-}
-func (s *Service) DeleteSnapshot(ctx context.Context, a actor.Actor, snapshot id.Snapshot) error {
-	panic("unwritten")
-}
-func (s *Service) Locations(ctx context.Context, a actor.Actor, ids []id.Object) (*ObjectLocations, error) {
-	panic("unwritten")
-}
-func (s *Service) OpenPack(ctx context.Context, space id.Space, pack id.Pack) (*PackFile, error) {
-	panic("unwritten")
-}
-func (s *Service) Usage(ctx context.Context, a actor.Actor, user id.User) (*Usage, error) {
-	panic("unwritten")
-}
-func (s *Service) Exclusive(ctx context.Context, space id.Space, fn func(ctx context.Context, tx *sqlx.Tx) error) error {
-	panic("unwritten")
-}
-func (s *Service) RebuildIndex(ctx context.Context, a actor.Actor, progress func(Report)) (Report, error) {
-	panic("unwritten")
-}
-func (s *Service) Scrub(ctx context.Context, a actor.Actor, olderThan time.Duration, progress func(Report)) (Report, error) {
-	panic("unwritten")
-}
-func (s *Service) Doctor(ctx context.Context, a actor.Actor) ([]Check, error) { panic("unwritten") }

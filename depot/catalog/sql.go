@@ -1,0 +1,439 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"github.com/holdfast-backup/holdfast/depot/catalog/record"
+	"github.com/holdfast-backup/holdfast/wire/id"
+)
+
+// lockClass keeps the advisory locks of spaces apart from others in the database.
+const lockClass = 0x686f7370
+
+// Advisory locks, not row locks: they queue fairly, so that a sweep gets its turn among writers that never pause,
+// and they cost no write. Both end with the transaction. Whoever waits longer than ten seconds gives up.
+func lockShared(ctx context.Context, tx *sqlx.Tx, space int) error {
+	_, err := tx.ExecContext(ctx, `SELECT set_config('lock_timeout', '10s', true), pg_advisory_xact_lock_shared($1, $2)`, lockClass, space)
+	return err
+}
+
+func lockExclusive(ctx context.Context, tx *sqlx.Tx, space int) error {
+	_, err := tx.ExecContext(ctx, `SELECT set_config('lock_timeout', '10s', true), pg_advisory_xact_lock($1, $2)`, lockClass, space)
+	return err
+}
+
+// Spaces.
+
+type spaceRow struct {
+	ID       int
+	PublicID id.Space `db:"public_id"`
+	OwnerID  *id.User `db:"owner_id"`
+	ChunkMin int      `db:"chunk_min"`
+	ChunkAvg int      `db:"chunk_avg"`
+	ChunkMax int      `db:"chunk_max"`
+}
+
+const spaceColumns = `SELECT id, public_id, owner_id, chunk_min, chunk_avg, chunk_max FROM spaces`
+
+// spaceOf returns the space of a user, or nil.
+func spaceOf(ctx context.Context, q sqlx.QueryerContext, owner id.User) (*spaceRow, error) {
+	return maybe[spaceRow](ctx, q, spaceColumns+` WHERE owner_id = $1`, owner)
+}
+
+// spaceNamed returns a space by its public id, or nil.
+func spaceNamed(ctx context.Context, q sqlx.QueryerContext, space id.Space) (*spaceRow, error) {
+	return maybe[spaceRow](ctx, q, spaceColumns+` WHERE public_id = $1`, space)
+}
+
+func listSpaces(ctx context.Context, q sqlx.QueryerContext) (rows []spaceRow, err error) {
+	err = sqlx.SelectContext(ctx, q, &rows, spaceColumns+` ORDER BY id`)
+	return rows, err
+}
+
+func insertSpace(ctx context.Context, tx *sqlx.Tx, r record.Space, owner *id.User) error {
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO spaces (public_id, owner_id, chunk_min, chunk_avg, chunk_max, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (public_id) DO NOTHING`, r.ID, owner, r.ChunkMin, r.ChunkAvg, r.ChunkMax, r.Created)
+	return err
+}
+
+// attachSpace gives an ownerless space to a user who exists and has none, and reports whether it did.
+func attachSpace(ctx context.Context, tx *sqlx.Tx, space int, owner id.User) (bool, error) {
+	r, err := tx.ExecContext(ctx, `
+		UPDATE spaces SET owner_id = $2 WHERE id = $1 AND owner_id IS NULL
+			AND EXISTS (SELECT 1 FROM users WHERE id = $2) AND NOT EXISTS (SELECT 1 FROM spaces WHERE owner_id = $2)`, space, owner)
+	return changed(r, err)
+}
+
+func raiseEpoch(ctx context.Context, tx *sqlx.Tx, space int) error {
+	_, err := tx.ExecContext(ctx, `UPDATE spaces SET epoch = epoch + 1 WHERE id = $1`, space)
+	return err
+}
+
+// Devices and their owners, as far as sessions ask.
+
+type writerRow struct {
+	Owner     id.User `db:"user_id"`
+	Revoked   bool
+	Suspended bool
+}
+
+// lockWriter reads a device and its owner, nil if there is none, and makes two Begins of one device queue.
+func lockWriter(ctx context.Context, tx *sqlx.Tx, device id.Device) (*writerRow, error) {
+	return maybe[writerRow](ctx, tx, `
+		SELECT d.user_id, d.revoked_at IS NOT NULL AS revoked, u.suspended_at IS NOT NULL AS suspended
+		FROM devices d JOIN users u ON u.id = d.user_id WHERE d.id = $1 FOR NO KEY UPDATE OF d`, device)
+}
+
+// lockOwner makes two first backups of one user queue, so that one space is made.
+func lockOwner(ctx context.Context, tx *sqlx.Tx, owner id.User) error {
+	_, err := tx.ExecContext(ctx, `SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE`, owner)
+	return err
+}
+
+// Backup sessions. Only the database's clock is asked, and never the beginning of the transaction: it may have
+// waited for a lock.
+
+const alive = `b.last_seen_at > clock_timestamp() - make_interval(secs => $1)`
+
+type sessionRow struct {
+	ID      id.Backup
+	SpaceID int      `db:"space_id"`
+	Space   id.Space `db:"public_id"`
+	Device  id.Device
+	State   BackupState
+	Fence   int64
+	Alive   bool
+	Welcome bool // neither the device is revoked nor its owner suspended
+}
+
+const sessionQuery = `
+	SELECT b.id, b.space_id, s.public_id, b.device_id AS device, b.state, b.fence, ` + alive + ` AS alive,
+		d.revoked_at IS NULL AND u.suspended_at IS NULL AND s.owner_id IS NOT DISTINCT FROM d.user_id AS welcome
+	FROM backups b JOIN spaces s ON s.id = b.space_id JOIN devices d ON d.id = b.device_id JOIN users u ON u.id = d.user_id
+	WHERE b.id = $2 AND b.device_id = $3`
+
+func readSession(ctx context.Context, q sqlx.QueryerContext, ttl time.Duration, backup id.Backup, device id.Device) (*sessionRow, error) {
+	return maybe[sessionRow](ctx, q, sessionQuery, ttl.Seconds(), backup, device)
+}
+
+func lockSession(ctx context.Context, tx *sqlx.Tx, ttl time.Duration, backup id.Backup, device id.Device) (*sessionRow, error) {
+	return maybe[sessionRow](ctx, tx, sessionQuery+` FOR UPDATE OF b`, ttl.Seconds(), backup, device)
+}
+
+func insertSession(ctx context.Context, tx *sqlx.Tx, backup id.Backup, space int, device id.Device) (fence int64, err error) {
+	err = tx.GetContext(ctx, &fence, `
+		INSERT INTO backups (id, space_id, device_id, started_at, last_seen_at) VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp())
+		RETURNING fence`, backup, space, device)
+	return fence, err
+}
+
+// beat keeps a session alive, and reports whether it still was.
+func beat(ctx context.Context, q sqlx.ExecerContext, ttl time.Duration, backup id.Backup, fence int64) (bool, error) {
+	return changed(q.ExecContext(ctx, `
+		UPDATE backups b SET last_seen_at = clock_timestamp() WHERE `+alive+` AND id = $2 AND fence = $3 AND state = 'active'`,
+		ttl.Seconds(), backup, fence))
+}
+
+func writeProgress(ctx context.Context, q sqlx.ExecerContext, ttl time.Duration, backup id.Backup, fence int64, p BackupProgress) (bool, error) {
+	return changed(q.ExecContext(ctx, `
+		UPDATE backups b SET last_seen_at = clock_timestamp(), phase = $4, files = $5, bytes = $6, total_files = $7, total_bytes = $8,
+			uploaded_bytes = $9, problems = $10
+		WHERE `+alive+` AND id = $2 AND fence = $3 AND state = 'active'`,
+		ttl.Seconds(), backup, fence, p.Phase, p.Files, p.Bytes, p.TotalFiles, p.TotalBytes, p.UploadedBytes, p.Problems))
+}
+
+func endSession(ctx context.Context, q sqlx.ExecerContext, backup id.Backup, state BackupState) error {
+	_, err := q.ExecContext(ctx, `
+		UPDATE backups SET state = $2, ended_at = clock_timestamp() WHERE id = $1 AND state = 'active'`, backup, state)
+	return err
+}
+
+func commitSession(ctx context.Context, tx *sqlx.Tx, in CommitInput) error {
+	_, err := tx.ExecContext(ctx, `
+		UPDATE backups SET state = 'committed', ended_at = clock_timestamp(), last_seen_at = clock_timestamp(), phase = '',
+			files = $2, bytes = $3, total_files = $2, total_bytes = $3, problems = $4, uploaded_bytes = $5
+		WHERE id = $1`, in.Backup, in.Files, in.Bytes, in.Problems, in.UploadedBytes)
+	return err
+}
+
+// voidOlder ends the active session of a device.
+func voidOlder(ctx context.Context, tx *sqlx.Tx, device id.Device) error {
+	_, err := tx.ExecContext(ctx, `
+		UPDATE backups SET state = 'void', ended_at = clock_timestamp() WHERE device_id = $1 AND state = 'active'`, device)
+	return err
+}
+
+// voidLapsed ends the sessions whose heartbeat lapsed, of one space or (0) of all, and returns their devices.
+func voidLapsed(ctx context.Context, q sqlx.QueryerContext, ttl time.Duration, space int) (devices []id.Device, err error) {
+	err = sqlx.SelectContext(ctx, q, &devices, `
+		UPDATE backups b SET state = 'void', ended_at = clock_timestamp()
+		WHERE state = 'active' AND NOT `+alive+` AND ($2 = 0 OR space_id = $2) RETURNING device_id`, ttl.Seconds(), space)
+	return devices, err
+}
+
+func countActive(ctx context.Context, tx *sqlx.Tx, space int) (n int, err error) {
+	err = tx.GetContext(ctx, &n, `SELECT count(*) FROM backups WHERE space_id = $1 AND state = 'active'`, space)
+	return n, err
+}
+
+type backupRow struct {
+	ID            id.Backup
+	DeviceID      id.Device `db:"device_id"`
+	State         BackupState
+	StartedAt     time.Time  `db:"started_at"`
+	LastSeenAt    time.Time  `db:"last_seen_at"`
+	EndedAt       *time.Time `db:"ended_at"`
+	Phase         string
+	Files         int64
+	Bytes         int64
+	TotalFiles    int64        `db:"total_files"`
+	TotalBytes    int64        `db:"total_bytes"`
+	UploadedBytes int64        `db:"uploaded_bytes"`
+	Problems      int64        `db:"problems"`
+	SnapshotID    *id.Snapshot `db:"snapshot_id"`
+}
+
+// A lapsed session reads as void, found or not.
+const backupColumns = `
+	SELECT b.id, b.device_id, CASE WHEN b.state = 'active' AND NOT ` + alive + ` THEN 'void' ELSE b.state::text END AS state,
+		b.started_at, b.last_seen_at, b.ended_at, b.phase, b.files, b.bytes, b.total_files, b.total_bytes, b.uploaded_bytes, b.problems,
+		(SELECT sn.id FROM snapshots sn WHERE sn.backup_id = b.id AND sn.deleted_at IS NULL) AS snapshot_id
+	FROM backups b JOIN devices d ON d.id = b.device_id
+	WHERE ($2::uuid IS NULL OR d.user_id = $2) AND ($3::uuid IS NULL OR b.device_id = $3)`
+
+// scope narrows a query to what its caller may see; nil is no limit.
+type scope struct {
+	owner  *id.User
+	device *id.Device
+}
+
+func readBackup(ctx context.Context, q sqlx.QueryerContext, ttl time.Duration, sc scope, backup id.Backup) (*backupRow, error) {
+	return maybe[backupRow](ctx, q, backupColumns+` AND b.id = $4`, ttl.Seconds(), sc.owner, sc.device, backup)
+}
+
+func readActive(ctx context.Context, q sqlx.QueryerContext, ttl time.Duration, sc scope, devices []id.Device) (rows []backupRow, err error) {
+	err = sqlx.SelectContext(ctx, q, &rows, backupColumns+` AND b.device_id = ANY ($4::uuid[]) AND b.state = 'active' AND `+alive,
+		ttl.Seconds(), sc.owner, sc.device, pq.Array(devices))
+	return rows, err
+}
+
+// Packs, as far as single ones are asked for.
+
+type packRow struct {
+	ID         int
+	SpaceID    int      `db:"space_id"`
+	Space      id.Space `db:"public_id"`
+	Name       id.Pack
+	Size       int64
+	VerifiedAt time.Time `db:"verified_at"`
+	Due        bool      // to be read again: never verified since, or damaged
+	Damaged    bool
+	Lost       bool
+}
+
+const packColumns = `
+	SELECT p.id, p.space_id, s.public_id, p.name, p.size, p.verified_at, p.damaged_at IS NOT NULL AS damaged, p.lost,
+		p.damaged_at IS NOT NULL OR p.verified_at < clock_timestamp() - make_interval(secs => $1) AS due
+	FROM packs p JOIN spaces s ON s.id = p.space_id`
+
+func readPack(ctx context.Context, q sqlx.QueryerContext, space id.Space, name id.Pack) (*packRow, error) {
+	return maybe[packRow](ctx, q, packColumns+` WHERE s.public_id = $2 AND p.name = $3`, 0, space, name)
+}
+
+// packsAfter gives a portion of all packs that are numbered after and up to last.
+func packsAfter(ctx context.Context, q sqlx.QueryerContext, olderThan time.Duration, after, last, n int) (rows []packRow, err error) {
+	err = sqlx.SelectContext(ctx, q, &rows, packColumns+` WHERE p.id > $2 AND p.id <= $3 ORDER BY p.id LIMIT $4`,
+		olderThan.Seconds(), after, last, n)
+	return rows, err
+}
+
+// packState returns the highest pack number so far and how many packs are believed to be in the store.
+func packState(ctx context.Context, q sqlx.QueryerContext) (last, n int, err error) {
+	var row struct{ Last, N int }
+	err = sqlx.GetContext(ctx, q, &row, `SELECT coalesce(max(id), 0) AS last, count(*) FILTER (WHERE NOT lost) AS n FROM packs`)
+	return row.Last, row.N, err
+}
+
+// spares returns the sound packs of a space that hold copies of objects whose rows point elsewhere.
+func spares(ctx context.Context, q sqlx.QueryerContext, space int) (rows []packRow, err error) {
+	err = sqlx.SelectContext(ctx, q, &rows, packColumns+` WHERE p.space_id = $2 AND p.shadowed > 0 AND p.damaged_at IS NULL ORDER BY p.id`, 0, space)
+	return rows, err
+}
+
+func hasPacks(ctx context.Context, q sqlx.QueryerContext, space int) (ok bool, err error) {
+	err = sqlx.GetContext(ctx, q, &ok, `SELECT EXISTS (SELECT 1 FROM packs WHERE space_id = $1)`, space)
+	return ok, err
+}
+
+// markSound notes that a pack's bytes are right, and reports whether that is news.
+func markSound(ctx context.Context, q sqlx.QueryerContext, packID int) (healed bool, err error) {
+	err = sqlx.GetContext(ctx, q, &healed, `
+		UPDATE packs p SET verified_at = clock_timestamp(), damaged_at = NULL, lost = false
+		FROM (SELECT id, damaged_at IS NOT NULL AS damaged FROM packs WHERE id = $1 FOR UPDATE) old
+		WHERE p.id = old.id RETURNING old.damaged`, packID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil // swept meanwhile
+	}
+	return healed, err
+}
+
+// markDamaged flags a pack, unless somebody has found it sound since it was read, and reports whether the flag is new.
+func markDamaged(ctx context.Context, tx *sqlx.Tx, p packRow, lost bool) (fresh bool, err error) {
+	err = tx.GetContext(ctx, &fresh, `
+		UPDATE packs p SET damaged_at = coalesce(p.damaged_at, clock_timestamp()), lost = $3
+		FROM (SELECT id, damaged_at IS NULL AS sound FROM packs WHERE id = $1 AND verified_at = $2 FOR UPDATE) old
+		WHERE p.id = old.id RETURNING old.sound`, p.ID, p.VerifiedAt, lost)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return fresh, err
+}
+
+// Snapshots.
+
+type snapshotRow struct {
+	ID            id.Snapshot
+	DeviceID      id.Device `db:"device_id"`
+	CreatedAt     time.Time `db:"created_at"`
+	Root          id.Object
+	Manifest      []byte
+	Files         int64
+	Bytes         int64
+	Problems      int64
+	UploadedBytes int64      `db:"uploaded_bytes"`
+	BackupID      *id.Backup `db:"backup_id"`
+	DeletedAt     *time.Time `db:"deleted_at"`
+}
+
+const snapshotColumns = `
+	SELECT sn.id, sn.device_id, sn.created_at, sn.root, sn.manifest, sn.files, sn.bytes, sn.problems, sn.uploaded_bytes, sn.backup_id, sn.deleted_at
+	FROM snapshots sn`
+
+func clock(ctx context.Context, q sqlx.QueryerContext) (at time.Time, err error) {
+	err = sqlx.GetContext(ctx, q, &at, `SELECT clock_timestamp()`)
+	return at, err
+}
+
+// insertSnapshot makes a snapshot's row and reports whether there was none.
+func insertSnapshot(ctx context.Context, tx *sqlx.Tx, space int, r *record.Snapshot, deleted *time.Time) (bool, error) {
+	return changed(tx.ExecContext(ctx, `
+		INSERT INTO snapshots (id, space_id, device_id, backup_id, root, manifest, created_at, files, bytes, problems, uploaded_bytes, deleted_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`,
+		r.ID, space, r.Device, r.Backup, r.Root, r.Manifest, r.Created, r.Files, r.Bytes, r.Problems, r.UploadedBytes, deleted))
+}
+
+func snapshotOfBackup(ctx context.Context, q sqlx.QueryerContext, backup id.Backup) (*snapshotRow, error) {
+	return maybe[snapshotRow](ctx, q, snapshotColumns+` WHERE sn.backup_id = $1`, backup)
+}
+
+// snapshotIn returns a live snapshot of a space, or nil; with lock, nobody else changes it until tx ends.
+func snapshotIn(ctx context.Context, q sqlx.QueryerContext, space int, snapshot id.Snapshot, lock bool) (*snapshotRow, error) {
+	query := snapshotColumns + ` WHERE sn.space_id = $1 AND sn.id = $2 AND sn.deleted_at IS NULL`
+	if lock {
+		query += ` FOR UPDATE`
+	}
+	return maybe[snapshotRow](ctx, q, query, space, snapshot)
+}
+
+// snapshotsBefore gives a page of a space's live snapshots, newest first.
+func snapshotsBefore(ctx context.Context, q sqlx.QueryerContext, space int, device *id.Device, from *position, n int) (rows []snapshotRow, err error) {
+	var at *time.Time
+	var last *id.Snapshot
+	if from != nil {
+		at, last = &from.at, &from.id
+	}
+	err = sqlx.SelectContext(ctx, q, &rows, snapshotColumns+`
+		WHERE sn.space_id = $1 AND sn.deleted_at IS NULL AND ($2::uuid IS NULL OR sn.device_id = $2)
+			AND ($3::timestamptz IS NULL OR (sn.created_at, sn.id) < ($3, $4::uuid))
+		ORDER BY sn.created_at DESC, sn.id DESC LIMIT $5`, space, device, at, last, n)
+	return rows, err
+}
+
+func countSnapshots(ctx context.Context, q sqlx.QueryerContext, space int, device *id.Device) (n int, err error) {
+	err = sqlx.GetContext(ctx, q, &n, `
+		SELECT count(*) FROM snapshots WHERE space_id = $1 AND deleted_at IS NULL AND ($2::uuid IS NULL OR device_id = $2)`, space, device)
+	return n, err
+}
+
+// latest gives the newest live snapshot of each of the devices that has one in the owner's space.
+func latest(ctx context.Context, q sqlx.QueryerContext, owner id.User, devices []id.Device) (rows []snapshotRow, err error) {
+	err = sqlx.SelectContext(ctx, q, &rows, `
+		SELECT l.* FROM unnest($2::uuid[]) AS d (id) CROSS JOIN LATERAL (`+snapshotColumns+`
+			JOIN spaces s ON s.id = sn.space_id AND s.owner_id = $1
+			WHERE sn.device_id = d.id AND sn.deleted_at IS NULL ORDER BY sn.created_at DESC, sn.id DESC LIMIT 1) l`, owner, pq.Array(devices))
+	return rows, err
+}
+
+func markDeleted(ctx context.Context, tx *sqlx.Tx, snapshot id.Snapshot, at time.Time) error {
+	_, err := tx.ExecContext(ctx, `UPDATE snapshots SET deleted_at = $2 WHERE id = $1`, snapshot, at)
+	return err
+}
+
+// snapshotsAfter gives a portion of all snapshots of a space, deleted ones too, by id, without their manifests.
+func snapshotsAfter(ctx context.Context, q sqlx.QueryerContext, space int, after id.Snapshot, n int) (rows []snapshotRow, err error) {
+	err = sqlx.SelectContext(ctx, q, &rows, `
+		SELECT id, root, deleted_at FROM snapshots WHERE space_id = $1 AND id > $2 ORDER BY id LIMIT $3`, space, after, n)
+	return rows, err
+}
+
+// snapshotFull returns a snapshot, deleted or not, or nil.
+func snapshotFull(ctx context.Context, q sqlx.QueryerContext, snapshot id.Snapshot) (*snapshotRow, error) {
+	return maybe[snapshotRow](ctx, q, snapshotColumns+` WHERE sn.id = $1`, snapshot)
+}
+
+func readUsage(ctx context.Context, q sqlx.QueryerContext, space int) (*Usage, error) {
+	var u struct {
+		Snapshots                           int
+		Objects, Stored, Protected, Logical int64
+	}
+	err := sqlx.GetContext(ctx, q, &u, `
+		SELECT p.objects, p.stored, sn.snapshots, sn.logical, l.protected
+		FROM (SELECT coalesce(sum(objects - shadowed), 0)::bigint AS objects, coalesce(sum(size), 0)::bigint AS stored
+			FROM packs WHERE space_id = $1 AND NOT lost) p,
+		(SELECT count(*) AS snapshots, coalesce(sum(bytes), 0)::bigint AS logical FROM snapshots WHERE space_id = $1 AND deleted_at IS NULL) sn,
+		(SELECT coalesce(sum(bytes), 0)::bigint AS protected FROM (
+			SELECT DISTINCT ON (device_id) bytes FROM snapshots WHERE space_id = $1 AND deleted_at IS NULL
+			ORDER BY device_id, created_at DESC, id DESC) newest) l`, space)
+	return &Usage{u.Snapshots, u.Objects, u.Stored, u.Protected, u.Logical}, err
+}
+
+type doctorRow struct {
+	Spaces, Ownerless, Packs, Damaged, Lost int
+	Oldest                                  *time.Time
+}
+
+func readDoctor(ctx context.Context, q sqlx.QueryerContext) (r doctorRow, err error) {
+	err = sqlx.GetContext(ctx, q, &r, `
+		SELECT (SELECT count(*) FROM spaces) AS spaces, (SELECT count(*) FROM spaces WHERE owner_id IS NULL) AS ownerless,
+			count(*) AS packs, count(damaged_at) FILTER (WHERE NOT lost) AS damaged, count(*) FILTER (WHERE lost) AS lost,
+			min(verified_at) AS oldest FROM packs`)
+	return r, err
+}
+
+// maybe reads one row, or nil if there is none.
+func maybe[T any](ctx context.Context, q sqlx.QueryerContext, query string, args ...any) (*T, error) {
+	var row T
+	switch err := sqlx.GetContext(ctx, q, &row, query, args...); {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return &row, nil
+}
+
+// changed reports whether a statement touched a row.
+func changed(r sql.Result, err error) (bool, error) {
+	if err != nil {
+		return false, err
+	}
+	n, err := r.RowsAffected()
+	return n > 0, err
+}
