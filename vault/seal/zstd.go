@@ -9,15 +9,12 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// A payload of codec 1 is one zstd frame (RFC 8878) with its content size in the header, and without a
-// checksum or a dictionary. The AEAD says more than a checksum would.
+// A payload of codec 1 is one zstd frame (RFC 8878) of a single segment, hence with its content size in the
+// header, and without a checksum or a dictionary. The AEAD says more than a checksum would.
 
 // window is how far back a match may lie, in bytes. It spans the largest chunk that is cut by default; what
 // it takes above that is memory for each encoder.
 const window = 4 << 20
-
-// decoderWindow is what a reader allows: a frame in one segment counts as a window of its whole length.
-const decoderWindow = MaxPlain
 
 // overAlloc is room behind the output that lets the decoder take its fast path up to the end.
 const overAlloc = 16
@@ -32,6 +29,7 @@ func encoders(level zstd.EncoderLevel) *sync.Pool {
 			zstd.WithEncoderLevel(level),
 			zstd.WithEncoderConcurrency(1),
 			zstd.WithWindowSize(window),
+			zstd.WithSingleSegment(true), // or short frames would not say their size
 			zstd.WithLowerEncoderMem(true),
 			zstd.WithEncoderCRC(false))
 		if err != nil {
@@ -51,7 +49,7 @@ var decoders = sync.Pool{New: func() any {
 	d, err := zstd.NewReader(nil,
 		zstd.WithDecoderConcurrency(1),
 		zstd.WithDecoderMaxMemory(MaxPlain),
-		zstd.WithDecoderMaxWindow(decoderWindow),
+		zstd.WithDecoderMaxWindow(MaxPlain),
 		zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
 		panic(err) // the options are constants
@@ -78,7 +76,7 @@ func decompress(dst, frame []byte) ([]byte, error) {
 		return dst, fmt.Errorf("it holds no zstd frame: %w", err)
 	}
 	switch {
-	case h.Skippable || !h.HasFCS || h.DictionaryID != 0:
+	case h.Skippable || !h.SingleSegment || !h.HasFCS || h.DictionaryID != 0 || h.HasCheckSum:
 		return dst, errors.New("it holds a zstd frame of another kind")
 	case h.FrameContentSize > MaxPlain:
 		return dst, fmt.Errorf("it says that it holds %d bytes, and no object does", h.FrameContentSize)
