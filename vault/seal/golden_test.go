@@ -2,7 +2,6 @@ package seal
 
 import (
 	"bytes"
-	"strings"
 	"testing"
 
 	"github.com/holdfast-backup/holdfast/wire/goldentest"
@@ -17,6 +16,7 @@ type golden struct {
 type goldenObject struct {
 	About string
 	Plain goldentest.Hex
+	Times int // the plaintext is Plain this many times
 	Key   goldentest.Hex
 	ID    string
 	Codec byte
@@ -31,20 +31,23 @@ func generate() golden {
 	s := New(goldenContentKey)
 	for i, c := range []struct {
 		about string
-		plain []byte
+		plain string
+		times int
 		level Level
 	}{
-		{"nothing", nil, LevelNone},
-		{"a few bytes", []byte("hello, world"), LevelDefault},
-		{"raw, though it could be shorter", []byte(strings.Repeat("ab", 50)), LevelNone},
-		{"compressed", []byte(strings.Repeat("Holdfast keeps what it is given.\n", 20)), LevelDefault},
-		{"compressed, in several blocks of zstd", bytes.Repeat([]byte{0}, 300_000), LevelDefault},
+		{"nothing", "", 1, LevelNone},
+		{"a few bytes", "hello, world", 1, LevelDefault},
+		{"raw, though it could be shorter", "ab", 50, LevelNone},
+		{"compressed", "Holdfast keeps what it is given.\n", 20, LevelDefault},
+		{"compressed, in several blocks of zstd", "\x00", 300_000, LevelDefault},
 	} {
-		k := s.Key(c.plain)
+		plain := bytes.Repeat([]byte(c.plain), c.times)
+		k := s.Key(plain)
 		nonce := bytes.Repeat([]byte{byte(i)}, nonceSize)
-		body := appendBody(nil, k, [nonceSize]byte(nonce), c.plain, c.level)
+		body := appendBody(nil, k, [nonceSize]byte(nonce), plain, c.level)
 		g.Objects = append(g.Objects, goldenObject{
-			About: c.about, Plain: c.plain, Key: k[:], ID: k.ID().String(), Codec: codecOf(k, body), Nonce: nonce, Body: body,
+			About: c.about, Plain: []byte(c.plain), Times: c.times,
+			Key: k[:], ID: k.ID().String(), Codec: codecOf(k, body), Nonce: nonce, Body: body,
 		})
 	}
 	return g
@@ -68,14 +71,15 @@ func TestGoldenV1(t *testing.T) {
 		t.Fatalf("%d objects", len(g.Objects))
 	}
 	for _, o := range g.Objects {
-		k := s.Key(o.Plain)
+		plain := bytes.Repeat(o.Plain, o.Times)
+		k := s.Key(plain)
 		if k != Key(o.Key) {
 			t.Errorf("%s: key %x, want %x", o.About, k[:], o.Key)
 		}
 		if want, err := id.ParseObject(o.ID); err != nil || k.ID() != want {
 			t.Errorf("%s: id %s, want %s", o.About, k.ID(), o.ID)
 		}
-		if got, err := s.Open(nil, k, o.Body); err != nil || !bytes.Equal(got, o.Plain) {
+		if got, err := s.Open(nil, k, o.Body); err != nil || !bytes.Equal(got, plain) {
 			t.Errorf("%s: opened as %q, %v", o.About, got, err)
 		}
 		if got := codecOf(k, o.Body); got != o.Codec {
@@ -86,7 +90,7 @@ func TestGoldenV1(t *testing.T) {
 		}
 		// What zstd makes of a plaintext may change with its next release; raw bodies may not.
 		if o.Codec == codecRaw {
-			if got := appendBody(nil, k, [nonceSize]byte(o.Nonce), o.Plain, LevelNone); !bytes.Equal(got, o.Body) {
+			if got := appendBody(nil, k, [nonceSize]byte(o.Nonce), plain, LevelNone); !bytes.Equal(got, o.Body) {
 				t.Errorf("%s: sealed as %x, want %x", o.About, got, o.Body)
 			}
 		}

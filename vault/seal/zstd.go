@@ -80,6 +80,8 @@ func decompress(dst, frame []byte) ([]byte, error) {
 		return dst, errors.New("it holds a zstd frame of another kind")
 	case h.FrameContentSize > MaxPlain:
 		return dst, fmt.Errorf("it says that it holds %d bytes, and no object does", h.FrameContentSize)
+	case !ends(frame[h.HeaderSize:]):
+		return dst, errors.New("it holds something other than one zstd frame")
 	}
 	start, size := len(dst), int(h.FrameContentSize)
 	dst = slices.Grow(dst, size+overAlloc)
@@ -93,4 +95,22 @@ func decompress(dst, frame []byte) ([]byte, error) {
 		return dst, fmt.Errorf("it says that it holds %d bytes, and holds %d", size, len(out))
 	}
 	return dst[:start+size], nil
+}
+
+// ends reports whether the blocks of a frame, the last of them marked, are all that is there.
+func ends(blocks []byte) bool {
+	for len(blocks) >= 3 {
+		head := uint32(blocks[0]) | uint32(blocks[1])<<8 | uint32(blocks[2])<<16
+		last, kind, size := head&1 != 0, head>>1&3, int(head>>3)
+		if kind == 1 { // one byte, repeated
+			size = 1
+		}
+		if blocks = blocks[3:]; size > len(blocks) {
+			return false
+		}
+		if blocks = blocks[size:]; last {
+			return len(blocks) == 0
+		}
+	}
+	return false
 }
