@@ -59,3 +59,47 @@ func UnmarshalTime(v any) (time.Time, error) {
 	}
 	return t.UTC(), nil
 }
+
+// Node is anything with a global id. The depot's nouns know nothing of GraphQL, so it has no method: the
+// generated code knows which types it may meet.
+type Node any
+
+// MarshalUpload writes null: a file only ever comes in.
+func MarshalUpload(graphql.Upload) graphql.Marshaler { return graphql.Null }
+
+// UnmarshalUpload takes the file that the upload transport put in the file's place.
+func UnmarshalUpload(v any) (graphql.Upload, error) {
+	u, ok := v.(graphql.Upload)
+	if !ok {
+		return graphql.Upload{}, fault.New(fault.Invalid, "a file is sent to /graphql/upload as multipart/form-data")
+	}
+	return u, nil
+}
+
+// MarshalInt64 writes a signed 64-bit integer as a number.
+func MarshalInt64(n int64) graphql.Marshaler { return graphql.MarshalInt64(n) }
+
+// UnmarshalInt64 reads a signed 64-bit integer.
+func UnmarshalInt64(v any) (int64, error) {
+	switch n := v.(type) {
+	case json.Number:
+		if i, err := n.Int64(); err == nil {
+			return i, nil
+		}
+	case int64:
+		return n, nil
+	}
+	return 0, fault.New(fault.Invalid, "want a whole number of 64 bits")
+}
+
+// MarshalInt writes an integer.
+func MarshalInt(n int) graphql.Marshaler { return graphql.MarshalInt(n) }
+
+// UnmarshalInt reads an integer of 32 bits, as GraphQL has them.
+func UnmarshalInt(v any) (int, error) {
+	n, err := UnmarshalInt64(v)
+	if err != nil || n != int64(int32(n)) {
+		return 0, fault.New(fault.Invalid, "want a whole number of 32 bits")
+	}
+	return int(n), nil
+}

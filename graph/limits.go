@@ -1,0 +1,242 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/99designs/gqlgen/complexity"
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/graph/internal/exec"
+	"github.com/holdfast-backup/holdfast/wire/fault"
+)
+
+const (
+	defaultPage = 50  // rows of a connection when the query does not say
+	maxPage     = 200 // rows of a connection at most
+	listCost    = 10  // what a list without paging is taken for
+)
+
+// Limits bounds what one operation may ask for.
+type Limits struct {
+	Query     int // bytes of the query's text
+	Tokens    int // lexical tokens of it
+	Depth     int // nested fields
+	Fields    int // fields after fragments are written out
+	Aliases   int // fields that are renamed
+	Roots     int // root fields
+	Cost      int // complexity, by costs
+	Anonymous int // complexity for callers without a credential
+}
+
+// DefaultLimits leaves room for the app's largest screens and for introspection.
+var DefaultLimits = Limits{Query: 32 << 10, Tokens: 3000, Depth: 15, Fields: 1500, Aliases: 30, Roots: 20, Cost: 20_000, Anonymous: 200}
+
+// guard refuses operations for their shape, their way in or their caller, before anything is resolved.
+type guard struct {
+	limits Limits
+	schema graphql.ExecutableSchema
+}
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.OperationParameterMutator
+	graphql.OperationContextMutator
+} = (*guard)(nil)
+
+// ExtensionName implements graphql.HandlerExtension.
+func (g *guard) ExtensionName() string { return "guard" }
+
+// Validate implements graphql.HandlerExtension.
+func (g *guard) Validate(graphql.ExecutableSchema) error { return nil }
+
+// MutateOperationParameters is asked before the query is parsed.
+func (g *guard) MutateOperationParameters(ctx context.Context, p *graphql.RawParams) *gqlerror.Error {
+	if len(p.Query) > g.limits.Query {
+		return refuse(fault.TooLarge, "a query is limited to %d bytes: put data into variables", g.limits.Query)
+	}
+	return nil
+}
+
+// MutateOperationContext is asked after the query was found valid.
+func (g *guard) MutateOperationContext(ctx context.Context, op *graphql.OperationContext) *gqlerror.Error {
+	s := survey(op.Operation, op.Doc.Fragments)
+	nobody := actor.FromContext(ctx).IsNobody()
+	req := RequestFrom(ctx)
+	kind := op.Operation.Operation
+	switch {
+	case req.TooOld && !s.only("server"):
+		return refuse(fault.ClientTooOld, "this agent is too old for the server: update holdfast-agent")
+	case s.depth > g.limits.Depth:
+		return refuse(fault.TooLarge, "the query nests %d fields, the limit is %d", s.depth, g.limits.Depth)
+	case s.fields > g.limits.Fields:
+		return refuse(fault.TooLarge, "the query has more than %d fields", g.limits.Fields)
+	case s.aliases > g.limits.Aliases:
+		return refuse(fault.TooLarge, "the query renames more than %d fields", g.limits.Aliases)
+	case len(s.roots) > g.limits.Roots, nobody && kind == ast.Mutation && len(s.roots) > 1:
+		return refuse(fault.TooLarge, "the operation has %d root fields, more than are allowed at once", len(s.roots))
+	}
+	if err := way(req.Via, kind, s); err != nil {
+		return err
+	}
+	op.DisableIntrospection = nobody
+	if nobody && s.introspects {
+		return refuse(fault.Unauthenticated, "introspection is for callers who are logged in: the schema is in the documentation")
+	}
+	limit := g.limits.Cost
+	if nobody {
+		limit = g.limits.Anonymous
+	}
+	if cost := complexity.Calculate(ctx, g.schema, op.Operation, op.Variables); cost > limit {
+		return refuse(fault.TooLarge, "the query would cost %d, the limit is %d: ask for fewer rows or fields", cost, limit)
+	}
+	if nobody && req.Throttle != nil && !s.only("server") {
+		if err := req.Throttle(kind == ast.Mutation); err != nil {
+			return wrapped(err)
+		}
+	}
+	return nil
+}
+
+// way refuses operations that came in on a way that is not theirs.
+func way(via Via, kind ast.Operation, s shape) *gqlerror.Error {
+	uploads := s.has("uploadPack")
+	switch via {
+	case ViaUpload:
+		if kind != ast.Mutation || len(s.roots) != 1 || !uploads {
+			return refuse(fault.Invalid, "/graphql/upload takes the mutation uploadPack and nothing else")
+		}
+		return nil
+	case ViaSocket:
+		if kind != ast.Subscription {
+			return refuse(fault.Invalid, "send queries and mutations to /graphql by POST: the socket is for subscriptions")
+		}
+		if len(s.roots) != 1 {
+			return refuse(fault.Invalid, "a subscription has exactly one root field")
+		}
+		return nil
+	}
+	switch {
+	case kind == ast.Subscription:
+		return refuse(fault.Invalid, "subscriptions need a WebSocket with the subprotocol graphql-transport-ws")
+	case kind == ast.Mutation && via == ViaGet:
+		return refuse(fault.Invalid, "a mutation is sent by POST")
+	case uploads:
+		return refuse(fault.Invalid, "uploadPack is sent to /graphql/upload as multipart/form-data")
+	}
+	return nil
+}
+
+// refuse returns a fault in the form that gqlgen's extensions want.
+func refuse(kind fault.Kind, format string, args ...any) *gqlerror.Error {
+	return wrapped(fault.New(kind, format, args...))
+}
+
+func wrapped(err error) *gqlerror.Error {
+	return &gqlerror.Error{Message: err.Error(), Err: err}
+}
+
+// shape is what a survey of an operation finds, with fragments written out.
+type shape struct {
+	depth, fields, aliases int
+	roots                  []string
+	introspects            bool
+}
+
+func (s shape) has(name string) bool {
+	for _, r := range s.roots {
+		if r == name {
+			return true
+		}
+	}
+	return false
+}
+
+// only reports whether all root fields are name (or __typename).
+func (s shape) only(name string) bool {
+	for _, r := range s.roots {
+		if r != name && r != "__typename" {
+			return false
+		}
+	}
+	return true
+}
+
+// survey measures an operation in time linear in its text, though fragments that use fragments may stand
+// for exponentially many fields: counting stops at most.
+func survey(op *ast.OperationDefinition, fragments ast.FragmentDefinitionList) shape {
+	const most = 1 << 20
+	known := map[string]shape{}
+	var measure func(ast.SelectionSet) shape
+	measure = func(set ast.SelectionSet) (s shape) {
+		add := func(sub shape) {
+			s.depth = max(s.depth, sub.depth)
+			s.fields = min(s.fields+sub.fields, most)
+			s.aliases = min(s.aliases+sub.aliases, most)
+			s.introspects = s.introspects || sub.introspects
+			if len(s.roots) < 100 {
+				s.roots = append(s.roots, sub.roots...)
+			}
+		}
+		for _, selection := range set {
+			switch f := selection.(type) {
+			case *ast.Field:
+				sub := measure(f.SelectionSet)
+				sub.depth++
+				sub.fields++
+				sub.roots = []string{f.Name}
+				if f.Alias != f.Name {
+					sub.aliases++
+				}
+				sub.introspects = sub.introspects || f.Name == "__schema" || f.Name == "__type"
+				add(sub)
+			case *ast.InlineFragment:
+				add(measure(f.SelectionSet))
+			case *ast.FragmentSpread:
+				sub, ok := known[f.Name]
+				if def := fragments.ForName(f.Name); !ok && def != nil { // validation refused cycles
+					sub = measure(def.SelectionSet)
+					known[f.Name] = sub
+				}
+				add(sub)
+			}
+		}
+		return s
+	}
+	return measure(op.SelectionSet)
+}
+
+// costs weighs the fields that are more than a value: lists by how long they may be, and fields that cost a
+// statement for every row.
+func costs() (c exec.ComplexityRoot) {
+	connection := func(child int, first *int, _ *string) int { return paged(child, first) }
+	list := func(child int) int { return 1 + listCost*child }
+	c.Query.Users = connection
+	c.Query.AuditEvents = connection
+	c.Query.Snapshots = func(child int, _ *string, first *int, _ *string) int { return paged(child, first) }
+	c.Query.Devices = list
+	c.Query.Invitations = list
+	c.User.Devices = func(child int) int { return 20 + listCost*child }
+	c.User.Sessions = list
+	c.User.APITokens = list
+	c.User.Usage = func(child int) int { return 20 + child }
+	return c
+}
+
+func paged(child int, first *int) int {
+	n := defaultPage
+	if first != nil {
+		n = min(max(*first, 1), maxPage)
+	}
+	return 1 + n*child
+}
+
+var _ fmt.Stringer = Via(0)
+
+// String names the way, for logs.
+func (v Via) String() string {
+	return [...]string{"post", "get", "socket", "upload"}[v]
+}

@@ -1,0 +1,56 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/vikstrous/dataloadgen"
+
+	"github.com/holdfast-backup/holdfast/depot/account"
+	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/catalog"
+	"github.com/holdfast-backup/holdfast/depot/fleet"
+	"github.com/holdfast-backup/holdfast/wire/id"
+)
+
+// batchWait is how long a loader collects keys: gqlgen resolves the rows of a list at the same time, so they
+// arrive together.
+const batchWait = time.Millisecond
+
+// loaders ask the depot for many things at once. They live as long as one root field, or one event of a
+// subscription, so that nothing they remember is stale; and they ask as the request's actor.
+type loaders struct {
+	users   *dataloadgen.Loader[id.User, *account.User]
+	devices *dataloadgen.Loader[id.Device, *fleet.Device]
+	latest  *dataloadgen.Loader[id.Device, *catalog.Snapshot]
+	active  *dataloadgen.Loader[id.Device, *catalog.Backup]
+}
+
+type loadersKey struct{}
+
+func withLoaders(ctx context.Context, cfg Config) context.Context {
+	a := actor.FromContext(ctx)
+	return context.WithValue(ctx, loadersKey{}, &loaders{
+		users:   loader(a, cfg.Accounts.UsersByID),
+		devices: loader(a, cfg.Fleet.DevicesByID),
+		latest:  loader(a, cfg.Catalog.LatestSnapshots),
+		active:  loader(a, cfg.Catalog.ActiveBackups),
+	})
+}
+
+func loader[K comparable, V any](a actor.Actor, fetch func(context.Context, actor.Actor, []K) (map[K]V, error)) *dataloadgen.Loader[K, V] {
+	return dataloadgen.NewMappedLoader(func(ctx context.Context, keys []K) (map[K]V, error) {
+		return fetch(ctx, a, keys)
+	}, dataloadgen.WithWait(batchWait), dataloadgen.WithBatchCapacity(500))
+}
+
+func load(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(*loaders) }
+
+// found turns a loader's "no such key" into null.
+func found[V any](v *V, err error) (*V, error) {
+	if errors.Is(err, dataloadgen.ErrNotFound) {
+		return nil, nil
+	}
+	return v, err
+}
