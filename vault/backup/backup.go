@@ -2,7 +2,6 @@
 package backup
 
 import (
-	"context"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/vault/keyring"
@@ -39,9 +38,4 @@ type Result struct {
 
 	Started  time.Time
 	Duration time.Duration
-}
-
-// Run makes one snapshot of src at remote.
-func Run(ctx context.Context, cfg Config, src Source, remote Remote, cache Cache) (Result, error) {
-	panic("soon")
 }
