@@ -146,13 +146,3 @@ type Result struct {
 	ReadBytes int64 // fetched from the remote
 	Duration  time.Duration
 }
-
-// Run restores the selection into sink and closes it. The error is about the whole: everything else is in Result.Failures.
-func Run(ctx context.Context, cfg Config, sink Sink) (Result, error) { panic("soon") }
-
-// Verify reads a snapshot's tree, and its files' objects or a random part of them, and checks that each is what
-// the tree says. It writes nothing. percent is 100 for all; of cfg, Objects, Root, Select and OnProgress are used.
-func Verify(ctx context.Context, cfg Config, percent float64) (Result, error) { panic("soon") }
-
-// OpenFile returns the content of a file, verified, in order, read ahead in large pieces. Close it.
-func OpenFile(ctx context.Context, objects *Objects, e *tree.Entry) io.ReadCloser { panic("soon") }
