@@ -1,0 +1,107 @@
+package actor_test
+
+import (
+	"bytes"
+	"context"
+	"testing"
+
+	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/wire/fault"
+	"github.com/holdfast-backup/holdfast/wire/id"
+)
+
+func TestGates(t *testing.T) {
+	t.Parallel()
+	u, d := id.User{}.New(), id.Device{}.New()
+	const ok = fault.Kind("")
+	for name, c := range map[string]struct {
+		a                                                      actor.Actor
+		signedIn, person, staff, admin, superuser, device, own fault.Kind
+	}{
+		"nobody": {actor.Actor{},
+			fault.Unauthenticated, fault.Unauthenticated, fault.Unauthenticated, fault.Unauthenticated, fault.Unauthenticated, fault.Unauthenticated, "no"},
+		"staff": {actor.Actor{User: u, Role: actor.Staff, Session: id.Session{}.New()},
+			ok, ok, ok, fault.Forbidden, fault.Forbidden, fault.Forbidden, ok},
+		"admin": {actor.Actor{User: u, Role: actor.Admin, APIToken: id.APIToken{}.New()},
+			ok, ok, ok, ok, fault.Forbidden, fault.Forbidden, ok},
+		"superuser": {actor.Actor{User: u, Role: actor.Superuser},
+			ok, ok, ok, ok, ok, fault.Forbidden, ok},
+		"superuser by recovery code": {actor.Actor{User: u, Role: actor.Superuser, ByRecovery: true},
+			ok, fault.Forbidden, fault.Forbidden, fault.Forbidden, fault.Forbidden, fault.Forbidden, "no"},
+		"device": {actor.Actor{User: u, Device: d},
+			fault.Forbidden, fault.Forbidden, fault.Forbidden, fault.Forbidden, fault.Forbidden, ok, "no"},
+		"device that claims a role": {actor.Actor{User: u, Device: d, Role: actor.Superuser},
+			fault.Forbidden, fault.Forbidden, fault.Forbidden, fault.Forbidden, fault.Forbidden, ok, "no"},
+		"user without a role": {actor.Actor{User: u},
+			ok, ok, fault.Forbidden, fault.Forbidden, fault.Forbidden, fault.Forbidden, ok},
+		"system": {actor.System(),
+			fault.Forbidden, fault.Forbidden, ok, ok, ok, fault.Forbidden, ok},
+	} {
+		check := func(gate string, err error, want fault.Kind) {
+			t.Helper()
+			got := ok
+			if err != nil {
+				got = fault.KindOf(err)
+			}
+			if got != want {
+				t.Errorf("%s: %s: got %q, want %q", name, gate, got, want)
+			}
+		}
+		_, err := c.a.SignedIn()
+		check("SignedIn", err, c.signedIn)
+		_, err = c.a.Person()
+		check("Person", err, c.person)
+		check("staff", c.a.Require(actor.Staff), c.staff)
+		check("admin", c.a.Require(actor.Admin), c.admin)
+		check("superuser", c.a.Require(actor.Superuser), c.superuser)
+		got, err := c.a.RequireDevice()
+		check("device", err, c.device)
+		if err == nil && got != d {
+			t.Errorf("%s: device %s", name, got)
+		}
+		if c.a.MayRead(u) != (c.own == ok) {
+			t.Errorf("%s: MayRead its own: %v", name, c.a.MayRead(u))
+		}
+		if c.a.MayRead(id.User{}.New()) != c.a.IsSystem() {
+			t.Errorf("%s: MayRead another's", name)
+		}
+		if c.a.Require("owner") == nil && !c.a.IsSystem() {
+			t.Errorf("%s: has a role that does not exist", name)
+		}
+	}
+}
+
+func TestContext(t *testing.T) {
+	t.Parallel()
+	if !actor.FromContext(context.Background()).IsNobody() {
+		t.Error("somebody without credentials")
+	}
+	a := actor.Actor{User: id.User{}.New(), Role: actor.Admin}
+	if got := actor.FromContext(actor.NewContext(context.Background(), a)); got != a {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestRoleText(t *testing.T) {
+	t.Parallel()
+	for _, r := range []actor.Role{actor.Staff, actor.Admin, actor.Superuser} {
+		var b bytes.Buffer
+		r.MarshalGQL(&b)
+		var back actor.Role
+		if err := back.UnmarshalGQL(string(bytes.Trim(b.Bytes(), `"`))); err != nil || back != r {
+			t.Errorf("%s: %s, %v", r, back, err)
+		}
+		if p, err := actor.ParseRole(" " + string(r) + "\n"); err != nil || p != r {
+			t.Errorf("ParseRole(%s): %s, %v", r, p, err)
+		}
+	}
+	for _, bad := range []any{"admin", "", nil, 3, "ROOT"} {
+		var r actor.Role
+		if err := r.UnmarshalGQL(bad); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("UnmarshalGQL(%v): %v", bad, err)
+		}
+	}
+	if _, err := actor.ParseRole("root"); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("ParseRole(root): %v", err)
+	}
+}
