@@ -17,10 +17,10 @@ import (
 
 // Limits of an upload request, apart from its file. A real one needs about 1 KiB in all.
 const (
-	maxOperations  = 64 << 10 // bytes of the part "operations"
-	maxFormMap     = 4 << 10  // bytes of the part "map"
-	maxPartHeaders = 4 << 10  // bytes of one part's headers
-	maxBoundary    = 70       // RFC 2046
+	maxOperations  = 64 << 10              // bytes of the part "operations"
+	maxFormMap     = 4 << 10               // bytes of the part "map"
+	maxPartHeaders = 4 << 10               // bytes of one part's headers
+	maxBoundary    = 70                    // RFC 2046
 	formBuffer     = maxOperations + 4<<10 // the longest line, and some
 )
 
