@@ -12,22 +12,23 @@ const (
 	version = 1
 	macSize = 32
 
-	keyRoot = iota - 1
-	keyDevice
-	keyDeviceName
-	keyHostname
-	keyOS
-	keyRoots
-	keyStarted
-	keyFinished
-	keyFiles
-	keyBytes
-	keyDirs
-	keyParent
-	keyProblems
-	keyProblemCount
-	keyAgentVersion
-	keys = iota - 2
+	keyRoot         = 1
+	keyDevice       = 2
+	keyDeviceName   = 3
+	keyHostname     = 4
+	keyOS           = 5
+	keyRoots        = 6
+	keyStarted      = 7
+	keyFinished     = 8
+	keyFiles        = 9
+	keyBytes        = 10
+	keyDirs         = 11
+	keyParent       = 12
+	keyProblems     = 13
+	keyProblemCount = 14
+	keyAgentVersion = 15
+
+	keys = 15
 )
 
 // encode appends the body to b.
