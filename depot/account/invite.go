@@ -34,8 +34,9 @@ type JoinInput struct {
 	Address        string
 }
 
-// link is where a person opens an invitation. The token stands behind the #, which browsers do not send.
-func (s *Service) link(token string) string { return s.url + "/join#" + token }
+// link is where a person opens an invitation: /join, or /setup for the first superuser. The token stands behind
+// the #, which browsers do not send and servers do not log.
+func (s *Service) link(page, token string) string { return s.url + "/" + page + "#" + token }
 
 // needed is the role that somebody must have to deal with people of the given role.
 func needed(r actor.Role) actor.Role {
@@ -99,7 +100,7 @@ func (s *Service) Invite(ctx context.Context, a actor.Actor, in InviteInput) (in
 	if err != nil {
 		return nil, "", "", err
 	}
-	return inv, text, s.link(text), nil
+	return inv, text, s.link("join", text), nil
 }
 
 // person returns whom to write down as the one who did it.
@@ -227,7 +228,7 @@ func (s *Service) SetupInvitation(ctx context.Context) (text, url string, needed
 	if err != nil || !needed {
 		return "", "", false, err
 	}
-	return text, s.link(text), true, nil
+	return text, s.link("setup", text), true, nil
 }
 
 // Join accepts an invitation: it makes the account from keys that the client made, and opens a session. An
