@@ -46,11 +46,11 @@ func ParsePack(s string) (Pack, error) {
 // ParseObject reads what [Object.String] wrote.
 func ParseObject(s string) (Object, error) {
 	var o Object
-	if len(s) != hex.EncodedLen(len(o)) {
-		return o, fmt.Errorf("object id %q: want %d hexadecimal digits", clip(s), hex.EncodedLen(len(o)))
+	if len(s) != hex.EncodedLen(len(o)) || strings.ToLower(s) != s {
+		return o, fmt.Errorf("object id %q: want %d lower-case hexadecimal digits", clip(s), hex.EncodedLen(len(o)))
 	}
 	if _, err := hex.Decode(o[:], []byte(s)); err != nil {
-		return Object{}, fmt.Errorf("object id %q: want %d hexadecimal digits", clip(s), hex.EncodedLen(len(o)))
+		return Object{}, fmt.Errorf("object id %q: want %d lower-case hexadecimal digits", clip(s), hex.EncodedLen(len(o)))
 	}
 	return o, nil
 }
