@@ -69,8 +69,8 @@ type Client struct {
 
 	up, down *rate.Limiter // nil: no limit
 
-	chain atomic.Pointer[[]string] // fingerprints of the certificates that the server presented last
-	skew  atomic.Int64             // server's clock minus ours, ns, as the last Server call saw it
+	chain *atomic.Pointer[[]string] // fingerprints of the certificates that the server presented last
+	skew  *atomic.Int64             // server's clock minus ours, ns, as the last reply showed it
 
 	mu    sync.Mutex
 	packs map[packName]packURL // where packs are read from; see read.go
@@ -98,7 +98,8 @@ func Dial(address string, opts Options) (*Client, error) {
 	if opts.Connect <= 0 {
 		opts.Connect = 10 * time.Second
 	}
-	c := &Client{base: base, opts: opts, up: limiter(opts.UploadLimit), down: limiter(opts.DownloadLimit), packs: map[packName]packURL{}}
+	c := &Client{base: base, opts: opts, up: limiter(opts.UploadLimit), down: limiter(opts.DownloadLimit),
+		chain: new(atomic.Pointer[[]string]), skew: new(atomic.Int64), packs: map[packName]packURL{}}
 	c.api = &http.Client{Transport: c.transport(c.tlsConfig()), CheckRedirect: noRedirect}
 	c.store = &http.Client{Transport: c.transport(nil), CheckRedirect: noRedirect}
 	return c, nil
@@ -113,15 +114,12 @@ func (c *Client) Close() {
 // URL returns the server's address.
 func (c *Client) URL() string { return c.base.String() }
 
-// WithToken returns a client of the same server, with its own connections, that presents another token.
+// WithToken returns a client that presents another token over the same connections, within the same limits.
 func (c *Client) WithToken(token string) *Client {
 	opts := c.opts
 	opts.Token = token
-	other, err := Dial(c.base.String(), opts)
-	if err != nil {
-		panic("remote: " + err.Error()) // the same options were accepted before
-	}
-	return other
+	return &Client{base: c.base, opts: opts, api: c.api, store: c.store, up: c.up, down: c.down,
+		chain: c.chain, skew: c.skew, packs: map[packName]packURL{}}
 }
 
 // ParseURL checks a server's address: http or https, a host, no query or fragment. A missing scheme means
