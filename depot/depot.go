@@ -1,0 +1,198 @@
+// Package depot is the half of Holdfast that keeps: it joins the rooms below it, each of which says in its own
+// package comment what it promises.
+//
+//	account  who may come in            catalog  what is stored where
+//	fleet    which machines             audit    what was done
+//
+// stand on the tools pg, blob, bus and queue. [Open] is the one place where they meet; whoever serves (server,
+// worker, the command line) gets a [Depot] and asks its nouns. The depot holds no key: everything that it keeps
+// was sealed elsewhere.
+package depot
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/holdfast-backup/holdfast/depot/account"
+	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/audit"
+	"github.com/holdfast-backup/holdfast/depot/blob"
+	"github.com/holdfast-backup/holdfast/depot/blob/open"
+	"github.com/holdfast-backup/holdfast/depot/bus"
+	"github.com/holdfast-backup/holdfast/depot/catalog"
+	"github.com/holdfast-backup/holdfast/depot/fleet"
+	"github.com/holdfast-backup/holdfast/depot/pg"
+	"github.com/holdfast-backup/holdfast/depot/token"
+	"github.com/holdfast-backup/holdfast/wire/fault"
+	"github.com/holdfast-backup/holdfast/wire/id"
+	"github.com/holdfast-backup/holdfast/wire/proto"
+)
+
+// MinSecret is the least length of an installation's secret, in bytes.
+const MinSecret = 32
+
+// Config says where things are.
+type Config struct {
+	DatabaseURL string
+	RedisURL    string // empty: no hints reach other processes; for tools
+	StoreURL    string // file:///path or s3://bucket/prefix?…; empty: there is no Catalog; for tools
+
+	// Secret is the installation's: MinSecret bytes or more, the same on every server, kept apart from the
+	// database. Without it no password works any more. Nil is for tools that log nobody in.
+	Secret []byte
+
+	PublicURL  string        // where people open the server
+	SessionTTL time.Duration // of backup sessions without a heartbeat; 0: the catalog's default
+
+	// Prepare brings the database's schema up to date and, as long as the database knows of no pack, makes the
+	// store if there is none. A store that was there and is gone is never made anew: it may just not be mounted.
+	Prepare bool
+
+	// Sign makes an address from which this server hands out a pack, for stores that cannot do so themselves.
+	Sign func(space id.Space, pack id.Pack, size int64) (url string, expires time.Time)
+
+	Log *slog.Logger // nil: nothing is logged
+}
+
+// Depot is an open depot.
+type Depot struct {
+	Accounts *account.Service
+	Fleet    *fleet.Service
+	Catalog  *catalog.Service // nil without a store
+
+	DB    *sqlx.DB
+	Redis bus.Client // nil without a Redis
+	Bus   *bus.Bus
+	Store blob.Store // nil without one
+}
+
+// Open connects to the database, to Redis and to the store. The caller closes the depot.
+func Open(ctx context.Context, cfg Config) (*Depot, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	secret := cfg.Secret
+	switch {
+	case secret == nil:
+		secret = make([]byte, MinSecret)
+		rand.Read(secret)
+	case len(secret) < MinSecret:
+		return nil, fault.New(fault.Invalid, "the secret has %d bytes: it needs at least %d", len(secret), MinSecret)
+	}
+	d := &Depot{}
+	if err := d.open(ctx, cfg, secret); err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *Depot) open(ctx context.Context, cfg Config, secret []byte) (err error) {
+	if d.DB, err = pg.Open(ctx, cfg.DatabaseURL); err != nil {
+		return err
+	}
+	if cfg.Prepare {
+		if err := pg.Migrate(ctx, d.DB); err != nil {
+			return err
+		}
+	}
+	if cfg.RedisURL != "" {
+		if d.Redis, err = bus.Connect(ctx, cfg.RedisURL, cfg.Log); err != nil {
+			return err
+		}
+	}
+	d.Bus = bus.New(d.Redis).WithLog(cfg.Log)
+	d.Accounts = account.New(account.Config{DB: d.DB, Pepper: derive(secret, "holdfast/v1/pepper"), PublicURL: cfg.PublicURL, Bus: d.Bus})
+	d.Fleet = fleet.New(fleet.Config{DB: d.DB, Bus: d.Bus})
+	if cfg.StoreURL != "" {
+		if cfg.Prepare {
+			if any, err := anyPack(ctx, d.DB); err != nil {
+				return err
+			} else if !any {
+				if err := open.Init(ctx, cfg.StoreURL); err != nil {
+					return err
+				}
+			}
+		}
+		if d.Store, err = open.OpenURL(ctx, cfg.StoreURL); err != nil {
+			return err
+		}
+		d.Catalog = catalog.New(catalog.Config{DB: d.DB, Store: d.Store, Bus: d.Bus, SessionTTL: cfg.SessionTTL, Sign: cfg.Sign})
+	}
+	return nil
+}
+
+// derive makes a key of its own for each use of the secret. What the uses reveal says nothing about one another.
+func derive(secret []byte, label string) []byte {
+	m := hmac.New(sha256.New, secret)
+	m.Write([]byte(label))
+	return m.Sum(nil)
+}
+
+// Close lets everything go. It is safe on a depot that was opened in part.
+func (d *Depot) Close() {
+	if d.Bus != nil {
+		d.Bus.Close()
+	}
+	if d.Redis != nil {
+		d.Redis.Close()
+	}
+	if d.DB != nil {
+		d.DB.Close()
+	}
+}
+
+// Authenticate returns who a bearer token of any kind stands for. It fails with UNAUTHENTICATED, for rubbish
+// without asking the database.
+func (d *Depot) Authenticate(ctx context.Context, text string) (actor.Actor, error) {
+	switch token.Kind(text) {
+	case proto.TokenSession, proto.TokenAPI:
+		return d.Accounts.Authenticate(ctx, text)
+	case proto.TokenDevice:
+		return d.Fleet.AuthenticateDevice(ctx, text)
+	}
+	return actor.Actor{}, fault.New(fault.Unauthenticated, "this is not a token of a session, a program or a device")
+}
+
+// Audit returns a page of the log: see [audit.List].
+func (d *Depot) Audit(ctx context.Context, a actor.Actor, first int, after string) (*audit.Page, error) {
+	return audit.List(ctx, d.DB, a, first, after)
+}
+
+// CheckSchema fails with CONFLICT, and says what to do, if the database's schema is not the one that this
+// program was built for.
+func (d *Depot) CheckSchema(ctx context.Context) error {
+	have, want, err := schema(ctx, d.DB)
+	switch {
+	case err != nil:
+		return err
+	case have < want:
+		return fault.New(fault.Conflict, "the database's schema is at step %d, this program needs step %d: run holdfast migrate", have, want)
+	case have > want:
+		return fault.New(fault.Conflict, "the database's schema is at step %d, newer than this program knows (%d): use the newer holdfast", have, want)
+	}
+	return nil
+}
+
+// Ready checks that the database and the store answer. Redis is left out on purpose: without it hints and
+// periodic tasks wait, but no backup and no restore does.
+func (d *Depot) Ready(ctx context.Context) error {
+	if err := d.CheckSchema(ctx); err != nil {
+		return err
+	}
+	if d.Store == nil {
+		return nil
+	}
+	if _, err := d.Store.Stat(ctx, "ready"); err != nil && !errors.Is(err, fault.NotFound) {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}
