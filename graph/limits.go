@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"strings"
 	"fmt"
 
 	"github.com/99designs/gqlgen/complexity"
@@ -70,6 +71,8 @@ func (g *guard) MutateOperationContext(ctx context.Context, op *graphql.Operatio
 	switch {
 	case req.TooOld && !s.only("server"):
 		return refuse(fault.ClientTooOld, "this agent is too old for the server: update holdfast-agent")
+	case nobody && s.closed:
+		return wrapped(unauthenticated(ctx)) // before limits that are narrower for strangers
 	case s.depth > g.limits.Depth:
 		return refuse(fault.TooLarge, "the query nests %d fields, the limit is %d", s.depth, g.limits.Depth)
 	case s.fields > g.limits.Fields:
@@ -144,6 +147,7 @@ type shape struct {
 	depth, fields, aliases int
 	roots                  []string
 	introspects            bool
+	closed                 bool // some root field is not @public
 }
 
 func (s shape) has(name string) bool {
@@ -177,6 +181,7 @@ func survey(op *ast.OperationDefinition, fragments ast.FragmentDefinitionList) s
 			s.fields = min(s.fields+sub.fields, most)
 			s.aliases = min(s.aliases+sub.aliases, most)
 			s.introspects = s.introspects || sub.introspects
+			s.closed = s.closed || sub.closed
 			if len(s.roots) < 100 {
 				s.roots = append(s.roots, sub.roots...)
 			}
@@ -192,6 +197,7 @@ func survey(op *ast.OperationDefinition, fragments ast.FragmentDefinitionList) s
 					sub.aliases++
 				}
 				sub.introspects = sub.introspects || f.Name == "__schema" || f.Name == "__type"
+				sub.closed = f.Definition.Directives.ForName("public") == nil && !strings.HasPrefix(f.Name, "__")
 				add(sub)
 			case *ast.InlineFragment:
 				add(measure(f.SelectionSet))

@@ -47,9 +47,9 @@ const (
 	reloadEvery = time.Minute         // how often certificate files are looked at
 )
 
-// baseTLS is common to all ways. Only HTTP/1.1 is offered: a 16 MiB upload takes Go's HTTP/2 about twice as
-// long, because it moves bodies in small frames through windows (docs/api.md has the numbers), and
-// WebSockets need HTTP/1.1 anyway.
+// baseTLS is common to all ways. Only HTTP/1.1 is offered. Measured with uploads of 16 MiB on two cores: with
+// four in flight, as an agent has them, HTTP/1.1 takes 1.0 GB/s and Go's HTTP/2 0.8 to 0.9, which shares one
+// connection and its windows among them; alone, 0.7 and 0.8. WebSockets need HTTP/1.1 anyway.
 func baseTLS() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
 }
