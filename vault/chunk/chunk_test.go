@@ -360,3 +360,33 @@ func BenchmarkChunker(b *testing.B) {
 		}
 	}
 }
+
+// reference is docs/format.md, word for word.
+func reference(t *Table, p Params, data []byte) int {
+	const most = 1<<64 - 1
+	normal := p.Min + 3*((p.Avg-p.Min)/4)
+	for n := p.Min; n <= len(data); n++ {
+		var h uint64
+		for _, b := range data[n-64 : n] {
+			h = 2*h + t.gear[b]
+		}
+		if n < normal && h < most/(4*uint64(p.Avg)) || n >= normal && h < 4*(most/uint64(p.Avg)) || n == p.Max {
+			return n
+		}
+	}
+	return len(data)
+}
+
+func TestCutIsAsThePageSays(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		p := Params{Min: rapid.IntRange(128, 300).Draw(t, "min")}
+		p.Avg = rapid.IntRange(2*p.Min, 4*p.Min).Draw(t, "avg")
+		p.Max = rapid.IntRange(2*p.Avg, 4*p.Avg).Draw(t, "max")
+		table := NewTable([32]byte{rapid.Byte().Draw(t, "key")})
+		data := noise(rapid.IntRange(0, 2*p.Max).Draw(t, "size"), rapid.Byte().Draw(t, "seed"))
+		if got, want := table.Cut(p, data, true), reference(table, p, data); got != want {
+			t.Fatalf("Cut says %d, want %d, of %d bytes with %+v", got, want, len(data), p)
+		}
+	})
+}
