@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/holdfast-backup/holdfast/e2e/stack"
 )
@@ -136,15 +135,4 @@ func mustBackup(t *testing.T, a *stack.Agent, args ...string) backup {
 		t.Fatal(err)
 	}
 	return b
-}
-
-// eventually waits for something that another process does.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if ok() {
-			return
-		}
-	}
-	t.Fatalf("waited 30 s for %s", what)
 }

@@ -12,8 +12,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"sort"
 	"strings"
 )
@@ -38,15 +38,11 @@ var datasets = []dataset{
 
 // sources finds real files, text-like and already compressed ones apart, sorted by name.
 func sources() (plain, packed []string, err error) {
-	mod := os.Getenv("GOMODCACHE")
-	if mod == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return nil, nil, err
-		}
-		mod = filepath.Join(home, "go", "pkg", "mod")
+	env, err := exec.Command("go", "env", "GOROOT", "GOMODCACHE").Output()
+	if err != nil {
+		return nil, nil, fmt.Errorf("go env: %w", err)
 	}
-	for _, root := range []string{runtime.GOROOT(), "/usr/share", "/usr/lib", "/usr/bin", mod} {
+	for _, root := range append(strings.Fields(string(env)), "/usr/share", "/usr/lib", "/usr/bin") {
 		err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 			if err != nil {
 				if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {

@@ -10,9 +10,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -22,8 +23,16 @@ import (
 
 func main() {
 	bin := flag.String("bin", "bin", "the folder that make build wrote")
-	src := flag.String("src", filepath.Join(runtime.GOROOT(), "src"), "the real files to back up; they are only read")
+	src := flag.String("src", "", "the real files to back up; they are only read (default: the sources of the Go installation)")
 	flag.Parse()
+	if *src == "" {
+		root, err := exec.Command("go", "env", "GOROOT").Output()
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "demo: go env GOROOT: %v\n", err)
+			os.Exit(1)
+		}
+		*src = filepath.Join(strings.TrimSpace(string(root)), "src")
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := demo(ctx, *bin, *src); err != nil {
