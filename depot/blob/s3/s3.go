@@ -260,12 +260,11 @@ func (s *Store) URL(ctx context.Context, name string, ttl time.Duration) (string
 
 // missing turns "no such object" into a certain answer, and other errors into faults.
 func (s *Store) missing(ctx context.Context, err error, name string) error {
-	e := minio.ToErrorResponse(err)
-	if e.Code != minio.NoSuchKey && !(e.StatusCode == http.StatusNotFound && e.Code != minio.NoSuchBucket) {
-		// A name below another object, such as a/b/c beside a/b: stores on file systems call that an error.
-		if e.Code != "ObjectParentIsFile" && e.Code != "NotADirectory" {
-			return s.fault(ctx, err, "read from")
-		}
+	switch minio.ToErrorResponse(err).Code {
+	case minio.NoSuchKey:
+	case "ObjectParentIsFile": // a name below another object, such as a/b/c beside a/b, on a store that is a file system
+	default:
+		return s.fault(ctx, err, "read from")
 	}
 	// The answer to HEAD has no body: a missing bucket looks the same.
 	if ok, err := s.core.BucketExists(ctx, s.cfg.Bucket); err != nil {
@@ -289,7 +288,7 @@ func (s *Store) fault(ctx context.Context, err error, doing string) error {
 	switch e.Code {
 	case minio.NoSuchBucket:
 		return s.noBucket(err)
-	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken":
+	case "InvalidAccessKeyId", "XAdminUserNotFound", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken":
 		return fault.Wrap(err, fault.Unavailable, "%s refuses our keys (%s): check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", s.where, e.Code)
 	case minio.AccessDenied:
 		return fault.Wrap(err, fault.Unavailable, "we may not %s %s: give our key the rights to list the bucket and to read, write and delete its objects", doing, s.where)

@@ -75,7 +75,7 @@ func (s *Server) start(t testing.TB, program string) error {
 	s.Endpoint = "http://" + addr
 
 	var said bytes.Buffer
-	cmd := exec.Command(program, "--access", AccessKey, "--secret", SecretKey, "--port", addr, "--quiet", "--keep-alive", "posix", s.Root)
+	cmd := exec.Command(program, "--access", AccessKey, "--secret", SecretKey, "--port", addr, "--quiet", "posix", s.Root)
 	cmd.Env = []string{"PATH=/usr/bin:/bin"}
 	cmd.Stdout, cmd.Stderr = &said, &said
 	cmd.WaitDelay = time.Second
