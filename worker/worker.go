@@ -13,8 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
+	"github.com/holdfast-backup/holdfast/depot/bus"
 	"github.com/holdfast-backup/holdfast/depot/queue"
 )
 
@@ -47,7 +46,7 @@ var ticks = []tick{
 // Config is what a worker stands on.
 type Config struct {
 	Depot Depot
-	Redis redis.UniversalClient // stays the caller's: see bus.Connect
+	Redis bus.Client // stays the caller's: see bus.Connect
 	Log   *slog.Logger
 }
 
