@@ -138,13 +138,22 @@ func TestAccountsAndCodesAreRandom(t *testing.T) {
 	if a.SpaceKey() == b.SpaceKey() || bytes.Equal(a.IdentityPublic(), b.IdentityPublic()) {
 		t.Error("two accounts have the same keys")
 	}
-	if NewRecoveryCode() == NewRecoveryCode() || NewEnrolCode() == NewEnrolCode() || bytes.Equal(NewKDF().Salt, NewKDF().Salt) {
+	r1, r2 := NewRecoveryCode(), NewRecoveryCode()
+	e1, e2 := NewEnrolCode(), NewEnrolCode()
+	k1, k2 := NewKDF(), NewKDF()
+	if r1 == r2 || e1 == e2 || bytes.Equal(k1.Salt, k2.Salt) {
 		t.Error("a random value came twice")
 	}
-	x, y := SealTo(a.IdentityPublic(), "", nil)
-	z, _ := SealTo(a.IdentityPublic(), "", nil)
-	if y != nil || bytes.Equal(x, z) || len(x) != SealedOverhead {
-		t.Errorf("sealing nothing: %d bytes, %v", len(x), y)
+	x, err := SealTo(a.IdentityPublic(), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y, err := SealTo(a.IdentityPublic(), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(x, y) || len(x) != SealedOverhead {
+		t.Errorf("sealing nothing twice: %d bytes, %x", len(x), x)
 	}
 }
 

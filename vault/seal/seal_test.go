@@ -14,6 +14,9 @@ import (
 	"pgregory.net/rapid"
 )
 
+// poolsForget is set under the race detector.
+var poolsForget bool
+
 var levels = []Level{LevelDefault, LevelFast, LevelBetter, LevelNone, Level(99)}
 
 func TestWhatIsSealedOpens(t *testing.T) {
@@ -78,7 +81,9 @@ func TestBodiesOfOneObjectDiffer(t *testing.T) {
 	s := New(ContentKey{1})
 	p := []byte("twice the same")
 	k := s.Key(p)
-	if a, b := s.Append(nil, k, p, LevelNone), s.Append(nil, k, p, LevelNone); bytes.Equal(a, b) || bytes.Equal(a[:nonceSize], b[:nonceSize]) {
+	a := s.Append(nil, k, p, LevelNone)
+	b := s.Append(nil, k, p, LevelNone)
+	if bytes.Equal(a[:nonceSize], b[:nonceSize]) {
 		t.Error("a nonce was used twice")
 	}
 }
@@ -87,7 +92,7 @@ func TestKeysBelongToASpace(t *testing.T) {
 	t.Parallel()
 	p := []byte("a file that two people have")
 	a, b := New(ContentKey{1}), New(ContentKey{2})
-	if a.Key(p) != New(ContentKey{1}).Key(p) || a.Key(p).ID() != a.Key(p).ID() {
+	if again := New(ContentKey{1}).Key(p); again != a.Key(p) || again.ID() != a.Key(p).ID() {
 		t.Error("the same plaintext has two keys in one space")
 	}
 	if a.Key(p) == b.Key(p) || a.Key(p).ID() == b.Key(p).ID() {
@@ -257,7 +262,7 @@ func TestBombsTakeNoMemory(t *testing.T) {
 			t.Fatal("a bomb opened")
 		}
 		runtime.ReadMemStats(&after)
-		if n := after.TotalAlloc - before.TotalAlloc; n > 2<<20 {
+		if n := after.TotalAlloc - before.TotalAlloc; n > 2<<20 && !poolsForget {
 			t.Errorf("refusing a bomb took %d KiB", n>>10)
 		}
 	}
@@ -279,7 +284,7 @@ func TestNoMemoryInSteadyState(t *testing.T) {
 			"Append": {4, func() { s.Append(dst, k, p, LevelDefault) }}, // the AES key schedule and GCM's tables
 			"Open":   {4, func() { s.Open(out, k, body) }},
 		} {
-			if n := testing.AllocsPerRun(20, c.f); n > c.most {
+			if n := testing.AllocsPerRun(20, c.f); n > c.most && !poolsForget {
 				t.Errorf("%s of %d bytes: %.0f allocations, want %.0f at most", what, len(p), n, c.most)
 			}
 		}
