@@ -186,6 +186,7 @@ type Report struct {
 	Snapshots  int64 // snapshot records read
 	Restored   int64 // snapshots that were added
 	Incomplete int64 // snapshots that refer to objects which are not stored
+	Rewritten  int64 // records that were missing or wrong and were written again
 	Problems   []Problem
 }
 

@@ -284,16 +284,13 @@ func markSound(ctx context.Context, q sqlx.QueryerContext, packID int) (healed b
 	return healed, err
 }
 
-// markDamaged flags a pack, unless somebody has found it sound since it was read, and reports whether the flag is new.
-func markDamaged(ctx context.Context, tx *sqlx.Tx, p packRow, lost bool) (fresh bool, err error) {
-	err = tx.GetContext(ctx, &fresh, `
+// markDamaged flags a pack and reports whether the flag is new; nil if somebody has found the pack sound, or has swept it, since
+// it was read.
+func markDamaged(ctx context.Context, tx *sqlx.Tx, p packRow, lost bool) (fresh *bool, err error) {
+	return maybe[bool](ctx, tx, `
 		UPDATE packs p SET damaged_at = coalesce(p.damaged_at, clock_timestamp()), lost = $3
 		FROM (SELECT id, damaged_at IS NULL AS sound FROM packs WHERE id = $1 AND verified_at = $2 FOR UPDATE) old
 		WHERE p.id = old.id RETURNING old.sound`, p.ID, p.VerifiedAt, lost)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	return fresh, err
 }
 
 // Snapshots.
