@@ -83,7 +83,7 @@ const (
 
 	// maxSocketPath is the longest path of a unix socket that every system takes: 107 bytes on Linux, 103 on BSD.
 	maxSocketPath = 103
-	longestSocket = "/.s.PGSQL.5432"
+	longestSocket = "/" + postgresSocket
 )
 
 // Start starts both servers and returns when they answer. A first start makes the cluster and takes about two seconds, later

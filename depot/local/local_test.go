@@ -252,7 +252,7 @@ func TestAllKilled(t *testing.T) {
 	}
 }
 
-// TestRecycledPid: the lock file of a dead PostgreSQL names a process that lives, of the same user, but is something else.
+// TestRecycledPid: the lock files of a dead PostgreSQL name a process that lives, of the same user, but is something else.
 func TestRecycledPid(t *testing.T) {
 	t.Parallel()
 	if !knowsHolders {
@@ -275,12 +275,14 @@ func TestRecycledPid(t *testing.T) {
 	user := l.user
 	l.Close()
 	_, rest, _ := strings.Cut(string(b), "\n")
-	if err := os.WriteFile(pidFile, []byte(strconv.Itoa(sleep.Process.Pid)+"\n"+rest), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if user != nil {
-		if err := os.Chown(pidFile, int(user.uid), int(user.gid)); err != nil {
+	for _, path := range []string{pidFile, filepath.Join(dir, runDir, postgresSocket+".lock")} {
+		if err := os.WriteFile(path, []byte(strconv.Itoa(sleep.Process.Pid)+"\n"+rest), 0o600); err != nil {
 			t.Fatal(err)
+		}
+		if user != nil {
+			if err := os.Chown(path, int(user.uid), int(user.gid)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	l = start(t, Config{Dir: dir, NoRedis: true})

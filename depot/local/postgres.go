@@ -22,6 +22,8 @@ import (
 const (
 	superuser = "holdfast" // the role that the cluster is made with
 	database  = "holdfast"
+
+	postgresSocket = ".s.PGSQL.5432" // by which every client finds it in the folder
 )
 
 // startPostgres makes the cluster if there is none, starts the server and makes the database if there is none.
@@ -154,8 +156,8 @@ func postgresOrphan(throwaway bool) syscall.Signal {
 	return syscall.SIGINT
 }
 
-// preparePostgres makes sure that the start can succeed: nobody works in the cluster, and the lock file of a
-// dead predecessor does not name a process that merely has its number (or is a zombie), which
+// preparePostgres makes sure that the start can succeed: nobody works in the cluster, and the lock files of a
+// dead predecessor do not name a process that merely has its number (or is a zombie), which
 // PostgreSQL would take for the predecessor itself.
 func (l *Local) preparePostgres(ctx context.Context, data string) error {
 	if !knowsHolders {
@@ -164,6 +166,9 @@ func (l *Local) preparePostgres(ctx context.Context, data string) error {
 	if err := endHolders(ctx, l.log, data, syscall.SIGINT, syscall.SIGKILL); err != nil {
 		return err
 	}
+	// The folder of the sockets is ours alone, so nothing in it can belong to a living server. In the cluster's own lock
+	// file PostgreSQL also looks for shared memory still in use, so it goes only if it would be misread.
+	os.Remove(filepath.Join(l.sockets, postgresSocket+".lock"))
 	pidFile := filepath.Join(data, "postmaster.pid")
 	pid, _, err := readPidFile(pidFile)
 	if err != nil {
