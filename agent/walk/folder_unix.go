@@ -263,7 +263,8 @@ func loadFile(f backup.File, e *tree.Entry) error {
 
 // xattrs reads all extended attributes. A file system without any, or one that vanishes in between, has none.
 func xattrs(list func([]byte) (int, error), get func(string, []byte) (int, error)) []tree.Xattr {
-	var small [512]byte
+	small := buffers.Get().(*[512]byte)
+	defer buffers.Put(small)
 	names, ok := grow(small[:], list)
 	if !ok || len(names) == 0 {
 		return nil
@@ -277,6 +278,8 @@ func xattrs(list func([]byte) (int, error), get func(string, []byte) (int, error
 	}
 	return all
 }
+
+var buffers = sync.Pool{New: func() any { return new([512]byte) }}
 
 // grow calls fill with a large enough buffer.
 func grow(buf []byte, fill func([]byte) (int, error)) ([]byte, bool) {
