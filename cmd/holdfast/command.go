@@ -129,7 +129,7 @@ func dispatch(ctx context.Context, c *call, args []string) error {
 	}
 	cmd, rest := find(args)
 	if cmd == nil {
-		if slices.ContainsFunc(args, isHelp) || len(args) == 1 && len(under(args[0])) > 0 {
+		if slices.ContainsFunc(args, isHelp) {
 			return explain(c, slices.DeleteFunc(slices.Clone(args), isHelp))
 		}
 		if strings.HasPrefix(args[0], "-") {
