@@ -82,7 +82,7 @@ func (l *Local) initdb(ctx context.Context, programs postgresPrograms, data stri
 	}
 	args := []string{"--username=" + superuser, "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--locale=C"}
 	if l.cfg.Throwaway {
-		args = append(args, "--no-sync")
+		args = append(args, "--no-sync", "--wal-segsize=1")
 	} else {
 		args = append(args, "--data-checksums")
 	}
@@ -138,7 +138,7 @@ func (l *Local) postgresCommand(p postgresPrograms) *exec.Cmd {
 	}
 	if l.cfg.Throwaway {
 		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off",
-			"shared_buffers=64MB", "autovacuum=off", "max_connections=400")
+			"shared_buffers=64MB", "autovacuum=off", "max_connections=400", "min_wal_size=2MB")
 	}
 	cmd := l.childCommand(filepath.Join(p.bin, "postgres"), postgresOrphan(l.cfg.Throwaway), postgresDir, runDir)
 	cmd.Args = append(cmd.Args, "-D", l.childDir(postgresDir, 0))

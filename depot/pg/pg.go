@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -40,7 +41,15 @@ const (
 // Open connects to the PostgreSQL at a URL such as postgres://user:password@host/database and waits up to 15 s (or until ctx is over) for one
 // that is just starting. It fails with fault.Unavailable, naming the server but never the password.
 func Open(ctx context.Context, databaseURL string) (*sqlx.DB, error) {
-	connector, err := pq.NewConnector(databaseURL)
+	// Only URLs: of other forms the driver's errors would quote the whole, with the password.
+	u, err := url.Parse(databaseURL)
+	if err == nil && u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		err = errors.New("it does not begin with postgres://")
+	}
+	var connector *pq.Connector
+	if err == nil {
+		connector, err = pq.NewConnector(databaseURL)
+	}
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "the database's address is not understood (want postgres://user:password@host:5432/database): %s", withoutURL(err))
 	}
@@ -63,7 +72,7 @@ func Open(ctx context.Context, databaseURL string) (*sqlx.DB, error) {
 			}
 		}
 		db.Close()
-		return nil, fault.Wrap(err, fault.Unavailable, "cannot reach PostgreSQL at %s", place(databaseURL))
+		return nil, fault.Wrap(err, fault.Unavailable, "cannot reach PostgreSQL at %s", place(u))
 	}
 }
 
@@ -76,16 +85,12 @@ func withoutURL(err error) error {
 }
 
 // place names a server without its secrets.
-func place(databaseURL string) string {
-	u, err := url.Parse(databaseURL)
-	if err != nil || u.Scheme == "" {
-		return "the configured address"
-	}
+func place(u *url.URL) string {
 	host := u.Host
 	if h := u.Query().Get("host"); h != "" {
 		host = h
 	}
-	return host + " (database " + u.Path + ")"
+	return host + " (database " + strings.TrimPrefix(u.Path, "/") + ")"
 }
 
 // InTx runs fn in a transaction of isolation level read committed and commits it if fn returns nil. When PostgreSQL ended the

@@ -2,8 +2,9 @@
 //
 //	db := pgtest.New(t)
 //
-// The first call in a test program starts a private PostgreSQL (see depot/local) without fsync and makes a migrated
-// template; each test then gets a copy, which takes some 20 ms. There is nothing to set up and no TestMain: when the
+// The first call in a test program starts a private PostgreSQL (see depot/local) without fsync, with a migrated
+// template in it; each test then gets a copy, which takes some 50 ms. Making the cluster and the template takes seconds, so both are
+// kept in the user's cache folder (holdfast-tools) for the next test program. There is nothing to set up and no TestMain: when the
 // program ends, however it ends, a watcher that waits for exactly that stops the server and removes its files.
 //
 // With HOLDFAST_TEST_DATABASE_URL set, tests use that server instead. The role must be allowed to make databases. One
@@ -84,7 +85,8 @@ var serial atomic.Int64
 
 // server is the PostgreSQL of this test program.
 type server struct {
-	url      string // of any database in it
+	url      string       // of any database in it
+	local    *local.Local // nil if it is somebody else's
 	admin    *sqlx.DB
 	template string
 }
@@ -94,20 +96,20 @@ var postgres = sync.OnceValues(func() (*server, error) {
 	defer cancel()
 	s := &server{url: os.Getenv("HOLDFAST_TEST_DATABASE_URL")}
 	if s.url == "" {
-		l, err := start(ctx, local.Config{NoRedis: true})
-		if err != nil {
-			return nil, err
-		}
-		s.url = l.DatabaseURL()
+		return s, startCached(ctx, s)
 	}
-	var err error
+	return s, s.open(ctx)
+})
+
+// open connects to a server that runs, and makes the template there.
+func (s *server) open(ctx context.Context) (err error) {
 	if s.admin, err = pg.Open(ctx, s.url); err != nil {
-		return nil, err
+		return err
 	}
 	s.admin.SetMaxIdleConns(2)
 	s.template = "holdfast_template_" + schemaHash()
-	return s, makeTemplate(ctx, s)
-})
+	return makeTemplate(ctx, s)
+}
 
 var redis = sync.OnceValues(func() (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
@@ -115,7 +117,11 @@ var redis = sync.OnceValues(func() (string, error) {
 	if at := os.Getenv("HOLDFAST_TEST_REDIS_URL"); at != "" {
 		return at, nil
 	}
-	l, err := start(ctx, local.Config{NoPostgres: true})
+	dir, err := tempDir()
+	if err != nil {
+		return "", err
+	}
+	l, err := local.Start(ctx, local.Config{Dir: dir, NoPostgres: true, Throwaway: true})
 	if err != nil {
 		return "", err
 	}
@@ -133,18 +139,17 @@ func Redis(t testing.TB) string {
 	return at
 }
 
-// start starts servers in a temporary directory that a watcher removes when this program has ended.
-func start(ctx context.Context, cfg local.Config) (*local.Local, error) {
+// tempDir makes a directory that a watcher removes when this program has ended.
+func tempDir() (string, error) {
 	dir, err := os.MkdirTemp("", "holdfast-test-")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	cfg.Dir, cfg.Throwaway = dir, true
 	if err := watch(dir); err != nil {
 		os.RemoveAll(dir)
-		return nil, err
+		return "", err
 	}
-	return local.Start(ctx, cfg)
+	return dir, nil
 }
 
 // watch starts a shell that waits for the end of its standard input, whose other end this program holds and never
