@@ -110,7 +110,7 @@ func TestRun(t *testing.T) {
 		if r.depot.uploaded != before {
 			t.Errorf("%d bytes uploaded", r.depot.uploaded-before)
 		}
-		if n := r.depot.count("missing"); n == 0 || n > 8 {
+		if n := r.depot.count("missing"); n == 0 || n > 30 {
 			t.Errorf("asked %d times", n)
 		}
 	})
