@@ -147,14 +147,19 @@ func (r *run) account(all bool) error {
 
 // selection returns the paths to walk: clean, in order, none within another.
 func selection(paths []string) []string {
-	var list []string
-	for _, p := range paths {
-		list = append(list, strings.Trim(p, "/"))
-	}
-	slices.SortFunc(list, tree.Compare)
-	list = slices.CompactFunc(list, func(a, b string) bool { return tree.Within(b, a) })
-	if len(list) == 0 {
+	if len(paths) == 0 {
 		return []string{""}
+	}
+	sorted := make([]string, len(paths))
+	for i, p := range paths {
+		sorted[i] = strings.Trim(p, "/")
+	}
+	slices.SortFunc(sorted, tree.Compare)
+	list := sorted[:1]
+	for _, p := range sorted[1:] {
+		if !tree.Within(p, list[len(list)-1]) {
+			list = append(list, p)
+		}
 	}
 	return list
 }
@@ -232,6 +237,7 @@ func (r *run) begin(j *file) error {
 		at := offset
 		offset += c.Size
 		if c.Hole || r.sample != nil && !r.sample(c.Key) {
+			r.doneBytes.Add(c.Size)
 			return nil
 		}
 		r.window.add(c, j, at)
