@@ -86,6 +86,7 @@ func TestMetadata(t *testing.T) {
 	if err := s.Close(true); err != nil {
 		t.Fatal(err)
 	}
+	defer os.Chmod(filepath.Join(dir, "d"), 0o700) // so that it can be removed
 	for _, e := range []*tree.Entry{folder, e, link} {
 		st, err := os.Lstat(filepath.Join(dir, e.Path))
 		if err != nil {
