@@ -353,8 +353,8 @@ func TestSuspendedWriter(t *testing.T) {
 	must(w.commit(dev, b, leaf.id))(t)
 }
 
-// While a sweep runs no upload inserts rows and no session begins. Without the space's lock in Upload and Begin this fails:
-// they would finish while the sweep is held up.
+// While a sweep runs no upload inserts rows and no session begins. Without the space's lock in Begin this fails: a
+// session would begin that the sweep does not know of.
 func TestSweepShutsWritersOut(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -382,8 +382,10 @@ func TestSweepShutsWritersOut(t *testing.T) {
 		select {
 		case err := <-uploaded:
 			t.Errorf("an upload ended during the sweep: %v", err)
+			uploaded <- err
 		case err := <-begun:
 			t.Errorf("a session began during the sweep: %v", err)
+			begun <- err
 		case <-time.After(300 * time.Millisecond):
 		}
 		return sweep(ctx, tx)
@@ -397,6 +399,53 @@ func TestSweepShutsWritersOut(t *testing.T) {
 	}
 	if n := get[int](w, `SELECT count(*) FROM packs`) + get[int](w, `SELECT count(*) FROM objects`); n != 0 {
 		t.Errorf("%d rows were written by a void session", n)
+	}
+}
+
+// An upload that has passed its check holds a sweep up until its rows are visible, though its session lapses meanwhile.
+// Without the lock in Upload this fails: it would be acknowledged after a sweep that has not seen it.
+func TestUploadHoldsTheSweepUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	owner := w.user()
+	dev := w.device(owner)
+	b := w.begin(dev)
+	m := chunks(fresh(3)...)
+	// Somebody else is about to insert the pack's row: the upload, past its check, waits in the middle of its transaction.
+	tx := must(w.db.Beginx())(t)
+	if _, err := tx.Exec(`INSERT INTO packs (space_id, name, size, objects) SELECT id, $1, 1, 1 FROM spaces`, m.name); err != nil {
+		t.Fatal(err)
+	}
+	uploaded := make(chan error, 1)
+	go func() { _, err := w.upload(dev, b, m); uploaded <- err }()
+	for get[int](w, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	w.exec(`UPDATE backups SET last_seen_at = now() - interval '1 week'`)
+	swept := make(chan error, 1)
+	seen := -1
+	go func() {
+		swept <- w.Exclusive(w.ctx, w.spaceOf(owner), func(ctx context.Context, tx *sqlx.Tx) error {
+			return tx.GetContext(ctx, &seen, `SELECT count(*) FROM objects`)
+		})
+	}()
+	select {
+	case err := <-swept:
+		t.Errorf("the sweep did not wait for the upload: %v", err)
+		swept <- err
+	case <-time.After(300 * time.Millisecond):
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-uploaded; err != nil {
+		t.Error(err)
+	}
+	if err := <-swept; err != nil {
+		t.Error(err)
+	}
+	if seen != 3 {
+		t.Errorf("the sweep saw %d of 3 acknowledged objects", seen)
 	}
 }
 
@@ -437,6 +486,7 @@ func TestCommitHoldsTheSweepUp(t *testing.T) {
 	select {
 	case err := <-swept:
 		t.Errorf("the sweep did not wait: %v", err)
+		swept <- err
 	case <-time.After(300 * time.Millisecond):
 	}
 	close(proceed)
