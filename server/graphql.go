@@ -211,6 +211,13 @@ func (s *Server) graphql(w http.ResponseWriter, r *http.Request) {
 		writeStatus(w, r, http.StatusMethodNotAllowed, fault.New(fault.Invalid, "GraphQL is sent by POST"))
 		return
 	}
+	defer func() {
+		if w.Header().Get("Connection") == "close" {
+			// net/http reads up to 256 KiB of the body before it hangs up, so that the answer is not lost to a
+			// reset. A client that holds them back does not get more time for it than that takes.
+			http.NewResponseController(w).SetReadDeadline(time.Now().Add(lingerTime)) //nolint:errcheck
+		}
+	}()
 	r, err := s.identify(w, r, via)
 	if err != nil {
 		w.Header().Set("Connection", "close")

@@ -28,6 +28,7 @@ const (
 	bodyTime    = 30 * time.Second // to send an ordinary body
 	stallTime   = 30 * time.Second // without a byte of an upload or a download
 	requestTime = 2 * time.Minute  // to answer an operation
+	lingerTime  = time.Second / 2  // after a refusal, for what is left of a body
 )
 
 // status is the HTTP status for a fault that refuses a whole request. What goes wrong inside an operation

@@ -23,6 +23,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/account"
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/audit"
+	"github.com/holdfast-backup/holdfast/depot/blob"
 	"github.com/holdfast-backup/holdfast/depot/blob/mem"
 	"github.com/holdfast-backup/holdfast/depot/bus"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
@@ -52,10 +53,15 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	return newWorldOn(t, pgtest.New(t), nil)
+	return newWorldOn(t, pgtest.New(t), mem.New(), nil)
 }
 
-func newWorldOn(t testing.TB, db *sqlx.DB, adjust func(*server.Config)) *world {
+func newWorldStore(t testing.TB, store blob.Store) *world {
+	t.Helper()
+	return newWorldOn(t, pgtest.New(t), store, nil)
+}
+
+func newWorldOn(t testing.TB, db *sqlx.DB, store blob.Store, adjust func(*server.Config)) *world {
 	t.Helper()
 	opts, err := redis.ParseURL(pgtest.Redis(t))
 	if err != nil {
@@ -66,7 +72,7 @@ func newWorldOn(t testing.TB, db *sqlx.DB, adjust func(*server.Config)) *world {
 	w := &world{t: t, db: db, bus: bus.New(client), signer: server.NewSigner(secret), log: new(syncBuffer)}
 	w.accounts = account.New(account.Config{DB: db, Pepper: secret, PublicURL: "https://backup.example.org", Bus: w.bus})
 	w.fleet = fleet.New(fleet.Config{DB: db, Bus: w.bus})
-	w.catalog = catalog.New(catalog.Config{DB: db, Store: mem.New(), Bus: w.bus, Sign: w.signer.Sign})
+	w.catalog = catalog.New(catalog.Config{DB: db, Store: store, Bus: w.bus, Sign: w.signer.Sign})
 	cfg := server.Config{
 		API: graph.Config{
 			Accounts: w.accounts, Fleet: w.fleet, Catalog: w.catalog, Bus: w.bus,

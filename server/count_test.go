@@ -1,0 +1,108 @@
+package server_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/blob/mem"
+	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
+)
+
+// counting is a database/sql connector that counts statements.
+type counting struct {
+	driver.Connector
+	n *atomic.Int64
+}
+
+func (c counting) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	return &countingConn{conn, c.n}, err
+}
+
+type countingConn struct {
+	driver.Conn
+	n *atomic.Int64
+}
+
+func (c *countingConn) QueryContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Rows, error) {
+	c.n.Add(1)
+	return c.Conn.(driver.QueryerContext).QueryContext(ctx, q, args)
+}
+
+func (c *countingConn) ExecContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Result, error) {
+	c.n.Add(1)
+	return c.Conn.(driver.ExecerContext).ExecContext(ctx, q, args)
+}
+
+func (c *countingConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, o)
+}
+
+func (c *countingConn) CheckNamedValue(v *driver.NamedValue) error {
+	if n, ok := c.Conn.(driver.NamedValueChecker); ok {
+		return n.CheckNamedValue(v)
+	}
+	return driver.ErrSkip
+}
+
+// TestStatements pins how many statements the main queries make, and that rows do not add to them.
+func TestStatements(t *testing.T) {
+	t.Parallel()
+	_, url := pgtest.NewURL(t)
+	connector, err := pq.NewConnector(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := new(atomic.Int64)
+	db := sqlx.NewDb(sql.OpenDB(counting{connector, n}), "postgres")
+	t.Cleanup(func() { db.Close() })
+	w := newWorldOn(t, db, mem.New(), nil)
+	ada, boss := w.person("ada", actor.Staff), w.person("boss", actor.Admin)
+
+	grow := func(round int) {
+		for i := range 4 {
+			d := w.device(ada, fmt.Sprint("d", round, i))
+			w.snapshot(d, 100)
+			w.session(d)
+			w.person("extra", actor.Staff)
+		}
+	}
+	tests := []struct {
+		name, token, query string
+		want               int64
+	}{
+		{"me", ada.Token, `{ me { id email } }`, 0},
+		{"devices", ada.Token, `{ devices { id name owner { email } latestSnapshot { id device { name owner { name } } } activeBackup { id device { name } } } }`, 0},
+		{"snapshots", ada.Token, `{ snapshots { edges { node { id device { id name owner { email } } } } totalCount } }`, 0},
+		{"audit", boss.Token, `{ auditEvents { edges { node { text actor { name } } } } }`, 0},
+		{"users", boss.Token, `{ users { edges { node { id email role } } totalCount } }`, 0},
+	}
+	grow(0)
+	for i := range tests {
+		tt := &tests[i]
+		if r := w.gql(tt.token, tt.query, nil); r.code() != "" {
+			t.Fatal(tt.name, r.Raw)
+		}
+		n.Store(0)
+		w.gql(tt.token, tt.query, nil)
+		tt.want = n.Load()
+		t.Logf("%s: %d statements", tt.name, tt.want)
+	}
+	most := map[string]int64{"me": 2, "devices": 10, "snapshots": 8, "audit": 4, "users": 4}
+	grow(1)
+	for _, tt := range tests {
+		n.Store(0)
+		w.gql(tt.token, tt.query, nil)
+		if got := n.Load(); got != tt.want || got > most[tt.name] {
+			t.Errorf("%s: %d statements, with fewer rows it made %d; the limit is %d", tt.name, got, tt.want, most[tt.name])
+		}
+	}
+}
