@@ -341,6 +341,7 @@ func TestJoinChecksEveryField(t *testing.T) {
 		"many passes":        func(in *account.JoinInput) { in.Keys.Params.Time = 1 << 20 },
 		"little memory":      func(in *account.JoinInput) { in.Keys.Params.Memory = 19<<10 - 1 },
 		"much memory":        func(in *account.JoinInput) { in.Keys.Params.Memory = 1 << 30 },
+		"much work":          func(in *account.JoinInput) { in.Keys.Params.Time, in.Keys.Params.Memory = 16, 1<<20 },
 		"no threads":         func(in *account.JoinInput) { in.Keys.Params.Threads = 0 },
 		"many threads":       func(in *account.JoinInput) { in.Keys.Params.Threads = 256 },
 		"short auth key":     func(in *account.JoinInput) { in.Keys.AuthKey = in.Keys.AuthKey[:31] },

@@ -10,7 +10,8 @@ import (
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
-// Lengths and bounds of what clients send. A client's words reach the database only through here.
+// Lengths and bounds of what clients send; those of Argon2id are the ones that clients hold a server to. A
+// client's words reach the database only through here.
 const (
 	maxEmail      = 254
 	maxName       = 200
@@ -23,6 +24,7 @@ const (
 	maxSalt       = 64
 	minMemory     = 19 << 10 // KiB; with fewer, passwords are too cheap to try
 	maxMemory     = 1 << 20  // KiB; with more, phones cannot log in
+	maxWork       = 4 << 20  // KiB of memory times passes
 	maxPasses     = 16
 	maxThreads    = 16
 	defaultPasses = 3
@@ -60,6 +62,8 @@ func (p LoginParams) check() error {
 		return fault.New(fault.Invalid, "params.time: want 1 to %d passes, got %d", maxPasses, p.Time)
 	case p.Memory < minMemory || p.Memory > maxMemory:
 		return fault.New(fault.Invalid, "params.memory: want %d to %d KiB, got %d", minMemory, maxMemory, p.Memory)
+	case p.Time*p.Memory > maxWork:
+		return fault.New(fault.Invalid, "params: %d passes over %d KiB are more than clients do", p.Time, p.Memory)
 	case p.Threads < 1 || p.Threads > maxThreads:
 		return fault.New(fault.Invalid, "params.threads: want 1 to %d, got %d", maxThreads, p.Threads)
 	}
