@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
-// Lengths and bounds of what clients send; those of Argon2id are the ones that clients hold a server to. A
+// Lengths and bounds of what clients send; those of Argon2id lie within what clients take from a server. A
 // client's words reach the database only through here.
 const (
 	maxEmail      = 254
