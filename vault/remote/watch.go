@@ -202,6 +202,11 @@ func (c *Client) lost(ctx context.Context, w *watchdog, err error) error {
 	case 4401, 4403:
 		return fault.New(fault.Unauthenticated, "%s ended this login: it expired or was revoked", c.base.Host)
 	}
+	if code := websocket.CloseStatus(err); code == 4429 {
+		return fault.New(fault.TooMany, "%s has too many open connections of this account", c.base.Host)
+	} else if code != -1 {
+		return fault.Wrap(err, fault.Unavailable, "%s closed the connection", c.base.Host)
+	}
 	return c.broken(ctx, w, err)
 }
 
