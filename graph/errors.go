@@ -72,5 +72,10 @@ func recovered(ctx context.Context, p any) error {
 }
 
 func logger(ctx context.Context) *slog.Logger {
-	return slog.Default().With("request", RequestFrom(ctx).ID)
+	r := RequestFrom(ctx)
+	log := r.Log
+	if log == nil {
+		log = slog.Default()
+	}
+	return log.With("request", r.ID)
 }

@@ -2,11 +2,12 @@ package graph
 
 import (
 	"context"
-	"strings"
 	"fmt"
+	"strings"
 
 	"github.com/99designs/gqlgen/complexity"
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
@@ -57,7 +58,7 @@ func (g *guard) Validate(graphql.ExecutableSchema) error { return nil }
 // MutateOperationParameters is asked before the query is parsed.
 func (g *guard) MutateOperationParameters(ctx context.Context, p *graphql.RawParams) *gqlerror.Error {
 	if len(p.Query) > g.limits.Query {
-		return refuse(fault.TooLarge, "a query is limited to %d bytes: put data into variables", g.limits.Query)
+		return refuse(ctx, fault.TooLarge, "a query is limited to %d bytes: put data into variables", g.limits.Query)
 	}
 	return nil
 }
@@ -70,76 +71,89 @@ func (g *guard) MutateOperationContext(ctx context.Context, op *graphql.Operatio
 	kind := op.Operation.Operation
 	switch {
 	case req.TooOld && !s.only("server"):
-		return refuse(fault.ClientTooOld, "this agent is too old for the server: update holdfast-agent")
+		return refuse(ctx, fault.ClientTooOld, "this agent is too old for the server: update holdfast-agent")
 	case nobody && s.closed:
-		return wrapped(unauthenticated(ctx)) // before limits that are narrower for strangers
+		return wrapped(ctx, unauthenticated(ctx)) // before limits that are narrower for strangers
 	case s.depth > g.limits.Depth:
-		return refuse(fault.TooLarge, "the query nests %d fields, the limit is %d", s.depth, g.limits.Depth)
+		return refuse(ctx, fault.TooLarge, "the query nests %d fields, the limit is %d", s.depth, g.limits.Depth)
 	case s.fields > g.limits.Fields:
-		return refuse(fault.TooLarge, "the query has more than %d fields", g.limits.Fields)
+		return refuse(ctx, fault.TooLarge, "the query has more than %d fields", g.limits.Fields)
 	case s.aliases > g.limits.Aliases:
-		return refuse(fault.TooLarge, "the query renames more than %d fields", g.limits.Aliases)
+		return refuse(ctx, fault.TooLarge, "the query renames more than %d fields", g.limits.Aliases)
 	case len(s.roots) > g.limits.Roots, nobody && kind == ast.Mutation && len(s.roots) > 1:
-		return refuse(fault.TooLarge, "the operation has %d root fields, more than are allowed at once", len(s.roots))
+		return refuse(ctx, fault.TooLarge, "the operation has %d root fields, more than are allowed at once", len(s.roots))
 	}
-	if err := way(req.Via, kind, s); err != nil {
+	if err := way(ctx, req.Via, kind, s); err != nil {
 		return err
 	}
 	op.DisableIntrospection = nobody
 	if nobody && s.introspects {
-		return refuse(fault.Unauthenticated, "introspection is for callers who are logged in: the schema is in the documentation")
+		return refuse(ctx, fault.Unauthenticated, "introspection is for callers who are logged in: the schema is in the documentation")
 	}
 	limit := g.limits.Cost
 	if nobody {
 		limit = g.limits.Anonymous
 	}
 	if cost := complexity.Calculate(ctx, g.schema, op.Operation, op.Variables); cost > limit {
-		return refuse(fault.TooLarge, "the query would cost %d, the limit is %d: ask for fewer rows or fields", cost, limit)
+		return refuse(ctx, fault.TooLarge, "the query would cost %d, the limit is %d: ask for fewer rows or fields", cost, limit)
 	}
 	if nobody && req.Throttle != nil && !s.only("server") {
 		if err := req.Throttle(kind == ast.Mutation); err != nil {
-			return wrapped(err)
+			return wrapped(ctx, err)
 		}
 	}
 	return nil
 }
 
 // way refuses operations that came in on a way that is not theirs.
-func way(via Via, kind ast.Operation, s shape) *gqlerror.Error {
+func way(ctx context.Context, via Via, kind ast.Operation, s shape) *gqlerror.Error {
 	uploads := s.has("uploadPack")
 	switch via {
 	case ViaUpload:
 		if kind != ast.Mutation || len(s.roots) != 1 || !uploads {
-			return refuse(fault.Invalid, "/graphql/upload takes the mutation uploadPack and nothing else")
+			return refuse(ctx, fault.Invalid, "/graphql/upload takes the mutation uploadPack and nothing else")
 		}
 		return nil
 	case ViaSocket:
 		if kind != ast.Subscription {
-			return refuse(fault.Invalid, "send queries and mutations to /graphql by POST: the socket is for subscriptions")
+			return refuse(ctx, fault.Invalid, "send queries and mutations to /graphql by POST: the socket is for subscriptions")
 		}
 		if len(s.roots) != 1 {
-			return refuse(fault.Invalid, "a subscription has exactly one root field")
+			return refuse(ctx, fault.Invalid, "a subscription has exactly one root field")
 		}
 		return nil
 	}
 	switch {
 	case kind == ast.Subscription:
-		return refuse(fault.Invalid, "subscriptions need a WebSocket with the subprotocol graphql-transport-ws")
+		return refuse(ctx, fault.Invalid, "subscriptions need a WebSocket with the subprotocol graphql-transport-ws")
 	case kind == ast.Mutation && via == ViaGet:
-		return refuse(fault.Invalid, "a mutation is sent by POST")
+		return refuse(ctx, fault.Invalid, "a mutation is sent by POST")
 	case uploads:
-		return refuse(fault.Invalid, "uploadPack is sent to /graphql/upload as multipart/form-data")
+		return refuse(ctx, fault.Invalid, "uploadPack is sent to /graphql/upload as multipart/form-data")
 	}
 	return nil
 }
 
 // refuse returns a fault in the form that gqlgen's extensions want.
-func refuse(kind fault.Kind, format string, args ...any) *gqlerror.Error {
-	return wrapped(fault.New(kind, format, args...))
+func refuse(ctx context.Context, kind fault.Kind, format string, args ...any) *gqlerror.Error {
+	return wrapped(ctx, fault.New(kind, format, args...))
 }
 
-func wrapped(err error) *gqlerror.Error {
-	return &gqlerror.Error{Message: err.Error(), Err: err}
+// wrapped presents an error at once: gqlgen's WebSocket sends refusals without asking the presenter.
+func wrapped(ctx context.Context, err error) *gqlerror.Error {
+	e := Present(ctx, err)
+	e.Err = err
+	return e
+}
+
+// A refusal of a whole operation is an "error" message on a WebSocket, as the protocol wants it, not a result
+// that has errors.
+func init() {
+	for _, k := range []fault.Kind{
+		fault.Invalid, fault.Unauthenticated, fault.Forbidden, fault.TooLarge, fault.TooMany, fault.Unavailable, fault.ClientTooOld,
+	} {
+		errcode.RegisterErrorType(string(k), errcode.KindProtocol)
+	}
 }
 
 // shape is what a survey of an operation finds, with fragments written out.

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"log/slog"
 	"time"
 )
 
@@ -22,7 +23,8 @@ type Request struct {
 	Via     Via
 	Address string // where it comes from
 	TooOld  bool   // an agent whose protocol was given up
-	Refused error  // why the credential that came along gives no actor; nil if there was none
+	Log     *slog.Logger
+	Refused error // why the credential that came along gives no actor; nil if there was none
 
 	// Throttle is asked before an operation of nobody's is run. It returns a fault when there were too many
 	// from this address. nil: no limit.

@@ -174,6 +174,7 @@ func refuse(ctx context.Context, w http.ResponseWriter, r *http.Request, exec gr
 		if code = status(fault.Kind(kind)); code == http.StatusInternalServerError && fault.Kind(kind) != fault.Internal {
 			code = http.StatusBadRequest // one of gqlgen's own
 		}
+		retryAfter(w.Header(), resp.Errors[0])
 	}
 	answer(w, r, code, resp)
 }

@@ -68,12 +68,17 @@ func writeStatus(w http.ResponseWriter, r *http.Request, code int, err error) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
-	if wait, ok := e.Extensions["retryAfter"].(int); ok {
-		h.Set("Retry-After", strconv.Itoa(wait))
-	}
+	retryAfter(h, e)
 	w.WriteHeader(code)
 	if r.Method != http.MethodHead {
 		w.Write(append(body, '\n'))
+	}
+}
+
+// retryAfter repeats an error's retryAfter in the header that proxies and plain HTTP clients know.
+func retryAfter(h http.Header, e *gqlerror.Error) {
+	if wait, ok := e.Extensions["retryAfter"].(int); ok {
+		h.Set("Retry-After", strconv.Itoa(wait))
 	}
 }
 
@@ -107,7 +112,7 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (s *Server) frame(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		req := &graph.Request{ID: newRequestID(), Address: s.address(r)}
+		req := &graph.Request{ID: newRequestID(), Address: s.address(r), Log: s.log}
 		ctx := graph.NewContext(r.Context(), req)
 		who := new(caller)
 		r = r.WithContext(context.WithValue(ctx, callerKey{}, who))
