@@ -71,37 +71,39 @@ func (r *reader) block() bool {
 	for i := range r.entries {
 		d.entry(&r.entries[i])
 	}
-	return !d.bad && len(d.s) == 0
+	return !d.bad && d.at == len(d.s)
 }
 
-// decoder takes entries from the front of a block. Strings are parts of it.
+// decoder takes entries from a block. Strings are parts of it. It moves an index and not the string itself: that
+// would be a pointer written for every number, which the garbage collector wants to hear of.
 type decoder struct {
 	s      string
+	at     int
 	chunks []tree.Chunk // room for the chunks of all entries
 	bad    bool
 }
 
 func (d *decoder) fail() {
-	d.bad, d.s = true, ""
+	d.bad, d.at = true, len(d.s)
 }
 
 func (d *decoder) byte() byte {
-	if len(d.s) == 0 {
+	if d.at == len(d.s) {
 		d.fail()
 		return 0
 	}
-	c := d.s[0]
-	d.s = d.s[1:]
+	c := d.s[d.at]
+	d.at++
 	return c
 }
 
 func (d *decoder) uint() uint64 {
 	var v uint64
-	for i := 0; i < len(d.s) && i < binary.MaxVarintLen64; i++ {
-		c := d.s[i]
+	for i, at := 0, d.at; at < len(d.s) && i < binary.MaxVarintLen64; i, at = i+1, at+1 {
+		c := d.s[at]
 		v |= uint64(c&0x7f) << (7 * i)
 		if c < 0x80 {
-			d.s = d.s[i+1:]
+			d.at = at + 1
 			return v
 		}
 	}
@@ -115,12 +117,12 @@ func (d *decoder) int() int64 {
 }
 
 func (d *decoder) take(n uint64) string {
-	if n > uint64(len(d.s)) {
+	if n > uint64(len(d.s)-d.at) {
 		d.fail()
 		return ""
 	}
-	s := d.s[:n]
-	d.s = d.s[n:]
+	s := d.s[d.at : d.at+int(n)]
+	d.at += int(n)
 	return s
 }
 
@@ -141,7 +143,7 @@ func (d *decoder) entry(c *backup.Cached) {
 	}
 	if flags&hasXattrs != 0 {
 		n := d.uint()
-		for range min(n, uint64(len(d.s))) {
+		for range min(n, uint64(len(d.s)-d.at)) {
 			name := d.string()
 			c.Xattrs = append(c.Xattrs, tree.Xattr{Name: name, Value: []byte(d.string())})
 		}

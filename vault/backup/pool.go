@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"runtime"
+	"sync"
 
 	"github.com/holdfast-backup/holdfast/vault/seal"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -23,35 +24,42 @@ func workers() sizes {
 	return w
 }
 
-// pool hands out at most max things, made when first needed.
+// pool hands out at most max things, made when first needed. It hands out what came back last, because that is
+// what the processor's caches still hold.
 type pool[T any] struct {
-	idle chan T
-	made chan struct{}
-	make func() T
+	slots chan struct{} // one for each thing that is out
+	make  func() T
+
+	mu   sync.Mutex
+	idle []T
 }
 
 func newPool[T any](max int, make1 func() T) *pool[T] {
-	return &pool[T]{idle: make(chan T, max), made: make(chan struct{}, max), make: make1}
+	return &pool[T]{slots: make(chan struct{}, max), make: make1}
 }
 
 func (p *pool[T]) get(ctx context.Context) (T, error) {
-	select {
-	case v := <-p.idle:
-		return v, nil
-	default:
-	}
-	select {
-	case v := <-p.idle:
-		return v, nil
-	case p.made <- struct{}{}:
-		return p.make(), nil
-	case <-ctx.Done():
+	if err := send(ctx, p.slots, struct{}{}); err != nil {
 		var zero T
-		return zero, context.Cause(ctx)
+		return zero, err
 	}
+	p.mu.Lock()
+	if n := len(p.idle); n > 0 {
+		v := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		p.mu.Unlock()
+		return v, nil
+	}
+	p.mu.Unlock()
+	return p.make(), nil
 }
 
-func (p *pool[T]) put(v T) { p.idle <- v }
+func (p *pool[T]) put(v T) {
+	p.mu.Lock()
+	p.idle = append(p.idle, v)
+	p.mu.Unlock()
+	<-p.slots
+}
 
 // arena is a stretch of plaintext on its way from a reader to a sealer, and the chunks in it that may be new.
 type arena struct {
