@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -74,7 +75,8 @@ func BenchmarkRestore(b *testing.B) {
 			sealer := seal.New(seal.ContentKey{1})
 			root := office(b, &vaulttest.Writer{Remote: remote, Sealer: sealer, Level: seal.LevelFast}, set.files, set.size)
 			served := serve(b, remote)
-			runtime.GC()
+			debug.FreeOSMemory()
+			peak := watch()
 			b.SetBytes(root.Bytes)
 			before := cpuTime()
 			for b.Loop() {
@@ -92,9 +94,30 @@ func BenchmarkRestore(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(root.Files)*float64(b.N)/b.Elapsed().Seconds(), "files/s")
+			b.ReportMetric(float64(peak())/1e6, "peak-MB")
 			b.ReportMetric((cpuTime()-before).Seconds()*1e3/float64(b.N), "cpu-ms/op") // of both sides
 		})
 	}
+}
+
+// watch begins to look at how much memory the program has from the system, and returns what tells the most.
+func watch() (peak func() uint64) {
+	end, result := make(chan struct{}), make(chan uint64)
+	go func() {
+		var most uint64
+		for {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			most = max(most, m.Sys-m.HeapReleased)
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-end:
+				result <- most
+				return
+			}
+		}
+	}()
+	return func() uint64 { close(end); return <-result }
 }
 
 func cpuTime() time.Duration {

@@ -16,6 +16,7 @@ type dir struct {
 	path  string
 	fd    int
 	fresh bool // this restore made it: what is in it, this restore made too
+	gid   uint32
 	users int
 	gone  bool // closed when its last user leaves
 }
@@ -30,6 +31,12 @@ type dirs struct {
 
 func (s *dirs) init(fd int) {
 	s.top = &dir{fd: fd, users: 1}
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) == nil {
+		s.top.gid = st.Gid
+	} else {
+		s.top.gid = ^uint32(0) // nobody's
+	}
 	s.list = map[string]*dir{"": s.top}
 	s.fresh = map[string]bool{}
 }
@@ -70,10 +77,15 @@ func (s *dirs) into(p *dir, path, name string) (*dir, error) {
 	if err != nil {
 		return nil, err
 	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
 	if len(s.list) >= maxDirs {
 		s.evict()
 	}
-	d := &dir{path: path, fd: fd, fresh: s.fresh[path], users: 1}
+	d := &dir{path: path, fd: fd, fresh: s.fresh[path], gid: st.Gid, users: 1}
 	s.list[path] = d
 	return d, nil
 }

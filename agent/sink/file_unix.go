@@ -70,7 +70,9 @@ func (f *file) Commit() error {
 			return f.s.problem("it cannot be given its size", err)
 		}
 	}
-	incomplete := f.s.metadata(f.fd, f.dir.fd, f.temp, f.entry)
+	// What is made in a folder of this process's own group gets that group, whatever the system's rules.
+	born := f.entry.UID == f.s.uid && f.entry.GID == f.s.gid && f.dir.gid == f.s.gid
+	incomplete := f.s.metadata(f.fd, f.dir.fd, f.temp, f.entry, born)
 	fd := f.fd
 	f.fd = -1
 	err := unix.Close(fd)
@@ -104,7 +106,8 @@ func (f *file) forget() {
 
 // metadata gives what is at name in the folder dir its owner, mode, attributes and time. fd is the same thing,
 // open, or -1. What is missing is one error, and does not keep the rest from being set.
-func (s *sink) metadata(fd, dir int, name string, e *tree.Entry) error {
+// born says that it has its owner already.
+func (s *sink) metadata(fd, dir int, name string, e *tree.Entry, born bool) error {
 	var first error
 	note := func(what string, err error) {
 		if err != nil && first == nil {
@@ -121,9 +124,9 @@ func (s *sink) metadata(fd, dir int, name string, e *tree.Entry) error {
 		}
 	}
 	mode := e.Mode
-	if s.asRoot {
+	if s.asRoot && !born {
 		note("it was restored, but not for its owner", unix.Fchownat(dir, name, int(e.UID), int(e.GID), unix.AT_SYMLINK_NOFOLLOW))
-	} else if e.UID != s.uid {
+	} else if !s.asRoot && e.UID != s.uid {
 		mode &^= unix.S_ISUID | unix.S_ISGID // it would lend the rights of somebody else than it did
 	}
 	switch {

@@ -21,6 +21,7 @@ type sink struct {
 	opts   Options
 	asRoot bool
 	uid    uint32
+	gid    uint32
 	locked bool // no other restore is at work at the same place: its leftovers may go
 	temps  temps
 	dirs   dirs
@@ -37,7 +38,7 @@ func open(dir string, o Options) (restore.Sink, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "the folder %s cannot be opened", dir)
 	}
-	s := &sink{dir: dir, opts: o, asRoot: unix.Geteuid() == 0, uid: uint32(unix.Geteuid()), temps: newTemps(), open: map[*file]bool{}}
+	s := &sink{dir: dir, opts: o, asRoot: unix.Geteuid() == 0, uid: uint32(unix.Geteuid()), gid: uint32(unix.Getegid()), temps: newTemps(), open: map[*file]bool{}}
 	s.dirs.init(fd)
 	s.locked = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil
 	s.sweep(fd)
@@ -224,7 +225,7 @@ func (s *sink) FinishDir(path string, e *tree.Entry) error {
 		return s.problem("the folder cannot be opened", err)
 	}
 	defer s.dirs.drop(d)
-	return s.metadata(d.fd, parent.fd, name, e)
+	return s.metadata(d.fd, parent.fd, name, e, false)
 }
 
 // Make implements [restore.Sink].
@@ -255,7 +256,7 @@ func (s *sink) Make(path string, e *tree.Entry, replace bool) error {
 	if err != nil {
 		return s.problem(fmt.Sprintf("the %s cannot be made", e.Type), err)
 	}
-	incomplete := s.metadata(-1, d.fd, temp, e)
+	incomplete := s.metadata(-1, d.fd, temp, e, false)
 	if err := s.rename(d.fd, temp, name, replace); err != nil {
 		unix.Unlinkat(d.fd, temp, 0)
 		return s.problem("it cannot be given its name", err)

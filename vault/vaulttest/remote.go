@@ -123,7 +123,7 @@ func (r *Remote) Pack(p id.Pack) []byte {
 func (r *Remote) Truncate(p id.Pack, n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.packs[p] = r.packs[p][:n]
+	r.packs[p] = bytes.Clone(r.packs[p][:n])
 }
 
 // Objects returns the ids of all objects that are stored.
