@@ -56,7 +56,7 @@ type Config struct {
 
 	NoPostgres bool // do not run PostgreSQL
 	NoRedis    bool // do not run redis-server
-	Throwaway  bool // nothing needs to survive a crash of the machine: no fsync at all. For tests
+	Throwaway  bool // nothing needs to survive a crash of the machine (of the servers: yes), so no fsync at all. For tests
 }
 
 // Local is a running pair of servers.
@@ -64,8 +64,9 @@ type Local struct {
 	cfg      Config
 	log      *slog.Logger
 	lock     *os.File
-	previous Endpoints // of a predecessor that was killed; zero if there was none
-	user     *runAs    // nil: as we are
+	previous Endpoints  // of a predecessor that was killed; zero if there was none
+	user     *runAs     // nil: as we are
+	mu       sync.Mutex // guards dirs: the servers are started side by side
 	dirs     map[string]*os.File
 	sockets  string // folder of the sockets
 	children []*child
@@ -237,8 +238,13 @@ func (l *Local) claim(key, path string) error {
 	if err != nil {
 		return fault.Wrap(err, fault.Unavailable, "cannot open the folder %s", path)
 	}
-	l.release(key)
+	l.mu.Lock()
+	old := l.dirs[key]
 	l.dirs[key] = d
+	l.mu.Unlock()
+	if old != nil {
+		old.Close()
+	}
 	if l.user != nil {
 		if err := d.Chown(int(l.user.uid), int(l.user.gid)); err != nil {
 			return fault.Wrap(err, fault.Unavailable, "cannot give the folder %s to the user %s", path, l.user.name)
@@ -250,11 +256,11 @@ func (l *Local) claim(key, path string) error {
 	return nil
 }
 
-func (l *Local) release(key string) {
-	if d := l.dirs[key]; d != nil {
-		d.Close()
-		delete(l.dirs, key)
-	}
+// folder returns what [Local.claim] opened.
+func (l *Local) folder(key string) *os.File {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.dirs[key]
 }
 
 // report hands a failure to whoever listens, and drops it if nobody does.

@@ -152,7 +152,7 @@ func TestLife(t *testing.T) {
 // TestChildrenDie: each server that is killed comes back by itself, with its data, and the death is told.
 func TestChildrenDie(t *testing.T) {
 	t.Parallel()
-	l := start(t, Config{Dir: private(t)})
+	l := start(t, Config{Dir: private(t), Throwaway: true})
 	n := write(t, l)
 	for _, c := range l.children {
 		for range 2 {
@@ -259,7 +259,7 @@ func TestRecycledPid(t *testing.T) {
 		return
 	}
 	dir := private(t)
-	l := start(t, Config{Dir: dir, NoRedis: true})
+	l := start(t, Config{Dir: dir, NoRedis: true, Throwaway: true})
 	write(t, l)
 	sleep := l.childCommand("/bin/sleep", syscall.SIGKILL)
 	sleep.Args = append(sleep.Args, "60")
@@ -285,7 +285,7 @@ func TestRecycledPid(t *testing.T) {
 			}
 		}
 	}
-	l = start(t, Config{Dir: dir, NoRedis: true})
+	l = start(t, Config{Dir: dir, NoRedis: true, Throwaway: true})
 	if n := write(t, l); n != 2 {
 		t.Errorf("%d rows", n)
 	}

@@ -99,7 +99,6 @@ func (l *Local) initdb(ctx context.Context, programs postgresPrograms, data stri
 		}
 		return startError("initdb", cmd.Path, err)
 	}
-	l.release(postgresDir)
 	if err := os.Rename(made, data); err != nil {
 		return fault.Wrap(err, fault.Unavailable, "cannot rename %s", made)
 	}
@@ -137,7 +136,8 @@ func (l *Local) postgresCommand(p postgresPrograms) *exec.Cmd {
 		"lc_messages=C",
 	}
 	if l.cfg.Throwaway {
-		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off",
+		// Commits are still written before they are confirmed: kill -9 of the server loses none.
+		settings = append(settings, "fsync=off", "full_page_writes=off",
 			"shared_buffers=64MB", "autovacuum=off", "max_connections=400", "min_wal_size=2MB")
 	}
 	cmd := l.childCommand(filepath.Join(p.bin, "postgres"), postgresOrphan(l.cfg.Throwaway), postgresDir, runDir)
@@ -235,7 +235,7 @@ func (l *Local) childCommand(path string, whenOrphaned syscall.Signal, dirs ...s
 	}
 	if l.byFD() {
 		for _, d := range dirs {
-			cmd.ExtraFiles = append(cmd.ExtraFiles, l.dirs[d])
+			cmd.ExtraFiles = append(cmd.ExtraFiles, l.folder(d))
 		}
 	}
 	return cmd
@@ -246,7 +246,7 @@ func (l *Local) childDir(key string, i int) string {
 	if l.byFD() {
 		return "/proc/self/fd/" + strconv.Itoa(3+i)
 	}
-	return l.dirs[key].Name()
+	return l.folder(key).Name()
 }
 
 // byFD says that the children are of another user, who perhaps may not pass the folders above the data directory.
