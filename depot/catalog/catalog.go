@@ -187,6 +187,7 @@ type Report struct {
 	Restored   int64 // snapshots that were added
 	Incomplete int64 // snapshots that refer to objects which are not stored
 	Rewritten  int64 // records that were missing or wrong and were written again
+	Ownerless  int64 // spaces whose owner is not known
 	Problems   []Problem
 }
 

@@ -23,7 +23,7 @@ const absent = 0xffffffff
 // An object is absent if it was never stored or its pack is lost. An object of a pack that is damaged but still there is
 // given, if no sound pack has it: most of such a pack is right, and a reader checks each object by itself.
 func (s *Service) Locations(ctx context.Context, a actor.Actor, ids []id.Object) (*ObjectLocations, error) {
-	user, err := a.Person()
+	user, err := a.SignedIn()
 	if err != nil {
 		return nil, err
 	}

@@ -110,12 +110,10 @@ func (v *survey) rebuild(ctx context.Context) error {
 		return pg.Fault(err)
 	}
 	for _, sp := range spaces {
-		if sp.OwnerID == nil {
-			if _, err := v.space(ctx, sp.PublicID); err != nil { // perhaps the owner is back
-				return err
-			}
-		}
 		if err := v.records(ctx, sp, true); err != nil {
+			return err
+		}
+		if err := v.reattach(ctx, sp); err != nil {
 			return err
 		}
 		if err := v.relink(ctx, sp.ID); err != nil {
@@ -126,6 +124,36 @@ func (v *survey) rebuild(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// reattach gives an ownerless space to whom its record names or, failing that, to the owner of the devices that wrote to it.
+func (v *survey) reattach(ctx context.Context, sp spaceRow) error {
+	if sp.OwnerID != nil {
+		return nil
+	}
+	if _, err := v.space(ctx, sp.PublicID); err != nil {
+		return err
+	}
+	owned := false
+	err := v.s.inTx(ctx, func(tx *sqlx.Tx) error {
+		now, err := spaceNamed(ctx, tx, sp.PublicID)
+		if err != nil || now == nil {
+			return err
+		}
+		if owned = now.OwnerID != nil; owned {
+			return nil
+		}
+		owner, err := ownerByDevices(ctx, tx, sp.ID)
+		if err != nil || owner == nil {
+			return err
+		}
+		owned, err = attachSpace(ctx, tx, sp.ID, *owner)
+		return err
+	})
+	if err == nil && !owned {
+		v.problem(&v.report.Ownerless, spaceName(sp.PublicID), "the space has no owner: its user is not known here, or has another space by now")
+	}
+	return err
 }
 
 // records compares the records of a space with the rows. A record without a row becomes one if restore says so; a row
@@ -262,8 +290,11 @@ func (v *survey) rewrite(ctx context.Context, sp spaceRow, snapshot id.Snapshot)
 // spaceRecord writes the record of a space again if the store has none.
 func (v *survey) spaceRecord(ctx context.Context, sp spaceRow) error {
 	_, err := v.s.cfg.Store.Stat(ctx, spaceName(sp.PublicID))
-	if sp.OwnerID == nil || !errors.Is(err, fault.NotFound) {
+	if !errors.Is(err, fault.NotFound) {
 		return err
+	}
+	if sp.OwnerID == nil {
+		return nil // nothing to say in it
 	}
 	r := record.Space{ID: sp.PublicID, Owner: *sp.OwnerID, ChunkMin: sp.ChunkMin, ChunkAvg: sp.ChunkAvg, ChunkMax: sp.ChunkMax, Created: time.Now()}
 	if err := v.s.put(ctx, spaceName(sp.PublicID), r.Append(nil)); err != nil {

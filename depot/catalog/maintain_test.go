@@ -85,7 +85,7 @@ func TestRebuildWithoutOwners(t *testing.T) {
 	sn, packs := w.backup(w.device(anna), 3)
 	space := w.spaceOf(anna)
 	w.exec(`CREATE TABLE kept AS SELECT * FROM users; TRUNCATE users, spaces CASCADE; TRUNCATE objects, nodes`)
-	if r := must(w.RebuildIndex(w.ctx, system, nil))(t); r.Restored != 1 || len(r.Problems) != 0 {
+	if r := must(w.RebuildIndex(w.ctx, system, nil))(t); r.Restored != 1 || r.Ownerless != 1 || len(r.Problems) != 1 {
 		t.Fatalf("%+v", r)
 	}
 	if n := get[int](w, `SELECT count(*) FROM spaces WHERE public_id = $1 AND owner_id IS NULL`, space); n != 1 {
@@ -97,6 +97,27 @@ func TestRebuildWithoutOwners(t *testing.T) {
 	must(w.RebuildIndex(w.ctx, system, nil))(t)
 	must(w.Snapshot(w.ctx, anna, sn.ID))(t)
 	w.readable(anna, packs...)
+}
+
+// The space's record is lost as well: its devices tell whose it is.
+func TestRebuildFindsTheOwnerByDevices(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	anna := w.user()
+	sn, packs := w.backup(w.device(anna), 3)
+	w.mem.Delete(w.ctx, spaceName(w.spaceOf(anna)))
+	w.exec(`TRUNCATE spaces CASCADE; TRUNCATE objects, nodes`)
+	if r := must(w.RebuildIndex(w.ctx, system, nil))(t); r.Restored != 1 || r.Ownerless != 0 {
+		t.Fatalf("%+v", r)
+	}
+	must(w.Snapshot(w.ctx, anna, sn.ID))(t)
+	w.readable(anna, packs...)
+	// A user who has begun anew keeps what is new: the old space waits.
+	w.exec(`UPDATE spaces SET owner_id = NULL`)
+	w.begin(w.device(anna))
+	if r := must(w.RebuildIndex(w.ctx, system, nil))(t); r.Ownerless != 1 {
+		t.Errorf("%+v", r)
+	}
 }
 
 func TestRebuildReportsWhatIsWrong(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 // Snapshots lists the caller's snapshots, newest first: up to first (at most [MaxPage]) that follow the cursor
 // after; empty: from the newest on. Only a person may ask.
 func (s *Service) Snapshots(ctx context.Context, a actor.Actor, f SnapshotFilter, first int, after string) (*SnapshotPage, error) {
-	user, err := a.Person()
+	user, err := a.SignedIn()
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (s *Service) Snapshots(ctx context.Context, a actor.Actor, f SnapshotFilter
 
 // Snapshot reads a live snapshot of the caller's. Only a person may ask.
 func (s *Service) Snapshot(ctx context.Context, a actor.Actor, snapshot id.Snapshot) (*Snapshot, error) {
-	user, err := a.Person()
+	user, err := a.SignedIn()
 	if err != nil {
 		return nil, err
 	}

@@ -71,6 +71,13 @@ func attachSpace(ctx context.Context, tx *sqlx.Tx, space int, owner id.User) (bo
 	return changed(r, err)
 }
 
+// ownerByDevices returns the one user whose devices made all snapshots of a space that known devices made, or nil.
+func ownerByDevices(ctx context.Context, q sqlx.QueryerContext, space int) (*id.User, error) {
+	return maybe[id.User](ctx, q, `
+		SELECT min(d.user_id::text)::uuid FROM snapshots sn JOIN devices d ON d.id = sn.device_id WHERE sn.space_id = $1
+		HAVING count(DISTINCT d.user_id) = 1`, space)
+}
+
 func raiseEpoch(ctx context.Context, tx *sqlx.Tx, space int) error {
 	_, err := tx.ExecContext(ctx, `UPDATE spaces SET epoch = epoch + 1 WHERE id = $1`, space)
 	return err

@@ -28,6 +28,10 @@ import (
 // batch is the number of ids in one statement.
 const batch = 20_000
 
+// pending is the number of chunks that a verification collects before it looks them up: sorted, so many lie close
+// together that one batch of them takes half the time of a batch of scattered ones.
+const pending = 10 * batch
+
 // batchBytes bounds the references of tree nodes in one statement, and in memory while a tree is verified.
 const batchBytes = 4 << 20
 

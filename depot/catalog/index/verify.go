@@ -13,8 +13,8 @@ import (
 // none means that the tree is complete. A node that was once found complete is not entered again, so the cost
 // is that of what is new. When the tree is complete, all nodes that were entered are marked so, as part of tx.
 //
-// Memory: 16 bytes and a map entry for every node that is entered, [batch] ids and [batchBytes] of references;
-// never the whole of what they refer to. It expects the space's lock, shared.
+// Memory: a map entry for every node that is met, [pending] ids and [batchBytes] of references; never the whole of what
+// they refer to. It expects the space's lock, shared.
 func Verify(ctx context.Context, tx *sqlx.Tx, space int, root id.Object, limit int) ([]id.Object, error) {
 	v := verifier{ctx: ctx, tx: tx, space: space, limit: limit, known: map[id.Object]bool{root: true}}
 	for next := []id.Object{root}; len(next) > 0 && !v.enough(); {
@@ -106,7 +106,7 @@ func (v *verifier) enter(nodes []id.Object) ([]id.Object, error) {
 			}
 			for o := range objects(r.Data) {
 				v.data = append(v.data, o)
-				if len(v.data) == batch {
+				if len(v.data) == pending {
 					if err := v.flush(); err != nil {
 						return nil, err
 					}
