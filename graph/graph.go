@@ -177,12 +177,3 @@ func optional[T any](v *T, err error) (*T, error) {
 	}
 	return v, err
 }
-
-// value is *p, or the zero value for null.
-func value[T any](p *T) T {
-	var v T
-	if p != nil {
-		v = *p
-	}
-	return v
-}

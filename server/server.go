@@ -83,7 +83,7 @@ func New(cfg Config) *Server {
 	s.api.AddTransport(socketTransport{s})
 	s.api.AddTransport(post{s})
 	s.api.AddTransport(get{})
-	s.api.AroundOperations(countStreams)
+	s.api.AroundOperations(streams)
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("/graphql", s.graphql)

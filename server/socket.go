@@ -255,19 +255,31 @@ func (s *Server) watchSocket(ctx context.Context, k *socket, token string, a act
 	}
 }
 
-// countStreams bounds the subscriptions of a connection.
-func countStreams(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+// streams bounds the subscriptions of a connection, and makes a refusal to begin one an "error" message, as the
+// protocol wants it: gqlgen would send a result that has errors.
+func streams(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	k, ok := ctx.Value(socketKey{}).(*socket)
 	if !ok {
 		return next(ctx)
 	}
+	var begin graphql.ResponseHandler
 	if k.streams.Add(1) > streamsPerSocket {
-		k.streams.Add(-1)
 		err := graph.Present(ctx, fault.New(fault.TooMany, "at most %d subscriptions on one connection", streamsPerSocket))
-		return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{err}})
+		begin = graphql.OneShot(&graphql.Response{Errors: gqlerror.List{err}})
+	} else {
+		begin = next(ctx)
 	}
 	context.AfterFunc(ctx, func() { k.streams.Add(-1) })
-	return next(ctx)
+	return func(ctx context.Context) *graphql.Response {
+		resp := begin(ctx)
+		if resp == nil || len(resp.Data) > 0 || len(resp.Errors) == 0 {
+			return resp
+		}
+		for _, err := range resp.Errors {
+			transport.AddSubscriptionError(ctx, err)
+		}
+		return nil
+	}
 }
 
 // socketAccept upgrades a request. The Origin was checked before.

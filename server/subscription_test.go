@@ -130,6 +130,12 @@ func TestSocketRefusals(t *testing.T) {
 			t.Error(name, m.Type, string(m.Payload), err)
 		}
 	}
+	theirs, err := c.connect(c.mallory.Token)
+	c.ok(err)
+	c.ok(theirs.subscribe("t", progressQuery, map[string]any{"d": c.laptop.ID}))
+	if m, err := theirs.receive(); err != nil || m.Type != "error" || !strings.Contains(string(m.Payload), "NOT_FOUND") {
+		t.Error("another's device:", m.Type, string(m.Payload), err)
+	}
 	c.ok(s.send(message{ID: "1", Type: "subscribe", Payload: json.RawMessage(`"` + strings.Repeat("x", 70_000) + `"`)}))
 	if code := s.closed(t); code != websocket.StatusMessageTooBig && code != -1 {
 		t.Error("a message of 70 kB:", code)

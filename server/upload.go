@@ -130,20 +130,21 @@ func asInput(err error) error {
 type pacedBody struct {
 	body    io.Reader
 	control *http.ResponseController
+	stall   time.Duration
 	end     time.Time // for the whole body
 	until   time.Time // of the connection's deadline
 }
 
 func newPacedBody(w http.ResponseWriter, r *http.Request) *pacedBody {
 	return &pacedBody{
-		body: r.Body, control: http.NewResponseController(w),
+		body: r.Body, control: http.NewResponseController(w), stall: stallTime,
 		end: time.Now().Add(uploadGrace + time.Duration(r.ContentLength/slowestUpload)*time.Second),
 	}
 }
 
 func (p *pacedBody) Read(b []byte) (int, error) {
-	if now := time.Now(); p.until.Sub(now) < stallTime/2 {
-		p.until = now.Add(stallTime)
+	if now := time.Now(); p.until.Sub(now) < p.stall/2 {
+		p.until = now.Add(p.stall)
 		if p.until.After(p.end) {
 			p.until = p.end
 		}
