@@ -61,41 +61,38 @@ func TestRun(t *testing.T) {
 	r, w := newRig(), sample()
 	res := r.run(t, w)
 	check(t, r, w, res)
-	if n := r.depot.count("missing"); n != 0 {
+	if n := r.depot.Calls("Missing"); n != 0 {
 		t.Errorf("an empty space was asked %d times", n)
 	}
-	m, err := manifest.Open(r.account, r.depot.manifest)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := r.manifest(t)
 	if m.Root != res.Root || m.Files != 606 || res.Files != 606 || m.Dirs != 4 || m.ProblemCount != 0 || m.DeviceName != "laptop" {
 		t.Errorf("manifest %+v", m)
 	}
-	if res.UploadedBytes != r.depot.uploaded || res.NewBytes < 3<<20 || res.NewBytes > res.Bytes {
+	if res.UploadedBytes != r.uploaded() || res.NewBytes < 3<<20 || res.NewBytes > res.Bytes {
 		t.Errorf("result %+v", res)
 	}
 
 	t.Run("unchanged", func(t *testing.T) {
-		before, opens := r.depot.uploaded, w.opens
+		before, opens := r.uploaded(), w.opens
 		again := r.run(t, w)
 		if again.Root != res.Root || again.Snapshot == res.Snapshot {
 			t.Errorf("root %v and snapshot %v after %v and %v", again.Root, again.Snapshot, res.Root, res.Snapshot)
 		}
-		if r.depot.uploaded != before || w.opens != opens || again.Reused != 606 {
-			t.Errorf("%d bytes uploaded, %d files opened, %d reused", r.depot.uploaded-before, w.opens-opens, again.Reused)
+		if r.uploaded() != before || w.opens != opens || again.Reused != 606 {
+			t.Errorf("%d bytes uploaded, %d files opened, %d reused", r.uploaded()-before, w.opens-opens, again.Reused)
 		}
-		if n := r.depot.count("missing"); n != 0 {
+		if n := r.depot.Calls("Missing"); n != 0 {
 			t.Errorf("asked %d times", n)
 		}
 	})
 	t.Run("changed", func(t *testing.T) {
-		before, opens := r.depot.uploaded, w.opens
+		before, opens := r.uploaded(), w.opens
 		w.write("srv/many/300", "other")
 		w.write("home/u/big", noise(1000, 9)+string(w.files["home/u/big"].data))
 		w.remove("home/u/empty")
 		again := r.run(t, w)
 		check(t, r, w, again)
-		if n := r.depot.uploaded - before; n == 0 || n > 200<<10 {
+		if n := r.uploaded() - before; n == 0 || n > 200<<10 {
 			t.Errorf("%d bytes uploaded", n)
 		}
 		if n := w.opens - opens; n != 2 {
@@ -103,19 +100,19 @@ func TestRun(t *testing.T) {
 		}
 	})
 	t.Run("without cache", func(t *testing.T) {
-		before := r.depot.uploaded
+		before := r.uploaded()
 		r.cache = &memCache{}
 		again := r.run(t, w)
 		check(t, r, w, again)
-		if r.depot.uploaded != before {
-			t.Errorf("%d bytes uploaded", r.depot.uploaded-before)
+		if r.uploaded() != before {
+			t.Errorf("%d bytes uploaded", r.uploaded()-before)
 		}
-		if n := r.depot.count("missing"); n == 0 || n > 30 {
+		if n := r.depot.Calls("Missing"); n == 0 || n > 30 {
 			t.Errorf("asked %d times", n)
 		}
 	})
 	t.Run("cache of a vanished parent", func(t *testing.T) {
-		clear(r.depot.snapshots)
+		r.depot.Forget()
 		opens := w.opens
 		again := r.run(t, w)
 		check(t, r, w, again)
@@ -133,11 +130,11 @@ func TestRun(t *testing.T) {
 	})
 	t.Run("half a cache", func(t *testing.T) {
 		r.cache.damage = 300
-		before := r.depot.uploaded
+		before := r.uploaded()
 		check(t, r, w, r.run(t, w))
 		r.cache.damage = 0
-		if r.depot.uploaded != before {
-			t.Errorf("%d bytes uploaded", r.depot.uploaded-before)
+		if r.uploaded() != before {
+			t.Errorf("%d bytes uploaded", r.uploaded()-before)
 		}
 	})
 }
@@ -190,26 +187,26 @@ func TestModel(t *testing.T) {
 func TestSessionExpires(t *testing.T) {
 	t.Parallel()
 	expired := fault.New(fault.SessionExpired, "void")
-	for _, call := range []string{"upload", "missing", "commit", "begin"} {
+	for _, call := range []string{"Upload", "Missing", "Commit", "Begin"} {
 		t.Run(call, func(t *testing.T) {
 			t.Parallel()
 			r, w := newRig(), sample()
-			if call == "missing" {
+			if call == "Missing" {
 				r.run(t, newWorld())
 			}
-			r.depot.fail = func(c string, n int) error {
-				if c == call && n == 1 {
+			r.depot.Fail = func(c string, n int) error {
+				if c == call && n == 0 {
 					return expired
 				}
 				return nil
 			}
-			r.depot.calls = map[string]int{}
+			r.depot.Reset()
 			res := r.run(t, w)
 			check(t, r, w, res)
-			if n := r.depot.count("begin"); n != 2 {
+			if n := r.depot.Calls("Begin"); n != 2 {
 				t.Errorf("%d sessions", n)
 			}
-			if n := r.depot.count("abort"); n != 0 {
+			if n := r.depot.Calls("Abort"); n != 0 {
 				t.Errorf("a void session was aborted")
 			}
 		})
@@ -217,33 +214,33 @@ func TestSessionExpires(t *testing.T) {
 	t.Run("heartbeat", func(t *testing.T) {
 		t.Parallel()
 		r, w := newRig(), sample()
-		r.depot.ttl = 20 * time.Millisecond
+		r.depot.TTL = 20 * time.Millisecond
 		var once sync.Once
 		w.hook = func(p string) {
 			if p == "srv" {
 				once.Do(func() {
-					r.depot.expire()
+					r.depot.Expire()
 					time.Sleep(100 * time.Millisecond)
 				})
 			}
 		}
 		check(t, r, w, r.run(t, w))
-		if n := r.depot.count("begin"); n != 2 {
+		if n := r.depot.Calls("Begin"); n != 2 {
 			t.Errorf("%d sessions", n)
 		}
 	})
 	t.Run("again and again", func(t *testing.T) {
 		t.Parallel()
 		r, w := newRig(), sample()
-		r.depot.fail = func(c string, n int) error {
-			if c == "commit" {
+		r.depot.Fail = func(c string, n int) error {
+			if c == "Commit" {
 				return expired
 			}
 			return nil
 		}
 		_, err := backup.Run(t.Context(), r.config(), w, r.depot, r.cache)
-		if !errors.Is(err, fault.SessionExpired) || r.depot.count("begin") != 3 {
-			t.Errorf("%v after %d sessions", err, r.depot.count("begin"))
+		if !errors.Is(err, fault.SessionExpired) || r.depot.Calls("Begin") != 3 {
+			t.Errorf("%v after %d sessions", err, r.depot.Calls("Begin"))
 		}
 	})
 }
@@ -251,7 +248,7 @@ func TestSessionExpires(t *testing.T) {
 func TestHeartbeat(t *testing.T) {
 	t.Parallel()
 	r, w := newRig(), sample()
-	r.depot.ttl = 20 * time.Millisecond
+	r.depot.TTL = 20 * time.Millisecond
 	w.hook = func(p string) {
 		if p == "srv" {
 			time.Sleep(60 * time.Millisecond)
@@ -263,11 +260,11 @@ func TestHeartbeat(t *testing.T) {
 	if _, err := backup.Run(t.Context(), cfg, w, r.depot, r.cache); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(r.depot.beats); n < 5 {
+	if n := r.depot.Calls("Progress"); n < 5 {
 		t.Errorf("%d heartbeats", n)
 	}
 	if last := shown[len(shown)-1]; last.Phase != backup.PhaseCommit || last.Files != 606 || last.TotalFiles != 606 ||
-		last.Bytes != last.TotalBytes || last.UploadedBytes != r.depot.uploaded {
+		last.Bytes != last.TotalBytes || last.UploadedBytes != r.uploaded() {
 		t.Errorf("last progress %+v", last)
 	}
 }
@@ -280,10 +277,9 @@ func TestObjectsMissing(t *testing.T) {
 			t.Parallel()
 			r, w := newRig(), sample()
 			r.run(t, w)
-			n := 0
-			for o := range r.depot.objects {
-				if n++; keep == 0 || n%keep == 0 {
-					delete(r.depot.objects, o)
+			for i, o := range r.depot.Objects() { // in no order
+				if keep == 0 || i%keep == 0 {
+					r.depot.Drop(o)
 				}
 			}
 			res := r.run(t, w)
@@ -293,29 +289,29 @@ func TestObjectsMissing(t *testing.T) {
 	t.Run("lost uploads", func(t *testing.T) {
 		t.Parallel()
 		r, w := newRig(), sample()
-		r.depot.fail = func(c string, n int) error {
-			if c == "upload" && n == 1 {
-				return lost
+		r.depot.Fail = func(c string, n int) error {
+			if c == "Commit" && n == 0 {
+				r.depot.Drop(r.depot.Objects()...)
 			}
 			return nil
 		}
 		check(t, r, w, r.run(t, w))
-		if r.depot.count("begin") != 2 || r.depot.count("abort") != 1 {
-			t.Errorf("%d sessions, %d aborted", r.depot.count("begin"), r.depot.count("abort"))
+		if r.depot.Calls("Begin") != 2 || r.depot.Calls("Abort") != 1 {
+			t.Errorf("%d sessions, %d aborted", r.depot.Calls("Begin"), r.depot.Calls("Abort"))
 		}
 	})
 	t.Run("for ever", func(t *testing.T) {
 		t.Parallel()
 		r, w := newRig(), sample()
-		r.depot.fail = func(c string, n int) error {
-			if c == "upload" {
-				return lost
+		r.depot.Fail = func(c string, n int) error {
+			if c == "Commit" {
+				r.depot.Drop(r.depot.Objects()...)
 			}
 			return nil
 		}
 		_, err := backup.Run(t.Context(), r.config(), w, r.depot, r.cache)
-		if !errors.Is(err, fault.ObjectsMissing) || r.cache.valid || r.depot.count("begin") != 3 {
-			t.Errorf("%v, cache %v, %d sessions", err, r.cache.valid, r.depot.count("begin"))
+		if !errors.Is(err, fault.ObjectsMissing) || r.cache.valid || r.depot.Calls("Begin") != 3 {
+			t.Errorf("%v, cache %v, %d sessions", err, r.cache.valid, r.depot.Calls("Begin"))
 		}
 	})
 }
@@ -323,7 +319,7 @@ func TestObjectsMissing(t *testing.T) {
 func TestRemoteErrors(t *testing.T) {
 	t.Parallel()
 	full := fault.New(fault.StorageFull, "full")
-	for _, call := range []string{"begin", "missing", "upload", "commit"} {
+	for _, call := range []string{"Begin", "Missing", "Upload", "Commit"} {
 		t.Run(call, func(t *testing.T) {
 			t.Parallel()
 			r, w := newRig(), sample()
@@ -331,7 +327,8 @@ func TestRemoteErrors(t *testing.T) {
 			first.write("x", "x")
 			r.run(t, first)
 			cached := r.cache.meta
-			r.depot.fail = func(c string, n int) error {
+			r.depot.Reset()
+			r.depot.Fail = func(c string, n int) error {
 				if c == call {
 					return full
 				}
@@ -341,21 +338,21 @@ func TestRemoteErrors(t *testing.T) {
 			if !errors.Is(err, fault.StorageFull) {
 				t.Errorf("%v", err)
 			}
-			if n := r.depot.count("abort"); (n != 1) != (call == "begin") {
+			if n := r.depot.Calls("Abort"); (n != 1) != (call == "Begin") {
 				t.Errorf("aborted %d times", n)
 			}
 			if r.cache.meta.Snapshot != cached.Snapshot {
 				t.Error("the cache was replaced")
 			}
-			r.depot.fail = nil
+			r.depot.Fail = nil
 			check(t, r, w, r.run(t, w))
 		})
 	}
 	t.Run("damaged on the way", func(t *testing.T) {
 		t.Parallel()
 		r, w := newRig(), sample()
-		r.depot.fail = func(c string, n int) error {
-			if c == "upload" && n%2 == 1 {
+		r.depot.Fail = func(c string, n int) error {
+			if c == "Upload" && n%2 == 0 {
 				return fault.New(fault.HashMismatch, "damaged")
 			}
 			return nil
@@ -365,9 +362,9 @@ func TestRemoteErrors(t *testing.T) {
 	t.Run("heartbeats fail", func(t *testing.T) {
 		t.Parallel()
 		r, w := newRig(), sample()
-		r.depot.ttl = 5 * time.Millisecond
-		r.depot.fail = func(c string, n int) error {
-			if c == "progress" {
+		r.depot.TTL = 5 * time.Millisecond
+		r.depot.Fail = func(c string, n int) error {
+			if c == "Progress" {
 				return fault.New(fault.Unavailable, "later")
 			}
 			return nil
@@ -378,7 +375,7 @@ func TestRemoteErrors(t *testing.T) {
 		t.Parallel()
 		r, w := newRig(), sample()
 		_, err := backup.Run(t.Context(), r.config(), failing{w}, r.depot, r.cache)
-		if err == nil || err.Error() != "no root" || r.depot.count("abort") != 1 || r.depot.count("commit") != 0 {
+		if err == nil || err.Error() != "no root" || r.depot.Calls("Abort") != 1 || r.depot.Calls("Commit") != 0 {
 			t.Errorf("%v", err)
 		}
 	})
@@ -395,11 +392,11 @@ func (f failing) Walk(ctx context.Context, emit func(*backup.Item) error) error 
 
 func TestCancel(t *testing.T) {
 	t.Parallel()
-	for _, at := range []string{"walk", "upload", "missing", "commit"} {
+	for _, at := range []string{"walk", "Upload", "Missing", "Commit"} {
 		t.Run(at, func(t *testing.T) {
 			t.Parallel()
 			r, w := newRig(), sample()
-			if at == "missing" {
+			if at == "Missing" {
 				first := newWorld()
 				first.write("x", "x")
 				r.run(t, first)
@@ -413,15 +410,16 @@ func TestCancel(t *testing.T) {
 					}
 				}
 			}
-			r.depot.fail = func(c string, n int) error {
+			r.depot.Fail = func(c string, n int) error {
 				if c == at {
 					cancel()
+					return ctx.Err()
 				}
 				return nil
 			}
 			_, err := backup.Run(ctx, r.config(), w, r.depot, r.cache)
-			if !errors.Is(err, context.Canceled) || r.depot.count("abort") != 1 {
-				t.Errorf("%v, aborted %d times", err, r.depot.count("abort"))
+			if !errors.Is(err, context.Canceled) || r.depot.Calls("Abort") != 1 {
+				t.Errorf("%v, aborted %d times", err, r.depot.Calls("Abort"))
 			}
 		})
 	}
@@ -497,8 +495,8 @@ func TestProblems(t *testing.T) {
 	if !strings.HasPrefix(got["p/grows"], "file:log and more") {
 		t.Errorf("%q", got["p/grows"])
 	}
-	if m, err := manifest.Open(r.account, r.depot.manifest); err != nil || m.ProblemCount != int64(len(want)) || len(m.Problems) != len(want) {
-		t.Errorf("manifest lists %v, %v", m, err)
+	if m := r.manifest(t); m.ProblemCount != int64(len(want)) || len(m.Problems) != len(want) {
+		t.Errorf("manifest lists %v", m.Problems)
 	}
 }
 

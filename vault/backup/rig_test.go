@@ -1,211 +1,30 @@
 package backup_test
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/holdfast-backup/holdfast/vault/backup"
 	"github.com/holdfast-backup/holdfast/vault/chunk"
 	"github.com/holdfast-backup/holdfast/vault/keyring"
 	"github.com/holdfast-backup/holdfast/vault/manifest"
+	"github.com/holdfast-backup/holdfast/vault/restore"
 	"github.com/holdfast-backup/holdfast/vault/seal"
 	"github.com/holdfast-backup/holdfast/vault/tree"
-	"github.com/holdfast-backup/holdfast/wire/fault"
-	"github.com/holdfast-backup/holdfast/wire/id"
-	"github.com/holdfast-backup/holdfast/wire/pack"
+	"github.com/holdfast-backup/holdfast/vault/vaulttest"
 )
 
 // small chunks, so that small files have many.
 var small = chunk.Params{Min: 512, Avg: 2048, Max: 8192}
 
-// depot is a Remote in memory. It keeps the promises of the real one: packs are checked, a commit is complete,
-// a new session voids the one before. fail, if set, is asked before every call.
-type depot struct {
-	fail   func(call string, n int) error // n counts the calls of this name, from 1
-	params chunk.Params
-	ttl    time.Duration
-
-	mu        sync.Mutex
-	calls     map[string]int
-	objects   map[id.Object]object
-	snapshots map[id.Snapshot]id.Object
-	manifest  []byte
-	live      *session
-	uploaded  int64
-	beats     []backup.Progress
-	parents   []id.Snapshot
-}
-
-type object struct {
-	body        []byte
-	nodes, data []id.Object
-}
-
-func newDepot() *depot {
-	return &depot{
-		params: small, ttl: time.Minute, calls: map[string]int{},
-		objects: map[id.Object]object{}, snapshots: map[id.Snapshot]id.Object{},
-	}
-}
-
-// call counts, and fails if it should. d.mu is held when it returns nil.
-func (d *depot) call(ctx context.Context, name string, s *session) error {
-	d.mu.Lock()
-	d.calls[name]++
-	n, fail := d.calls[name], d.fail
-	d.mu.Unlock()
-	if fail != nil {
-		if err := fail(name, n); err != nil {
-			return err
-		}
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	if s != nil && d.live != s {
-		d.mu.Unlock()
-		return fault.New(fault.SessionExpired, "void")
-	}
-	return nil
-}
-
-// count returns how often a call was made.
-func (d *depot) count(name string) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.calls[name]
-}
-
-func (d *depot) Begin(ctx context.Context, parent id.Snapshot) (backup.Session, error) {
-	if err := d.call(ctx, "begin", nil); err != nil {
-		return nil, err
-	}
-	defer d.mu.Unlock()
-	_, usable := d.snapshots[parent]
-	d.parents = append(d.parents, parent)
-	d.live = &session{d: d, info: backup.Info{
-		ParentUsable: usable, SpaceEmpty: len(d.objects) == 0, Chunk: d.params, MaxPack: pack.MaxSize, TTL: d.ttl,
-	}}
-	return d.live, nil
-}
-
-// expire voids the living session.
-func (d *depot) expire() {
-	d.mu.Lock()
-	d.live = nil
-	d.mu.Unlock()
-}
-
-type session struct {
-	d    *depot
-	info backup.Info
-}
-
-func (s *session) Info() backup.Info { return s.info }
-
-func (s *session) Missing(ctx context.Context, ids []id.Object) ([]bool, error) {
-	if err := s.d.call(ctx, "missing", s); err != nil {
-		return nil, err
-	}
-	defer s.d.mu.Unlock()
-	if len(ids) > backup.MaxAsk {
-		return nil, fault.New(fault.TooLarge, "%d ids", len(ids))
-	}
-	missing := make([]bool, len(ids))
-	for i, o := range ids {
-		_, ok := s.d.objects[o]
-		missing[i] = !ok
-	}
-	return missing, nil
-}
-
-// lost is what a fail function returns for an upload that is acknowledged and not stored.
-var lost = fmt.Errorf("lost")
-
-func (s *session) Upload(ctx context.Context, name id.Pack, b []byte) error {
-	err := s.d.call(ctx, "upload", s)
-	if err == lost {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer s.d.mu.Unlock()
-	entries, err := pack.ReadIndex(bytes.NewReader(b), int64(len(b)))
-	if err != nil {
-		return fault.Wrap(err, fault.BadPack, "bad pack")
-	}
-	for _, e := range entries {
-		s.d.objects[e.ID] = object{slices.Clone(b[e.Offset : e.Offset+e.Length]), e.Nodes, e.Data}
-	}
-	s.d.uploaded += int64(len(b))
-	return nil
-}
-
-func (s *session) Progress(ctx context.Context, p backup.Progress) error {
-	if err := s.d.call(ctx, "progress", s); err != nil {
-		return err
-	}
-	defer s.d.mu.Unlock()
-	s.d.beats = append(s.d.beats, p)
-	return nil
-}
-
-func (s *session) Commit(ctx context.Context, c backup.Commit) (id.Snapshot, error) {
-	if err := s.d.call(ctx, "commit", s); err != nil {
-		return id.Snapshot{}, err
-	}
-	defer s.d.mu.Unlock()
-	var missing []byte
-	done := map[id.Object]bool{}
-	var visit func(o id.Object)
-	visit = func(o id.Object) {
-		if done[o] {
-			return
-		}
-		done[o] = true
-		v, ok := s.d.objects[o]
-		if !ok {
-			missing = append(missing, o[:]...)
-			return
-		}
-		for _, r := range append(slices.Clone(v.nodes), v.data...) {
-			visit(r)
-		}
-	}
-	visit(c.Root)
-	if missing != nil {
-		return id.Snapshot{}, &fault.Error{Kind: fault.ObjectsMissing, Message: "incomplete", Data: missing}
-	}
-	snap := id.Snapshot{byte(len(s.d.snapshots) + 1), 1}
-	s.d.snapshots[snap] = c.Root
-	s.d.manifest = c.Manifest
-	s.d.live = nil
-	return snap, nil
-}
-
-func (s *session) Abort(ctx context.Context) error {
-	if err := s.d.call(ctx, "abort", s); err != nil {
-		return err
-	}
-	s.d.live = nil
-	s.d.mu.Unlock()
-	return nil
-}
-
 // rig is a space, a depot and a cache.
 type rig struct {
 	account *keyring.Account
-	depot   *depot
+	depot   *vaulttest.Remote
 	cache   *memCache
-	sealer  *seal.Sealer
 }
 
 var account = sync.OnceValue(func() *keyring.Account {
@@ -217,8 +36,7 @@ var account = sync.OnceValue(func() *keyring.Account {
 })
 
 func newRig() *rig {
-	a := account()
-	return &rig{account: a, depot: newDepot(), cache: &memCache{}, sealer: seal.New(a.Space().Content)}
+	return &rig{account: account(), depot: &vaulttest.Remote{Chunk: small}, cache: &memCache{}}
 }
 
 func (r *rig) config() backup.Config {
@@ -237,40 +55,36 @@ func (r *rig) run(t testing.TB, src backup.Source) backup.Result {
 	return res
 }
 
-// Nodes implements tree.Source over the depot.
-func (r *rig) Nodes(_ context.Context, keys []seal.Key) ([][]byte, error) {
-	r.depot.mu.Lock()
-	defer r.depot.mu.Unlock()
-	var all [][]byte
-	for _, k := range keys {
-		p, err := r.sealer.Open(nil, k, r.depot.objects[k.ID()].body)
-		if err != nil {
-			return nil, fmt.Errorf("object %s: %w", k.ID(), err)
-		}
-		all = append(all, p)
-	}
-	return all, nil
+// uploaded returns how many bytes of packs the depot took so far.
+func (r *rig) uploaded() int64 {
+	in, _ := r.depot.Bytes()
+	return in
 }
 
-// content reads the whole tree back: path -> type and bytes (the length, for files too long to hold).
+// manifest opens the newest one.
+func (r *rig) manifest(t testing.TB) *manifest.Manifest {
+	t.Helper()
+	all := r.depot.Snapshots()
+	m, err := manifest.Open(r.account, all[len(all)-1].Manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// content reads the whole tree back: path -> type and bytes.
 func (r *rig) content(t testing.TB, root seal.Key) map[string]string {
 	t.Helper()
 	got := map[string]string{}
-	reader := tree.Open(r, root)
+	objects := restore.NewObjects(r.depot, seal.New(r.account.Space().Content), restore.Options{})
+	reader := tree.Open(objects, root)
 	if err := reader.Walk(t.Context(), "", func(e *tree.Entry) error {
-		var b bytes.Buffer
-		err := reader.Chunks(t.Context(), e, func(c tree.Chunk) error {
-			if c.Hole {
-				b.Write(make([]byte, c.Size))
-				return nil
-			}
-			p, err := r.Nodes(t.Context(), []seal.Key{c.Key})
-			if err == nil {
-				b.Write(p[0])
-			}
-			return err
-		})
-		got[e.Path] = e.Type.String() + ":" + b.String() + e.Link
+		var b []byte
+		var err error
+		if e.Type == tree.File {
+			b, err = io.ReadAll(restore.OpenFile(t.Context(), objects, e))
+		}
+		got[e.Path] = e.Type.String() + ":" + string(b) + e.Link
 		return err
 	}); err != nil {
 		t.Fatal(err)
