@@ -67,7 +67,12 @@ func (v *survey) scrub(ctx context.Context, olderThan time.Duration) error {
 		if err := v.records(ctx, sp, false); err != nil {
 			return err
 		}
-		if !v.shaken[sp.ID] {
+		// Asked of the rows, not remembered from above: an earlier scrub may have been broken off before it came here.
+		doubt, err := inDoubt(ctx, v.s.cfg.DB, sp.ID)
+		if err != nil {
+			return pg.Fault(err)
+		}
+		if !doubt {
 			continue
 		}
 		if err := v.relink(ctx, sp.ID); err != nil {

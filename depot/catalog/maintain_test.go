@@ -343,6 +343,33 @@ func TestSpareCopies(t *testing.T) {
 	}
 }
 
+// A scrub that is broken off after it has flagged a pack: the next one does what it left undone.
+func TestScrubGoesOnWhereItWasBrokenOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	anna := w.user()
+	dev, other := w.device(anna), w.device(anna)
+	_, packs := w.backup(dev, 3)
+	whole, _ := w.backup(other, 3)
+	w.lose(anna, packs[0])
+	w.store.on(func(op, name string) error {
+		if op == "list" && strings.HasSuffix(name, "/snapshots/") { // comes after the packs
+			return errDisk
+		}
+		return nil
+	})
+	if r, err := w.Scrub(w.ctx, system, time.Hour, nil); !errors.Is(err, errDisk) || r.Missing != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	w.store.on(nil)
+	if r := must(w.Scrub(w.ctx, system, time.Hour, nil))(t); r.Incomplete != 1 {
+		t.Errorf("%+v", r)
+	}
+	if !must(w.Begin(w.ctx, other, &whole.ID))(t).ParentUsable {
+		t.Error("the other device's parent is whole and yet not usable")
+	}
+}
+
 func TestRecordsAreRewritten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -91,7 +91,7 @@ func (s *Service) LatestSnapshots(ctx context.Context, a actor.Actor, devices []
 		devices = only(devices, a.Device)
 	} else {
 		var err error
-		if owner, err = a.Person(); err != nil {
+		if owner, err = a.SignedIn(); err != nil {
 			return nil, err
 		}
 	}

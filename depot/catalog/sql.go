@@ -268,6 +268,14 @@ func packState(ctx context.Context, q sqlx.QueryerContext) (last, n int, err err
 	return row.Last, row.N, err
 }
 
+// inDoubt reports whether a space has a live snapshot whose tree is not known to be complete.
+func inDoubt(ctx context.Context, q sqlx.QueryerContext, space int) (yes bool, err error) {
+	err = sqlx.GetContext(ctx, q, &yes, `
+		SELECT EXISTS (SELECT 1 FROM snapshots sn WHERE sn.space_id = $1 AND sn.deleted_at IS NULL
+			AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.space_id = $1 AND n.id = sn.root AND n.complete))`, space)
+	return yes, err
+}
+
 // spares returns the sound packs of a space that hold copies of objects whose rows point elsewhere.
 func spares(ctx context.Context, q sqlx.QueryerContext, space int) (rows []packRow, err error) {
 	err = sqlx.SelectContext(ctx, q, &rows, packColumns+` WHERE p.space_id = $2 AND p.shadowed > 0 AND p.damaged_at IS NULL ORDER BY p.id`, 0, space)

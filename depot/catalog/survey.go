@@ -36,11 +36,10 @@ type survey struct {
 	told   time.Time
 	seen   map[int]uint64   // a bit for each number of a pack that the store has, 64 to an entry
 	spaces map[id.Space]int // that have a row
-	shaken map[int]bool     // in which damage was found or healed
 }
 
 func (s *Service) newSurvey(progress func(Report)) *survey {
-	return &survey{s: s, progress: progress, told: time.Now(), seen: map[int]uint64{}, spaces: map[id.Space]int{}, shaken: map[int]bool{}}
+	return &survey{s: s, progress: progress, told: time.Now(), seen: map[int]uint64{}, spaces: map[id.Space]int{}}
 }
 
 // note changes the report and tells about it now and then.
@@ -70,12 +69,6 @@ func (v *survey) see(packID int) {
 }
 
 func (v *survey) saw(packID int) bool { return v.seen[packID/64]&(1<<(packID%64)) != 0 }
-
-func (v *survey) shake(space int) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.shaken[space] = true
-}
 
 // packs calls visit for every pack in the store, a few at once. A store without any, where the index knows some, is
 // taken for one that is not mounted.
@@ -143,9 +136,6 @@ func (v *survey) take(ctx context.Context, p parsed, info blob.Info) error {
 		return err
 	}
 	v.see(added.ID)
-	if added.Healed {
-		v.shake(space)
-	}
 	v.note(func(r *Report) {
 		r.Verified++
 		r.BytesRead += size
@@ -175,9 +165,6 @@ func (v *survey) recheck(ctx context.Context, row packRow) error {
 	if err != nil {
 		return pg.Fault(err)
 	}
-	if healed {
-		v.shake(row.SpaceID)
-	}
 	v.note(func(r *Report) {
 		r.Verified++
 		r.BytesRead += size
@@ -205,9 +192,6 @@ func (v *survey) flag(ctx context.Context, row packRow, lost bool, cause error) 
 	})
 	if err != nil || fresh == nil {
 		return err
-	}
-	if *fresh {
-		v.shake(row.SpaceID)
 	}
 	name := packName(row.Space, row.Name)
 	if lost {
