@@ -6,7 +6,6 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/account"
 	"github.com/holdfast-backup/holdfast/depot/actor"
-	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/graph/internal/exec"
 	"github.com/holdfast-backup/holdfast/graph/internal/scalar"
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -83,81 +82,4 @@ func nodeOf[T, N any, P interface {
 		return nil, err
 	}
 	return n, nil
-}
-
-// progress follows a device's backups for deviceProgress. The table is the truth: a message on the bus, and
-// the sweep that makes up for lost ones, only say when to look. What did not change since the last look is
-// not sent again.
-func (c Config) progress(ctx context.Context, a actor.Actor, dev id.Device) (<-chan *catalog.Backup, error) {
-	if _, err := c.Fleet.Device(ctx, a, dev); err != nil {
-		return nil, err
-	}
-	sub := c.Bus.Subscribe(ctx, "device:"+dev.String()) // before the first look, so that nothing falls between
-	look := func(last *catalog.Backup) (*catalog.Backup, error) {
-		now, err := optional(c.Catalog.ActiveBackup(ctx, a, dev))
-		if err != nil || last == nil || last.State != catalog.Active || now != nil && now.ID == last.ID {
-			return now, err
-		}
-		// The backup that was followed has ended: its last state is news, and comes before the next backup.
-		return optional(c.Catalog.Backup(ctx, a, last.ID))
-	}
-	first, err := look(nil)
-	if err != nil {
-		sub.Close()
-		return nil, err
-	}
-	out := make(chan *catalog.Backup)
-	go func() {
-		defer close(out)
-		defer sub.Close()
-		sweep := time.NewTicker(c.Sweep)
-		defer sweep.Stop()
-		var last *catalog.Backup
-		for now := first; ; {
-			if changed(last, now) {
-				select {
-				case out <- now:
-				case <-ctx.Done():
-					return
-				}
-				ended := last != nil && last.State == catalog.Active && now.State != catalog.Active
-				last = now
-				if ended { // another one may be running already
-					if next, err := look(last); err == nil {
-						now = next
-						continue
-					}
-				}
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case <-sweep.C:
-			case _, ok := <-sub.C:
-				if !ok {
-					return
-				}
-			}
-			next, err := look(last)
-			if err != nil {
-				if ctx.Err() == nil {
-					logger(ctx).WarnContext(ctx, "deviceProgress: the table cannot be read, trying again", "error", err)
-				}
-				continue
-			}
-			now = next
-		}
-	}()
-	return out, nil
-}
-
-// changed reports whether now is worth sending after last.
-func changed(last, now *catalog.Backup) bool {
-	if now == nil {
-		return false
-	}
-	if last == nil || last.ID != now.ID || last.State != now.State {
-		return true
-	}
-	return last.Progress == nil != (now.Progress == nil) || now.Progress != nil && *last.Progress != *now.Progress
 }

@@ -126,6 +126,9 @@ func fill(rest map[string]string, gate string) map[string]string {
 	case "person":
 		set(forbidden, ownDev, otherDev, recovery)
 		set(allowed, owner, apiToken, other, admin, super)
+	case "reader": // what the recovery code opens, too
+		set(forbidden, ownDev, otherDev)
+		set(allowed, owner, apiToken, other, admin, super, recovery)
 	case "admin":
 		set(forbidden, ownDev, otherDev, recovery, owner, apiToken, other)
 		set(allowed, admin, super)
@@ -180,22 +183,22 @@ var rows = []row{
 	{"Query.invitations", `{ invitations { id email } }`, noVars, fill(nil, "admin"), nil},
 	{"Query.auditEvents", `{ auditEvents { edges { node { text } } } }`, noVars, fill(nil, "person"), nil},
 	{"Query.thisDevice", `{ thisDevice { id name } }`, noVars, fill(nil, "device"), nil},
-	{"Query.devices", `{ devices { id } }`, noVars, fill(nil, "person"), nil},
+	{"Query.devices", `{ devices { id } }`, noVars, fill(nil, "reader"), nil},
 	{"Query.backup", `query($id: ID!) { backup(id: $id) { id state device { id } } }`, func(c *cast, _ string) map[string]any {
 		return map[string]any{"id": c.begun().ID}
 	}, fill(same(null, other), "person"), nil},
 	{"Query.snapshots", `query($d: ID!) { snapshots(device: $d) { edges { node { id } } } }`, func(c *cast, _ string) map[string]any {
 		c.snapshot(c.laptop, 100)
 		return map[string]any{"d": c.laptop.ID}
-	}, fill(same("empty", other, admin, super), "person"), nil},
+	}, fill(same("empty", other, admin, super), "reader"), nil},
 	{"Query.snapshot", `query($id: ID!) { snapshot(id: $id) { id manifest } }`, func(c *cast, _ string) map[string]any {
 		s, _, _ := c.snapshot(c.laptop, 100)
 		return map[string]any{"id": s.ID}
-	}, fill(same(null, other, admin, super), "person"), nil},
+	}, fill(same(null, other, admin, super), "reader"), nil},
 	{"Query.objectLocations", `query($input: ObjectLocationsInput!) { objectLocations(input: $input) { table packs { name url } } }`, func(c *cast, _ string) map[string]any {
 		_, _, chunk := c.snapshot(c.laptop, 100)
 		return input("ids", b64(chunk[:]))
-	}, fill(same("nowhere", other, admin, super), "person"), nil},
+	}, fill(same("nowhere", other, admin, super), "reader"), nil},
 
 	node("user", func(c *cast) any { return c.ada.ID }, same(null, other)),
 	node("session", func(c *cast) any { return c.ada.Session }, same(null, other, admin, super)),
@@ -209,9 +212,9 @@ var rows = []row{
 		c.ok(err)
 		return inv.ID
 	}, same(null, other, owner, apiToken)),
-	node("device", func(c *cast) any { return c.laptop.ID }, same(null, other)),
+	node("device", func(c *cast) any { return c.laptop.ID }, merge(same(null, other), same(allowed, recovery))),
 	node("backup", func(c *cast) any { return c.begun().ID }, same(null, other)),
-	node("snapshot", func(c *cast) any { s, _, _ := c.snapshot(c.laptop, 100); return s.ID }, same(null, other, admin, super)),
+	node("snapshot", func(c *cast) any { s, _, _ := c.snapshot(c.laptop, 100); return s.ID }, merge(same(null, other, admin, super), same(allowed, recovery))),
 
 	{"Mutation.invite", `mutation($input: InviteInput!) { invite(input: $input) { token } }`, func(*cast, string) map[string]any {
 		return input("email", "someone@example.org", "name", "n")

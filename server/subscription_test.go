@@ -75,7 +75,7 @@ func TestDeviceProgress(t *testing.T) {
 	}
 	w.snapshot(d, 1000)
 	for _, s := range watchers {
-		// A step may be missed, the last state may not.
+		// Steps may be missed, even that it began; the end may not.
 		for e := s.event(t); e["state"] != "COMMITTED"; e = s.event(t) {
 		}
 		// complete ends the subscription, and the connection goes on.
