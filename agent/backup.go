@@ -45,9 +45,9 @@ func (in BackupInput) source(skip ...string) (*walk.Tree, error) {
 			return nil, fault.Wrap(err, fault.Invalid, "%q", p)
 		}
 		if _, err := os.Lstat(abs); errors.Is(err, os.ErrNotExist) {
-			return nil, fault.New(fault.Invalid, "%s does not exist", abs)
+			return nil, fault.New(fault.NotFound, "%s does not exist", abs)
 		} else if err != nil {
-			return nil, fault.Wrap(err, fault.Invalid, "%s cannot be read", abs)
+			return nil, fault.Wrap(err, fault.NotFound, "%s cannot be read", abs)
 		}
 		roots[i] = abs
 	}

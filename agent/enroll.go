@@ -136,7 +136,7 @@ func register(ctx context.Context, s Server, c *remote.Client, dir *state.Dir, n
 		return nil, fault.Wrap(err, fault.Internal, "making the device's keys")
 	}
 	space := keyring.NewSpace(offer.SpaceKey)
-	d, deviceToken, err := c.RegisterDevice(ctx, remote.RegisterInput{
+	d, err := c.RegisterDevice(ctx, remote.RegisterInput{
 		EnrolmentToken: token, Name: name, Hostname: hostname(), OS: runtime.GOOS, Arch: runtime.GOARCH,
 		PublicKey: keys.Public(), MAC: space.DeviceMAC(keys.Public()),
 	})
@@ -145,7 +145,7 @@ func register(ctx context.Context, s Server, c *remote.Client, dir *state.Dir, n
 	}
 	v := &state.Device{
 		Server: strings.TrimRight(c.URL(), "/"), Fingerprint: s.Fingerprint, PlainHTTP: s.PlainHTTP, Email: email,
-		ID: d.ID, Name: d.Name, Token: deviceToken, PrivateKey: keys.Private(), SpaceKey: offer.SpaceKey[:],
+		ID: d.ID, Name: d.Name, Token: d.Token, PrivateKey: keys.Private(), SpaceKey: offer.SpaceKey[:],
 		Identity: offer.IdentityPublic, EnrolledAt: time.Now().UTC().Truncate(time.Second),
 	}
 	if err := dir.Save(v); err != nil {

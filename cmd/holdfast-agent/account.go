@@ -62,7 +62,11 @@ The recovery code is shown once and typed back; with --recovery-file it is writt
 			if c.recoveryFile != "" {
 				c.remark("The recovery code is in %s. Move it to a safe place, away from this machine: if the password is forgotten and the code is lost, the backups are gone.", c.recoveryFile)
 			}
-			c.remark("Make this machine a device with: holdfast-agent enroll %s --email %s", address, j.Email)
+			pin := ""
+			if c.fingerprint != "" {
+				pin = " --fingerprint " + c.fingerprint
+			}
+			c.remark("Make this machine a device with: holdfast-agent enroll %s --email %s%s", address, j.Email, pin)
 			return nil
 		},
 	}
@@ -85,7 +89,10 @@ func splitInvitation(link string) (address, token string) {
 	}
 	token = u.Fragment
 	u.Fragment, u.RawFragment, u.RawQuery = "", "", ""
-	u.Path = strings.TrimSuffix(strings.TrimRight(u.Path, "/"), "/join")
+	u.Path = strings.TrimRight(u.Path, "/")
+	for _, page := range []string{"/join", "/setup"} {
+		u.Path = strings.TrimSuffix(u.Path, page)
+	}
 	return u.String(), token
 }
 

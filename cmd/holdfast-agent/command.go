@@ -73,11 +73,32 @@ func find(name string) *command {
 // suggest names the command that was probably meant.
 func suggest(name string) string {
 	for _, cmd := range commands() {
-		if len(name) >= 2 && (strings.HasPrefix(cmd.name, name) || strings.HasPrefix(name, cmd.name)) {
+		if len(name) >= 2 && strings.HasPrefix(cmd.name, name) || distance(name, cmd.name) <= 2 && len(name) >= 4 {
 			return " (did you mean " + cmd.name + "?)"
 		}
 	}
 	return ""
+}
+
+// distance is the number of letters to insert, delete or change to make b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		corner := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := corner
+			if a[i] != b[j] {
+				change++
+			}
+			corner = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 func (cmd *command) line() string {

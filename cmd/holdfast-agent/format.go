@@ -23,29 +23,24 @@ func (c *call) print(v any) error {
 }
 
 // array writes {"…": …, name: [element, element, …]} without holding the elements, of which there may be
-// millions.
+// millions. Nothing is written before the first element or the end, so that an error at the beginning leaves
+// no half object.
 type array struct {
 	w    io.Writer
-	any  bool
-	fail error
+	next string // what comes before the next element
 }
 
 // newArray begins an object with some fields before its array.
-func newArray(w io.Writer, fields map[string]any, name string) *array {
+func newArray(w io.Writer, fields map[string]any, name string) (*array, error) {
 	head, err := json.Marshal(fields)
-	a := &array{w: w, fail: err}
-	s := strings.TrimSuffix(string(head), "}")
+	if err != nil {
+		return nil, err
+	}
+	s := "{"
 	if len(fields) > 0 {
-		s += ","
+		s = strings.TrimSuffix(string(head), "}") + ","
 	}
-	a.write(s + strconv.Quote(name) + ":[\n")
-	return a
-}
-
-func (a *array) write(s string) {
-	if a.fail == nil {
-		_, a.fail = io.WriteString(a.w, s)
-	}
+	return &array{w, s + strconv.Quote(name) + ":[\n"}, nil
 }
 
 func (a *array) add(v any) error {
@@ -53,17 +48,17 @@ func (a *array) add(v any) error {
 	if err != nil {
 		return err
 	}
-	if a.any {
-		a.write(",\n")
-	}
-	a.any = true
-	a.write(string(b))
-	return a.fail
+	_, err = io.WriteString(a.w, a.next+string(b))
+	a.next = ",\n"
+	return err
 }
 
 func (a *array) close() error {
-	a.write("\n]}\n")
-	return a.fail
+	if a.next == ",\n" {
+		a.next = "\n"
+	}
+	_, err := io.WriteString(a.w, a.next+"]}\n")
+	return err
 }
 
 // printable makes a name harmless for a terminal: control characters and bytes that are no UTF-8 are written

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/holdfast-backup/holdfast/agent/state"
 	"github.com/holdfast-backup/holdfast/vault/restore"
 	"github.com/holdfast-backup/holdfast/vault/tree"
+	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
@@ -181,7 +183,10 @@ func lsCommand() *command {
 				at = c.args[1]
 			}
 			if c.json {
-				out := newArray(c.out, map[string]any{"snapshot": s.ID}, "entries")
+				out, err := newArray(c.out, map[string]any{"snapshot": s.ID}, "entries")
+				if err != nil {
+					return err
+				}
 				if err := a.List(c.ctx, s, at, recursive, func(e *tree.Entry) error { return out.add(entryOf(e)) }); err != nil {
 					return err
 				}
@@ -195,7 +200,7 @@ func lsCommand() *command {
 				if e.Type == tree.Symlink {
 					name += " -> " + e.Link
 				}
-				_, err := fmt.Fprintf(c.out, "%s %-8s %-8s %10s %s %s\n", mode(e), owner(e.User, e.UID), owner(e.Group, e.GID), agent.Size(e.Size), stamp(time.Unix(0, e.ModTime)), printable(name))
+				_, err := fmt.Fprintf(c.out, "%s %-8s %-8s %10s %s %s\n", mode(e), owner(e.User, e.UID), owner(e.Group, e.GID), sizeOf(e), stamp(time.Unix(0, e.ModTime)), printable(name))
 				return err
 			})
 		},
@@ -240,7 +245,9 @@ func findCommand() *command {
 			}
 			var out *array
 			if c.json {
-				out = newArray(c.out, nil, "matches")
+				if out, err = newArray(c.out, nil, "matches"); err != nil {
+					return err
+				}
 			}
 			n := 0
 			for _, s := range list {
@@ -292,7 +299,9 @@ func diffCommand() *command {
 			}
 			var out *array
 			if c.json {
-				out = newArray(c.out, map[string]any{"before": before.ID, "after": after.ID}, "changes")
+				if out, err = newArray(c.out, map[string]any{"before": before.ID, "after": after.ID}, "changes"); err != nil {
+					return err
+				}
 			}
 			err = a.Diff(c.ctx, before, after, func(k tree.Change) error {
 				if out != nil {
@@ -302,7 +311,7 @@ func diffCommand() *command {
 						After  *entryJSON `json:"after,omitempty"`
 					}{changeWord(k), entryOf(k.Before), entryOf(k.After)})
 				}
-				return c.change1(k)
+				return c.changed(k)
 			})
 			if err != nil {
 				return err
@@ -325,21 +334,29 @@ func changeWord(k tree.Change) string {
 	return "modified"
 }
 
-func (c *call) change1(k tree.Change) error {
-	var err error
+// changed prints one line of a diff.
+func (c *call) changed(k tree.Change) error {
+	mark, sizes, e := "M", "", k.After
 	switch {
 	case k.Before == nil:
-		_, err = fmt.Fprintf(c.out, "+ %10s  %s\n", agent.Size(k.After.Size), printable(agent.LocalPath(k.After.Path)))
+		mark, sizes = "+", sizeOf(k.After)
 	case k.After == nil:
-		_, err = fmt.Fprintf(c.out, "- %10s  %s\n", agent.Size(k.Before.Size), printable(agent.LocalPath(k.Before.Path)))
+		mark, sizes, e = "-", sizeOf(k.Before), k.Before
 	default:
-		sizes := agent.Size(k.After.Size)
-		if k.Before.Size != k.After.Size {
-			sizes = agent.Size(k.Before.Size) + " -> " + sizes
+		if sizes = sizeOf(k.After); sizeOf(k.Before) != sizes {
+			sizes = sizeOf(k.Before) + " -> " + sizes
 		}
-		_, err = fmt.Fprintf(c.out, "M %10s  %s\n", sizes, printable(agent.LocalPath(k.After.Path)))
 	}
+	_, err := fmt.Fprintf(c.out, "%s %10s  %s\n", mark, sizes, printable(agent.LocalPath(e.Path)))
 	return err
+}
+
+// sizeOf writes the size of what has one.
+func sizeOf(e *tree.Entry) string {
+	if e.Type != tree.File {
+		return "-"
+	}
+	return agent.Size(e.Size)
 }
 
 func verifyCommand() *command {
@@ -467,20 +484,37 @@ skip leaves it, overwrite replaces it, keep-both restores beside it.`,
 			if err != nil {
 				return err
 			}
-			return c.restored(s, r, to)
+			return c.restored(s, r, to, rule == restore.Skip && c.flags.Changed("conflict"))
 		},
 	}
 }
 
-func (c *call) restored(s *agent.Snapshot, r restore.Result, to string) error {
+// restored reports. asked says that --conflict skip was given: then a file that was left alone because another is in
+// its place is what was wanted, and no failure.
+func (c *call) restored(s *agent.Snapshot, r restore.Result, to string, asked bool) error {
+	left := int64(0)
+	if asked {
+		rest := r.Failures[:0:0]
+		for _, f := range r.Failures {
+			if errors.Is(f.Err, fault.Conflict) {
+				left++
+			} else {
+				rest = append(rest, f)
+			}
+		}
+		r.Failures, r.FailureCount, r.Skipped = rest, r.FailureCount-left, r.Skipped+left
+	}
 	if c.json {
 		if err := c.print(restoredOf(s, r)); err != nil {
 			return err
 		}
 	} else {
 		fmt.Fprintf(c.out, "Restored %s (%s) to %s in %s.\n", count(r.Files, "file", "files"), agent.Size(r.Bytes), to, round(r.Duration))
-		if r.Skipped > 0 {
-			fmt.Fprintf(c.out, "%s there already, unchanged.\n", count(r.Skipped, "file was", "files were"))
+		if same := r.Skipped - left; same > 0 {
+			fmt.Fprintf(c.out, "%s there already, unchanged.\n", count(same, "file was", "files were"))
+		}
+		if left > 0 {
+			fmt.Fprintf(c.out, "%s left alone: something else is there.\n", count(left, "file was", "files were"))
 		}
 	}
 	if r.FailureCount == 0 {

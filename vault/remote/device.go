@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/vault/remote/internal/api"
@@ -71,8 +72,15 @@ type RegisterInput struct {
 	PublicKey, MAC           []byte
 }
 
-// RegisterDevice makes a device and returns its token.
-func (c *Client) RegisterDevice(ctx context.Context, in RegisterInput) (*Device, string, error) {
+// Registered is a device that was just made.
+type Registered struct {
+	ID    id.Device
+	Name  string // as the server has it
+	Token string
+}
+
+// RegisterDevice makes a device.
+func (c *Client) RegisterDevice(ctx context.Context, in RegisterInput) (Registered, error) {
 	input := api.RegisterDeviceInput{
 		Name: in.Name, Hostname: in.Hostname, Os: in.OS, Arch: in.Arch,
 		AgentVersion: proto.Version, PublicKey: in.PublicKey, Mac: in.MAC,
@@ -82,16 +90,17 @@ func (c *Client) RegisterDevice(ctx context.Context, in RegisterInput) (*Device,
 	}
 	r, err := api.RegisterDevice(ctx, c.gql(ifUnsent), input)
 	if err != nil {
-		return nil, "", err
+		return Registered{}, err
 	}
-	d, err := device(r.RegisterDevice.Device)
+	p := r.RegisterDevice
+	d, err := parse[id.Device](p.Device.Id)
 	if err != nil {
-		return nil, "", err
+		return Registered{}, err
 	}
-	if r.RegisterDevice.Token == "" {
-		return nil, "", fault.New(fault.Internal, "the server gave the device no token")
+	if !strings.HasPrefix(p.Token, proto.TokenDevice) {
+		return Registered{}, fault.New(fault.Internal, "the server gave the device no token")
 	}
-	return d, r.RegisterDevice.Token, nil
+	return Registered{d, p.Device.Name, p.Token}, nil
 }
 
 // RevokeDevice withdraws a device's token.

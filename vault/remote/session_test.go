@@ -22,7 +22,7 @@ import (
 type world struct {
 	*remotetest.Server
 	person, device *remote.Client
-	self           *remote.Device
+	self           remote.Registered
 }
 
 func newWorld(t *testing.T, s *remotetest.Server, o remote.Options) *world {
@@ -34,11 +34,10 @@ func newWorld(t *testing.T, s *remotetest.Server, o remote.Options) *world {
 		t.Fatal(err)
 	}
 	w.person = anyone.WithToken(login.Token)
-	var token string
-	if w.self, token, err = w.person.RegisterDevice(t.Context(), remote.RegisterInput{Name: "laptop", Hostname: "h", OS: "linux", Arch: "amd64", PublicKey: []byte{1}, MAC: []byte{2}}); err != nil {
+	if w.self, err = w.person.RegisterDevice(t.Context(), remote.RegisterInput{Name: "laptop", Hostname: "h", OS: "linux", Arch: "amd64", PublicKey: []byte{1}, MAC: []byte{2}}); err != nil {
 		t.Fatal(err)
 	}
-	w.device = anyone.WithToken(token)
+	w.device = anyone.WithToken(w.self.Token)
 	return w
 }
 

@@ -182,7 +182,7 @@ func (s *Server) byPerson(req request, in map[string]any, token string, u *user)
 		delete(s.tokens, token)
 		return map[string]any{"logout": map[string]any{"ok": true}}, nil
 	case "ChangePassword":
-		if old := raw(in["oldAuthKey"]); old != nil && !bytes.Equal(old, u.auth) {
+		if old := raw(in["oldAuthKey"]); len(old) > 0 && !bytes.Equal(old, u.auth) {
 			return nil, fault.New(fault.WrongPassword, "the old password is wrong")
 		}
 		u.setKeys(in["keys"].(map[string]any))

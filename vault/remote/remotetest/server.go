@@ -178,17 +178,13 @@ func (s *Server) Expire() {
 	}
 }
 
-// Pack returns the bytes of a stored pack, to be damaged in place.
-func (s *Server) Pack(i int) (id.Pack, []byte) {
+// EachPack hands over the bytes of every pack, to be damaged in place.
+func (s *Server) EachPack(fn func([]byte)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, b := range s.packs {
-		if i == 0 {
-			return name, b
-		}
-		i--
+	for _, b := range s.packs {
+		fn(b)
 	}
-	return id.Pack{}, nil
 }
 
 // Packs returns the number of packs.

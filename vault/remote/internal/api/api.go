@@ -1001,16 +1001,33 @@ func (v *RegisterDeviceInput) GetMac() []byte { return v.Mac }
 
 // RegisterDeviceRegisterDeviceRegisterDevicePayload includes the requested fields of the GraphQL type RegisterDevicePayload.
 type RegisterDeviceRegisterDeviceRegisterDevicePayload struct {
-	Device DeviceFields `json:"device"`
+	Device RegisterDeviceRegisterDeviceRegisterDevicePayloadDevice `json:"device"`
 	// The device token, shown once.
 	Token string `json:"token"`
 }
 
 // GetDevice returns RegisterDeviceRegisterDeviceRegisterDevicePayload.Device, and is useful for accessing the field via an interface.
-func (v *RegisterDeviceRegisterDeviceRegisterDevicePayload) GetDevice() DeviceFields { return v.Device }
+func (v *RegisterDeviceRegisterDeviceRegisterDevicePayload) GetDevice() RegisterDeviceRegisterDeviceRegisterDevicePayloadDevice {
+	return v.Device
+}
 
 // GetToken returns RegisterDeviceRegisterDeviceRegisterDevicePayload.Token, and is useful for accessing the field via an interface.
 func (v *RegisterDeviceRegisterDeviceRegisterDevicePayload) GetToken() string { return v.Token }
+
+// RegisterDeviceRegisterDeviceRegisterDevicePayloadDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type RegisterDeviceRegisterDeviceRegisterDevicePayloadDevice struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns RegisterDeviceRegisterDeviceRegisterDevicePayloadDevice.Id, and is useful for accessing the field via an interface.
+func (v *RegisterDeviceRegisterDeviceRegisterDevicePayloadDevice) GetId() string { return v.Id }
+
+// GetName returns RegisterDeviceRegisterDeviceRegisterDevicePayloadDevice.Name, and is useful for accessing the field via an interface.
+func (v *RegisterDeviceRegisterDeviceRegisterDevicePayloadDevice) GetName() string { return v.Name }
 
 // RegisterDeviceResponse is returned by RegisterDevice on success.
 type RegisterDeviceResponse struct {
@@ -2317,46 +2334,15 @@ const RegisterDevice_Operation = `
 mutation RegisterDevice ($input: RegisterDeviceInput!) {
 	registerDevice(input: $input) {
 		device {
-			... DeviceFields
+			id
+			name
 		}
 		token
 	}
 }
-fragment DeviceFields on Device {
-	id
-	name
-	hostname
-	os
-	arch
-	agentVersion
-	publicKey
-	mac
-	createdAt
-	lastSeenAt
-	revokedAt
-	latestSnapshot {
-		id
-		createdAt
-		files
-		bytes
-		problems
-	}
-	activeBackup {
-		id
-		startedAt
-		progress {
-			phase
-			files
-			bytes
-			totalFiles
-			totalBytes
-			uploadedBytes
-			problems
-		}
-	}
-}
 `
 
+// No more of the device than this: with a one-time code the caller is nobody yet, and may read nothing.
 func RegisterDevice(
 	ctx_ context.Context,
 	client_ graphql.Client,
