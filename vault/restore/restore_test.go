@@ -136,7 +136,6 @@ type memory struct {
 	broken   []string
 	fail     func(op, path string) error
 	existing map[string]restore.State
-	create   func(path string)
 }
 
 func newMemory() *memory {

@@ -2,10 +2,9 @@ package restore
 
 import (
 	"context"
+	"encoding/binary"
 	"math"
 	"math/rand/v2"
-
-	"encoding/binary"
 
 	"github.com/holdfast-backup/holdfast/vault/seal"
 	"github.com/holdfast-backup/holdfast/vault/tree"

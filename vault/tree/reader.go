@@ -11,6 +11,8 @@ import (
 )
 
 // SkipDir, returned by the function that Walk was given for an entry, leaves out what lies under it.
+//
+//lint:ignore ST1012 it is called what io/fs calls it
 var SkipDir = errors.New("skip this folder")
 
 // ErrMalformed is the kind of every error about a node that no builder could have written.
