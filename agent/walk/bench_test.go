@@ -24,7 +24,6 @@ type sink struct {
 	empty bool
 	snap  byte
 	asked int
-	bytes int64
 }
 
 func (s *sink) Begin(_ context.Context, parent id.Snapshot) (backup.Session, error) {

@@ -138,9 +138,7 @@ func parseClass(s string) (t token, rest, problem string) {
 		t.not, s = true, s[1:]
 	}
 	next := func() (rune, bool) {
-		if strings.HasPrefix(s, `\`) {
-			s = s[1:]
-		}
+		s = strings.TrimPrefix(s, `\`)
 		if s == "" {
 			return 0, false
 		}

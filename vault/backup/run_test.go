@@ -32,7 +32,7 @@ func sample() *world {
 	w := newWorld()
 	w.write("home/u/notes.txt", "notes")
 	w.write("home/u/empty", "")
-	w.write("home/u/big", noise(3<<20, 1)) // far more than 64 chunks
+	w.write("home/u/big", noise(400<<10, 1)) // far more than 64 chunks
 	w.write("home/u/middle", noise(40<<10, 2))
 	w.write("home/u/twin", noise(40<<10, 2))
 	w.set("home/u/link", thing{typ: tree.Symlink, link: "notes.txt", mode: 0o777})
@@ -68,7 +68,7 @@ func TestRun(t *testing.T) {
 	if m.Root != res.Root || m.Files != 606 || res.Files != 606 || m.Dirs != 4 || m.ProblemCount != 0 || m.DeviceName != "laptop" {
 		t.Errorf("manifest %+v", m)
 	}
-	if res.UploadedBytes != r.uploaded() || res.NewBytes < 3<<20 || res.NewBytes > res.Bytes {
+	if res.UploadedBytes != r.uploaded() || res.NewBytes < 400<<10 || res.NewBytes > res.Bytes {
 		t.Errorf("result %+v", res)
 	}
 
@@ -92,7 +92,7 @@ func TestRun(t *testing.T) {
 		w.remove("home/u/empty")
 		again := r.run(t, w)
 		check(t, r, w, again)
-		if n := r.uploaded() - before; n == 0 || n > 200<<10 {
+		if n := r.uploaded() - before; n == 0 || n > 100<<10 {
 			t.Errorf("%d bytes uploaded", n)
 		}
 		if n := w.opens - opens; n != 2 {
