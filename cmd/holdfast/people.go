@@ -39,7 +39,7 @@ func inviteCommand() *command {
 			if err != nil {
 				return err
 			}
-			in, err := c.openTool(ctx, false)
+			in, err := c.openPeople(ctx)
 			if err != nil {
 				return err
 			}
@@ -101,7 +101,7 @@ func userListCommand() *command {
 	return &command{
 		name: "user list", summary: "list all users", flags: toolFlags,
 		run: func(ctx context.Context, c *call) error {
-			in, err := c.openTool(ctx, false)
+			in, err := c.openPeople(ctx)
 			if err != nil {
 				return err
 			}
@@ -192,7 +192,7 @@ func userResumeCommand() *command {
 
 // user does something to the user that the command names, and prints what became of them.
 func (c *call) user(ctx context.Context, do func(*installation, *account.User) (*account.User, error)) error {
-	in, err := c.openTool(ctx, false)
+	in, err := c.openPeople(ctx)
 	if err != nil {
 		return err
 	}

@@ -119,6 +119,13 @@ type installation struct {
 // directory of a `holdfast up`, whose private servers it uses, or starts for the moment. With prepare, schema and store are
 // brought up to date; without, they must be.
 func (c *call) openTool(ctx context.Context, prepare bool) (*installation, error) {
+	return c.open(ctx, prepare, true)
+}
+
+// openPeople is openTool for commands about people: they work while the store is away.
+func (c *call) openPeople(ctx context.Context) (*installation, error) { return c.open(ctx, false, false) }
+
+func (c *call) open(ctx context.Context, prepare, store bool) (*installation, error) {
 	log, err := c.logger()
 	if err != nil {
 		return nil, err
@@ -137,6 +144,9 @@ func (c *call) openTool(ctx context.Context, prepare bool) (*installation, error
 		}
 	default:
 		return nil, usagef("say which installation: --data DIR of a holdfast up, or --database-url")
+	}
+	if !store {
+		cfg.StoreURL = ""
 	}
 	if in.Depot, err = depot.Open(ctx, cfg); err != nil {
 		in.close()

@@ -44,7 +44,11 @@ func (s *Service) UserByEmail(ctx context.Context, a actor.Actor, email string) 
 	if err != nil {
 		return nil, err
 	}
-	return found(userByKey(ctx, s.db, key))
+	u, err := userByKey(ctx, s.db, key)
+	if err == nil && u == nil {
+		return nil, fault.New(fault.NotFound, "there is no user with the e-mail %s", email)
+	}
+	return found(u, err)
 }
 
 func found(u *User, err error) (*User, error) {

@@ -48,8 +48,8 @@ func (a Actor) IsNobody() bool { return !a.system && a.User.IsZero() && a.Device
 // IsDevice reports whether a has shown a device token.
 func (a Actor) IsDevice() bool { return !a.Device.IsZero() }
 
-// SignedIn returns the user who logged in, also one who did so with a recovery code: for showing who that is,
-// for setting a new password and for logging out. Everything else asks [Actor.Person].
+// SignedIn returns the user who logged in, also one who did so with a recovery code: whoever holds it may read
+// and restore what is theirs, set a new password, and log out. Everything else asks [Actor.Person].
 func (a Actor) SignedIn() (id.User, error) {
 	switch {
 	case a.system:
@@ -70,7 +70,7 @@ func (a Actor) Person() (id.User, error) {
 		return id.User{}, err
 	}
 	if a.ByRecovery {
-		return id.User{}, fault.New(fault.Forbidden, "you logged in with the recovery code: set a new password first")
+		return id.User{}, fault.New(fault.Forbidden, "a login with the recovery code may read, restore and set a new password: for anything else, set one and log in with it")
 	}
 	return u, nil
 }
@@ -107,7 +107,7 @@ func (a Actor) MayRead(owner id.User) bool {
 	if a.system {
 		return true
 	}
-	u, err := a.Person()
+	u, err := a.SignedIn()
 	return err == nil && u == owner
 }
 

@@ -184,7 +184,7 @@ func free(name string, taken map[string]bool) string {
 // Devices returns the devices of an owner by name, revoked ones included: to the owner and to administrators.
 func (s *Service) Devices(ctx context.Context, a actor.Actor, owner id.User) ([]*Device, error) {
 	if !a.MayRead(owner) {
-		if _, err := a.Person(); err != nil {
+		if _, err := a.SignedIn(); err != nil {
 			return nil, err
 		}
 		if a.Require(actor.Admin) != nil {
@@ -211,7 +211,7 @@ func (s *Service) Device(ctx context.Context, a actor.Actor, dev id.Device) (*De
 // [MaxByID] at once.
 func (s *Service) DevicesByID(ctx context.Context, a actor.Actor, ids []id.Device) (map[id.Device]*Device, error) {
 	if !a.IsDevice() && !a.IsSystem() {
-		if _, err := a.Person(); err != nil {
+		if _, err := a.SignedIn(); err != nil {
 			return nil, err
 		}
 	}
