@@ -126,7 +126,7 @@ func TestServerDown(t *testing.T) {
 	grow(t, files, 41, 3, 1000)
 	began := time.Now()
 	r := a.Run(t.Context(), "backup", files, "--retry-for", "2s")
-	if r.Code != 1 || !strings.Contains(r.Stderr, proxy) || strings.Contains(r.Stderr, "goroutine") {
+	if r.Code != 1 || !strings.Contains(r.Stderr, strings.TrimPrefix(proxy, "http://")) || strings.Contains(r.Stderr, "goroutine") {
 		t.Errorf("exit code %d after %v, and said:\n%s", r.Code, time.Since(began), r.Stderr)
 	}
 }

@@ -18,7 +18,7 @@ import (
 //
 // Beside testscript's own commands there are
 //
-//	invite VAR EMAIL ROLE        invites a person; $VAR becomes the token
+//	invite VAR EMAIL ROLE        invites a person; $VAR becomes the token, $VAR_LINK the link
 //	account NAME                 a person with an account: $NAME_EMAIL, NAME.password, NAME.recovery, --state NAME
 //	expect CODE program args…    runs a program and wants this exit code; stdout and stderr can then be matched
 //	capture VAR REGEXP           sets $VAR to the first group of what the last program printed
@@ -47,6 +47,7 @@ func TestSessions(t *testing.T) {
 				token, err := s.Invite(t.Context(), args[1], strings.Split(args[1], "@")[0], args[2])
 				ts.Check(err)
 				ts.Setenv(args[0], token)
+				ts.Setenv(args[0]+"_LINK", s.URL+"/join#"+token) // a script cannot write it: # begins a comment
 			},
 			"account": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) != 1 {
