@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/holdfast-backup/holdfast/depot/bus"
 	"github.com/holdfast-backup/holdfast/depot/local"
 )
 
@@ -57,11 +58,10 @@ func private(t *testing.T) (*local.Local, redis.UniversalClient) {
 }
 
 func client(t *testing.T, l *local.Local) redis.UniversalClient {
-	opts, err := redis.ParseURL(l.RedisURL())
+	c, err := bus.Connect(t.Context(), l.RedisURL(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := redis.NewClient(opts)
 	t.Cleanup(func() { c.Close() })
 	return c
 }

@@ -44,8 +44,8 @@ type Bus struct {
 	mu      sync.Mutex
 	topics  map[string]map[*Sub]struct{} // whom each topic interests; no empty sets
 	heard   map[string]bool              // topics that Redis has confirmed on the present connection
-	changed chan struct{}                // holds one token when topics may differ from what Redis was asked for
 	running context.CancelFunc           // of the goroutine that keeps the connection; nil if there is none
+	changed chan struct{}                // of that goroutine: holds one token when topics may differ from what Redis was asked for
 	done    sync.WaitGroup
 	closed  bool
 }
@@ -53,7 +53,7 @@ type Bus struct {
 // New returns a bus over Redis. The client stays the caller's; it is used, never closed.
 func New(client redis.UniversalClient) *Bus {
 	return &Bus{client: client, log: slog.New(slog.DiscardHandler),
-		topics: map[string]map[*Sub]struct{}{}, heard: map[string]bool{}, changed: make(chan struct{}, 1)}
+		topics: map[string]map[*Sub]struct{}{}, heard: map[string]bool{}}
 }
 
 // WithLog makes the bus log lost connections. It is called before the bus is used.
@@ -117,13 +117,16 @@ func (b *Bus) Subscribe(ctx context.Context, topics ...string) *Sub {
 	}
 	s.stop = context.AfterFunc(ctx, s.Close)
 	if b.client != nil && b.running == nil {
+		// Its predecessor may still be on its way out: they share nothing that matters.
 		ctx, cancel := context.WithCancel(context.Background())
-		b.running = cancel
-		b.done.Go(func() { b.run(ctx) })
+		changed := make(chan struct{}, 1)
+		b.running, b.changed = cancel, changed
+		clear(b.heard)
+		b.done.Go(func() { b.run(ctx, changed) })
 	}
 	b.confirm(s)
+	kick(b.changed)
 	b.mu.Unlock()
-	b.kick()
 	return s
 }
 
@@ -146,8 +149,8 @@ func (s *Sub) Close() {
 	if len(b.topics) == 0 {
 		b.disconnect()
 	}
+	kick(b.changed)
 	b.mu.Unlock()
-	b.kick()
 }
 
 // end removes a subscription; b.mu is held.
@@ -184,14 +187,14 @@ func (b *Bus) confirm(s *Sub) {
 func (b *Bus) disconnect() {
 	if b.running != nil {
 		b.running()
-		b.running = nil
+		b.running, b.changed = nil, nil
 	}
 }
 
-// kick makes the connection look at the topics again.
-func (b *Bus) kick() {
+// kick makes a connection look at the topics again. Nil is no connection.
+func kick(changed chan struct{}) {
 	select {
-	case b.changed <- struct{}{}:
+	case changed <- struct{}{}:
 	default:
 	}
 }
@@ -214,11 +217,11 @@ func (b *Bus) Close() {
 }
 
 // run keeps the connection until ctx is over.
-func (b *Bus) run(ctx context.Context) {
+func (b *Bus) run(ctx context.Context, changed chan struct{}) {
 	retry := minRetry
 	for first := true; ctx.Err() == nil; first = false {
 		began := time.Now()
-		err := b.read(ctx, !first)
+		err := b.read(ctx, changed, !first)
 		if ctx.Err() != nil {
 			return
 		}
@@ -235,7 +238,7 @@ func (b *Bus) run(ctx context.Context) {
 }
 
 // read makes a connection and delivers what comes until it breaks.
-func (b *Bus) read(ctx context.Context, again bool) error {
+func (b *Bus) read(ctx context.Context, changed chan struct{}, again bool) error {
 	conn := b.client.Subscribe(ctx) // connects with its first command
 	defer conn.Close()
 	// Closing is the only thing that wakes a blocked read.
@@ -249,10 +252,12 @@ func (b *Bus) read(ctx context.Context, again bool) error {
 	defer asking.Wait()
 	defer cancel()
 	b.mu.Lock()
-	clear(b.heard)
+	if ctx.Err() == nil { // else what was heard is our successor's
+		clear(b.heard)
+	}
 	b.mu.Unlock()
-	asking.Go(func() { b.ask(ctx, conn) })
-	b.kick()
+	asking.Go(func() { b.ask(ctx, conn, changed) })
+	kick(changed)
 
 	pinged := false
 	for {
@@ -274,7 +279,7 @@ func (b *Bus) read(ctx context.Context, again bool) error {
 			b.deliver(Message{m.Channel[len(prefix):], []byte(m.Payload)})
 		case *redis.Subscription:
 			if m.Kind == "subscribe" {
-				b.hear(m.Channel[len(prefix):], again)
+				b.hear(ctx, m.Channel[len(prefix):], again)
 			}
 		}
 	}
@@ -282,16 +287,20 @@ func (b *Bus) read(ctx context.Context, again bool) error {
 
 // ask keeps what Redis was asked for equal to what the subscribers want, until ctx is over or the connection
 // breaks, which its reader notices. It never holds the bus's mutex while it talks.
-func (b *Bus) ask(ctx context.Context, conn *redis.PubSub) {
+func (b *Bus) ask(ctx context.Context, conn *redis.PubSub, changed <-chan struct{}) {
 	asked := map[string]bool{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-b.changed:
+		case <-changed:
 		}
 		var more, less []string
 		b.mu.Lock()
+		if ctx.Err() != nil {
+			b.mu.Unlock()
+			return
+		}
 		for t := range b.topics {
 			if !asked[t] {
 				asked[t] = true
@@ -316,11 +325,11 @@ func (b *Bus) ask(ctx context.Context, conn *redis.PubSub) {
 }
 
 // hear notes that Redis has confirmed a topic. After a reconnect its subscribers are told to look.
-func (b *Bus) hear(topic string, again bool) {
+func (b *Bus) hear(ctx context.Context, topic string, again bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.topics[topic] == nil {
-		return // unsubscribed meanwhile
+	if ctx.Err() != nil || b.topics[topic] == nil {
+		return // over, or unsubscribed meanwhile
 	}
 	b.heard[topic] = true
 	for s := range b.topics[topic] {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -15,15 +16,15 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/local"
 	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
+	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
 func client(t *testing.T, at string) redis.UniversalClient {
 	t.Helper()
-	opts, err := redis.ParseURL(at)
+	c, err := Connect(t.Context(), at, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := redis.NewClient(opts)
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -311,5 +312,42 @@ func TestRedisAway(t *testing.T) {
 	}
 	b.Publish(t.Context(), "x", []byte("1"))
 	for m := next(t, s); string(m.Data) != "1"; m = next(t, s) {
+	}
+}
+
+// TestResubscribe: a subscription that is called live hears, however quickly the one before it went.
+func TestResubscribe(t *testing.T) {
+	t.Parallel()
+	at := pgtest.Redis(t)
+	a, b := New(client(t, at)), New(client(t, at))
+	t.Cleanup(a.Close)
+	for i := range 200 {
+		s := subscribe(t, a, t.Name())
+		b.Publish(t.Context(), t.Name(), []byte{byte(i)})
+		for m := next(t, s); len(m.Data) == 0 || m.Data[0] != byte(i); m = next(t, s) {
+		}
+		s.Close()
+	}
+}
+
+func TestConnect(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, c := range []struct {
+		url  string
+		kind fault.Kind
+		says string
+	}{
+		{"unix://" + dir + "/nobody.sock", fault.Unavailable, "nobody.sock"},
+		{"redis://:secret@127.0.0.1:1/0", fault.Unavailable, "127.0.0.1:1"},
+		{"http://:secret@host", fault.Invalid, "want redis://"},
+		{"redis://:secret@%zz", fault.Invalid, "want redis://"},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		_, err := Connect(ctx, c.url, slog.New(slog.DiscardHandler))
+		cancel()
+		if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", c.url, err)
+		}
 	}
 }

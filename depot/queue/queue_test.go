@@ -11,6 +11,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/holdfast-backup/holdfast/depot/bus"
 	"github.com/holdfast-backup/holdfast/depot/local"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
@@ -25,11 +26,10 @@ func private(t *testing.T) (*local.Local, redis.UniversalClient) {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.Close)
-	opts, err := redis.ParseURL(l.RedisURL())
+	c, err := bus.Connect(t.Context(), l.RedisURL(), discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := redis.NewClient(opts)
 	t.Cleanup(func() { c.Close() })
 	return l, c
 }
