@@ -89,7 +89,11 @@ func (f *follower) look(ctx context.Context, hint id.Backup) (*catalog.Backup, e
 		return nil, err
 	}
 	if f.last != nil && f.last.State == catalog.Active && (now == nil || now.ID != f.last.ID) {
-		return optional(f.Catalog.Backup(ctx, f.actor, f.last.ID))
+		b, err := optional(f.Catalog.Backup(ctx, f.actor, f.last.ID))
+		if err == nil && b == nil {
+			f.last = nil // it is gone, and so is what there was to say of it
+		}
+		return b, err
 	}
 	if now != nil || hint.IsZero() || f.last != nil && hint == f.last.ID {
 		return now, nil
