@@ -104,6 +104,7 @@ type ReadInput struct {
 	Extensions []string
 	Conflict   restore.Conflict
 	To         string  // folder; for Restore
+	Sync       bool    // for Restore: what is reported done has reached the disk
 	Sample     float64 // per cent of the objects; for Verify
 	OnProgress func(restore.Progress)
 }
@@ -123,7 +124,7 @@ func (a *Account) Restore(ctx context.Context, s *Snapshot, in ReadInput) (resto
 	if err := need(in.To != "", "say where to restore to: --to DIR"); err != nil {
 		return restore.Result{}, err
 	}
-	to, err := sink.Open(in.To, sink.Options{Sync: true})
+	to, err := sink.Open(in.To, sink.Options{Sync: in.Sync})
 	if err != nil {
 		return restore.Result{}, err
 	}

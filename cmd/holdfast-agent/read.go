@@ -447,6 +447,7 @@ func restoredOf(s *agent.Snapshot, r restore.Result) restoredJSON {
 func restoreCommand() *command {
 	var device, to, conflict string
 	var paths, ext []string
+	var sync bool
 	return &command{
 		name: "restore", args: "SNAP|latest --to DIR", summary: "bring files back", min: 1, max: 1,
 		long: `Everything is restored under DIR with its whole path: /home/ada/x becomes DIR/home/ada/x. Every byte is checked
@@ -459,6 +460,7 @@ skip leaves it, overwrite replaces it, keep-both restores beside it.`,
 			fs.StringArrayVar(&paths, "path", nil, "only this file or folder (repeatable)")
 			fs.StringSliceVar(&ext, "ext", nil, "only files with these extensions, such as .docx,.pdf")
 			fs.StringVar(&conflict, "conflict", "skip", "skip, overwrite or keep-both")
+			fs.BoolVar(&sync, "sync", false, "report success only when everything has reached the disk, against a power cut")
 			fs.StringVar(&device, "device", "", deviceUsage)
 			unlockFlags(fs, c)
 		},
@@ -479,7 +481,7 @@ skip leaves it, overwrite replaces it, keep-both restores beside it.`,
 				return err
 			}
 			defer a.Close(c.ctx)
-			r, err := a.Restore(c.ctx, s, agent.ReadInput{Paths: paths, Extensions: exts, Conflict: rule, To: to, OnProgress: c.reading("restore")})
+			r, err := a.Restore(c.ctx, s, agent.ReadInput{Paths: paths, Extensions: exts, Conflict: rule, To: to, Sync: sync, OnProgress: c.reading("restore")})
 			c.bar.done()
 			if err != nil {
 				return err
