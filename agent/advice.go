@@ -15,10 +15,10 @@ func Sentence(err error) string {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
-	case diskFull(err):
-		return "this machine's disk is full: " + err.Error()
 	case errors.As(err, &f):
 		return f.Message
+	case diskFull(err):
+		return "this machine's disk is full: " + err.Error()
 	}
 	return err.Error()
 }

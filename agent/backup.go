@@ -94,7 +94,7 @@ func Backup(ctx context.Context, dir *state.Dir, in BackupInput) (backup.Result,
 	}, src, c, cache.New(dir.Cache()))
 	last.Finished = time.Now().UTC()
 	if err != nil {
-		last.Error = err.Error()
+		last.Error = Sentence(err)
 	} else {
 		last.Snapshot = result.Snapshot
 		last.Files, last.Bytes, last.UploadedBytes, last.Problems = result.Files, result.Bytes, result.UploadedBytes, result.ProblemCount

@@ -165,12 +165,21 @@ func summaryOf(r backup.Result) summaryJSON {
 		Started: r.Started.UTC(), DurationSeconds: r.Duration.Seconds()}
 }
 
-// retrying tells a person why nothing moves. A first hiccup is not worth a line.
+// retrying tells a person why nothing moves. A first hiccup is not worth a line, and several uploads that wait
+// for the same server say so once in a while.
 func (c *call) retrying(err error, wait time.Duration) {
+	const often = 10 * time.Second
 	if c.quiet || wait < time.Second {
 		return
 	}
-	c.bar.say(c.err, fmt.Sprintf("%s; trying again in %s", agent.Sentence(err), wait.Round(time.Second)))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text := agent.Sentence(err)
+	if text == c.said && time.Since(c.saidAt) < often {
+		return
+	}
+	c.said, c.saidAt = text, time.Now()
+	c.bar.say(c.err, text+"; trying again")
 }
 
 func round(d time.Duration) time.Duration {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -46,6 +47,10 @@ type call struct {
 	passwordFile        string
 	recoveryFile        string
 	wroteRecovery       bool // to a file that was not there before
+
+	mu     sync.Mutex // guards said and saidAt: uploads are retried by several goroutines
+	said   string
+	saidAt time.Time
 
 	bar *bar // the one that is shown now; nil for none
 }

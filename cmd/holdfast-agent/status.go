@@ -192,6 +192,9 @@ func (c *call) watch() error {
 func stateWord(e remote.Event) string {
 	switch e.State {
 	case "ACTIVE":
+		if e.Progress.Phase == "" {
+			return "begins"
+		}
 		return printable(e.Progress.Phase)
 	case "COMMITTED":
 		return "done, snapshot " + agent.ShortID(e.Snapshot, 10)
