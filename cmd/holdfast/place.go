@@ -123,7 +123,9 @@ func (c *call) openTool(ctx context.Context, prepare bool) (*installation, error
 }
 
 // openPeople is openTool for commands about people: they work while the store is away.
-func (c *call) openPeople(ctx context.Context) (*installation, error) { return c.open(ctx, false, false) }
+func (c *call) openPeople(ctx context.Context) (*installation, error) {
+	return c.open(ctx, false, false)
+}
 
 func (c *call) open(ctx context.Context, prepare, store bool) (*installation, error) {
 	log, err := c.logger()
