@@ -29,7 +29,7 @@ func main() {
 	flag.StringVar(&b.who, "peers", "holdfast,restic,kopia-server,kopia-disk", "which programs")
 	flag.IntVar(&b.rounds, "rounds", 3, "rounds, of which the table shows the medians")
 	flag.Float64Var(&b.scale, "scale", 1, "size of the data sets: 0.1 for a quick look")
-	flag.StringVar(&b.dir, "dir", "", "where to work: needs about 20 GiB; empty: a temporary folder")
+	flag.StringVar(&b.dir, "dir", "", "where to work: needs about 60 GiB; empty: a temporary folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -126,7 +126,7 @@ func (b *bench) dataset(ctx context.Context, d dataset, who []string, makers map
 			}
 			res.files, res.bytes = files, bytes
 			res.floor = append(res.floor, time.Since(began))
-			s, err := b.round(ctx, filepath.Join(dir, w), data, makers[w]())
+			s, err := b.round(ctx, filepath.Join(dir, fmt.Sprintf("%s-%d", w, round)), data, makers[w]())
 			if err != nil {
 				return nil, fmt.Errorf("%s on %s: %w", w, d.name, err)
 			}
@@ -141,12 +141,13 @@ func (b *bench) dataset(ctx context.Context, d dataset, who []string, makers map
 	return res, nil
 }
 
-// round runs all steps with one program, on an empty repository of its own.
+// round runs all steps with one program, on an empty repository of its own. Nothing is deleted before all
+// rounds are over: ext4 makes new files many times slower for a while after many were deleted, and whoever
+// comes next would pay for it.
 func (b *bench) round(ctx context.Context, dir, data string, p peer) (s sample, err error) {
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return s, err
 	}
-	defer os.RemoveAll(dir)
 	defer func() {
 		if stopped := p.Stop(); err == nil {
 			err = stopped
