@@ -99,10 +99,13 @@ func TestSwappedKeys(t *testing.T) {
 	t.Parallel()
 	s := remotetest.New(t)
 	joined(t, s)
-	real := s.Config.Handler
-	s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	type unchanged struct{} // marks the request that asks for the true reply
+	hook := func(op string, w http.ResponseWriter, r *http.Request) bool {
+		if op != "Login" || r.Context().Value(unchanged{}) != nil {
+			return false
+		}
 		rec := httptest.NewRecorder()
-		real.ServeHTTP(rec, r)
+		s.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), unchanged{}, true)))
 		body := rec.Body.String()
 		const key = `"identityPublic":"`
 		if i := strings.Index(body, key); i >= 0 {
@@ -115,7 +118,9 @@ func TestSwappedKeys(t *testing.T) {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Write([]byte(body))
-	})
+		return true
+	}
+	s.Set(func(s *remotetest.Server) { s.Hook = hook })
 	_, err := Unlock(t.Context(), Server{URL: s.URL}, "ada@example.org", Secret{Password: []byte(password)})
 	if !errors.Is(err, fault.Internal) || !strings.Contains(err.Error(), "public key") {
 		t.Errorf("unlocked: %v", err)

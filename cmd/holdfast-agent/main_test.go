@@ -91,11 +91,11 @@ func TestSessions(t *testing.T) {
 				case "skew":
 					d, err := time.ParseDuration(args[1])
 					ts.Check(err)
-					s.Skew = d
+					s.Set(func(s *remotetest.Server) { s.Skew = d })
 				case "minprotocol":
 					n, err := strconv.Atoi(args[1])
 					ts.Check(err)
-					s.MinProtocol = n
+					s.Set(func(s *remotetest.Server) { s.MinProtocol = n })
 				}
 			},
 			"damage": func(ts *testscript.TestScript, neg bool, args []string) {

@@ -145,6 +145,9 @@ func statusOf(st *agent.Status) statusJSON {
 	return v
 }
 
+// maxWatched is how many subscriptions a server allows on one connection.
+const maxWatched = 32
+
 // watch follows the account's devices until interrupted. On a terminal the newest state of whatever runs is
 // the last line; what ended stays above it. Elsewhere every event is a line (with --json, an object).
 func (c *call) watch() error {
@@ -166,6 +169,10 @@ func (c *call) watch() error {
 	}
 	if len(ids) == 0 {
 		return usagef("the account has no device to watch")
+	}
+	if len(ids) > maxWatched {
+		c.remark("Only the first %d of %d devices can be watched at once.", maxWatched, len(ids))
+		ids = ids[:maxWatched]
 	}
 	c.bar = c.newBar()
 	defer c.bar.done()

@@ -86,7 +86,7 @@ func TestServer(t *testing.T) {
 	if info.Version == "" || (info.Skew+time.Hour).Abs() > 2*time.Second {
 		t.Errorf("server: %+v", info)
 	}
-	s.MinProtocol = 99
+	s.Set(func(s *remotetest.Server) { s.MinProtocol = 99 })
 	_, err = dial(t, s.URL, remote.Options{}).Server(t.Context())
 	want(t, err, fault.ClientTooOld, "too old", "install")
 }
@@ -311,12 +311,13 @@ func TestOnce(t *testing.T) {
 	t.Parallel()
 	s := remotetest.New(t)
 	token := s.Invite(remotetest.Invite{Email: "ada@example.org", Name: "Ada"})
-	s.Hook = func(op string, w http.ResponseWriter, r *http.Request) bool {
+	hook := func(op string, w http.ResponseWriter, r *http.Request) bool {
 		if op == "Join" {
 			panic(http.ErrAbortHandler)
 		}
 		return false
 	}
+	s.Set(func(s *remotetest.Server) { s.Hook = hook })
 	c := dial(t, s.URL, remote.Options{RetryFor: time.Minute})
 	_, err := c.Join(t.Context(), remote.JoinInput{Token: token, Name: "Ada"})
 	want(t, err, fault.Unavailable, "cut the connection")

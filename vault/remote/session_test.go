@@ -140,7 +140,7 @@ func TestUploadLetsGo(t *testing.T) {
 	s := remotetest.New(t)
 	w := newWorld(t, s, remote.Options{})
 	session := w.begin(t)
-	s.Hook = func(op string, rw http.ResponseWriter, r *http.Request) bool {
+	hook := func(op string, rw http.ResponseWriter, r *http.Request) bool {
 		if op != "UploadPack" {
 			return false
 		}
@@ -150,6 +150,7 @@ func TestUploadLetsGo(t *testing.T) {
 		io.WriteString(rw, `{"errors":[{"message":"full","extensions":{"code":"STORAGE_FULL"}}]}`)
 		return true
 	}
+	s.Set(func(s *remotetest.Server) { s.Hook = hook })
 	name, b, _, _ := makePack(8<<20, 3)
 	for range 5 {
 		err := session.Upload(t.Context(), name, b)
@@ -167,13 +168,14 @@ func TestUploadRepeats(t *testing.T) {
 	w := newWorld(t, s, remote.Options{RetryFor: time.Minute})
 	session := w.begin(t)
 	var cut atomic.Int32
-	s.Hook = func(op string, rw http.ResponseWriter, r *http.Request) bool {
+	hook := func(op string, rw http.ResponseWriter, r *http.Request) bool {
 		if op == "UploadPack" && cut.Add(1) == 1 {
 			io.ReadFull(r.Body, make([]byte, 100_000))
 			panic(http.ErrAbortHandler)
 		}
 		return false
 	}
+	s.Set(func(s *remotetest.Server) { s.Hook = hook })
 	s.Fail("UploadPack", fault.New(fault.HashMismatch, "damaged"))
 	name, b, _, _ := makePack(1<<20, 3)
 	if err := session.Upload(t.Context(), name, b); err != nil {
@@ -196,7 +198,7 @@ func TestLostCommit(t *testing.T) {
 			t.Fatal(err)
 		}
 		var once atomic.Bool
-		s.Hook = func(op string, rw http.ResponseWriter, r *http.Request) bool {
+		hook := func(op string, rw http.ResponseWriter, r *http.Request) bool {
 			if op == "CommitSnapshot" && !once.Swap(true) {
 				if forgetful {
 					defer s.Fail("CommitSnapshot", fault.New(fault.SessionExpired, "void"))
@@ -206,6 +208,7 @@ func TestLostCommit(t *testing.T) {
 			}
 			return false
 		}
+		s.Set(func(s *remotetest.Server) { s.Hook = hook })
 		snap, err := session.Commit(t.Context(), backup.Commit{Root: node, Manifest: []byte("sealed")})
 		if err != nil || snap.IsZero() {
 			t.Errorf("forgetful %v: %v", forgetful, err)
@@ -253,7 +256,7 @@ func TestReadPack(t *testing.T) {
 	if n := s.Calls("ObjectLocations"); n != 2 {
 		t.Errorf("asked %d times where the pack lies", n)
 	}
-	s.URLTTL = time.Second
+	s.Set(func(s *remotetest.Server) { s.URLTTL = time.Second })
 	s.Expire()
 	if err := read(); err != nil {
 		t.Error(err)
@@ -261,7 +264,7 @@ func TestReadPack(t *testing.T) {
 	if err := read(); err != nil || s.Calls("ObjectLocations") != 4 {
 		t.Errorf("%v; asked %d times", err, s.Calls("ObjectLocations"))
 	}
-	s.URLTTL = time.Minute
+	s.Set(func(s *remotetest.Server) { s.URLTTL = time.Minute })
 	if err := read(); err != nil {
 		t.Error(err)
 	}
@@ -271,7 +274,7 @@ func TestReadPack(t *testing.T) {
 	}
 	var mode atomic.Value
 	mode.Store("")
-	s.Hook = func(op string, rw http.ResponseWriter, r *http.Request) bool {
+	hook := func(op string, rw http.ResponseWriter, r *http.Request) bool {
 		if op != "GET" {
 			return false
 		}
@@ -299,6 +302,7 @@ func TestReadPack(t *testing.T) {
 		}
 		return true
 	}
+	s.Set(func(s *remotetest.Server) { s.Hook = hook })
 	for m, kind := range map[string]fault.Kind{"gone": fault.NotFound, "short": fault.BadPack, "whole": fault.Internal, "shifted": fault.BadPack, "refused": fault.Forbidden} {
 		mode.Store(m)
 		if err := read(); !errors.Is(err, kind) {
@@ -372,12 +376,13 @@ func TestWatch(t *testing.T) {
 	events := make(chan remote.Event, 10)
 	result := make(chan error, 1)
 	var n atomic.Int32
-	s.Hook = func(op string, rw http.ResponseWriter, r *http.Request) bool {
+	hook := func(op string, rw http.ResponseWriter, r *http.Request) bool {
 		if op == "Watch" && n.Add(1) == 1 {
 			panic(http.ErrAbortHandler) // the first connection is lost
 		}
 		return false
 	}
+	s.Set(func(s *remotetest.Server) { s.Hook = hook })
 	var end sync.Once
 	go func() {
 		result <- w.person.Watch(t.Context(), []id.Device{{1}, w.self.ID}, func(e remote.Event) error {

@@ -28,7 +28,7 @@ import (
 	"github.com/holdfast-backup/holdfast/wire/proto"
 )
 
-// Server is the server. Its exported fields are set before the first request.
+// Server is the server. Its exported fields are set before the first request, or within Set.
 type Server struct {
 	*httptest.Server
 
@@ -65,7 +65,6 @@ type Invite struct{ Email, Name string }
 
 type user struct {
 	email, name        string
-	salt               []byte
 	params             map[string]any
 	auth, recovery     []byte
 	bundle, recoBundle []byte
@@ -208,11 +207,14 @@ type request struct {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Date", time.Now().Add(s.Skew).UTC().Format(http.TimeFormat))
+	s.mu.Lock()
+	skew := s.Skew
+	s.mu.Unlock()
+	w.Header().Set("Date", time.Now().Add(skew).UTC().Format(http.TimeFormat))
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/packs/"):
 		s.count("GET", r)
-		if s.Hook != nil && s.Hook("GET", w, r) {
+		if s.hooked("GET", w, r) {
 			return
 		}
 		s.servePack(w, r)
@@ -220,7 +222,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.upload(w, r)
 	case r.URL.Path == "/graphql" && r.Header.Get("Upgrade") != "":
 		s.count("Watch", r)
-		if s.Hook != nil && s.Hook("Watch", w, r) {
+		if s.hooked("Watch", w, r) {
 			return
 		}
 		s.socket(w, r)
@@ -235,7 +237,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		s.count(req.OperationName, r)
-		if s.Hook != nil && s.Hook(req.OperationName, w, r) {
+		if s.hooked(req.OperationName, w, r) {
 			return
 		}
 		data, err := s.answer(req, bearer(r))
@@ -243,6 +245,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+// Set changes exported fields while the server is at work.
+func (s *Server) Set(fn func(*Server)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fn(s)
+}
+
+func (s *Server) hooked(op string, w http.ResponseWriter, r *http.Request) bool {
+	s.mu.Lock()
+	hook := s.Hook
+	s.mu.Unlock()
+	return hook != nil && hook(op, w, r)
 }
 
 func (s *Server) count(op string, r *http.Request) {
@@ -285,7 +301,7 @@ func problem(err error) map[string]any {
 // upload takes a pack in exactly the form that the real server wants.
 func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
 	s.count("UploadPack", r)
-	if s.Hook != nil && s.Hook("UploadPack", w, r) {
+	if s.hooked("UploadPack", w, r) {
 		return
 	}
 	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"github.com/holdfast-backup/holdfast/agent"
+	"github.com/holdfast-backup/holdfast/vault/restore"
+	"github.com/holdfast-backup/holdfast/wire/fault"
+)
+
+func verifyCommand() *command {
+	var device, sample string
+	return &command{
+		name: "verify", args: "SNAP", summary: "read a snapshot and check every byte of it, writing nothing", min: 1, max: 1,
+		flags: func(fs *pflag.FlagSet, c *call) {
+			fs.StringVar(&sample, "sample", "100%", "check the whole tree, and this part of the files' content, chosen at random")
+			fs.StringVar(&device, "device", "", deviceUsage)
+			unlockFlags(fs, c)
+		},
+		run: func(c *call) error {
+			part, err := percent(sample)
+			if err != nil {
+				return err
+			}
+			a, s, err := c.snapshot(device)
+			if err != nil {
+				return err
+			}
+			defer a.Close(c.ctx)
+			r, err := a.Verify(c.ctx, s, agent.ReadInput{Sample: part, OnProgress: c.reading("verify")})
+			c.bar.done()
+			if err != nil {
+				return err
+			}
+			if c.json {
+				if err := c.print(restoredOf(s, r)); err != nil {
+					return err
+				}
+			} else if r.FailureCount == 0 {
+				fmt.Fprintf(c.out, "Snapshot %s is sound: %s of %s files (%s) checked in %s.\n", agent.ShortID(s.ID, 10), sample, thousands(r.Files), agent.Size(r.Bytes), round(r.Duration))
+			}
+			if r.FailureCount > 0 {
+				c.failures(r, "is damaged", "are damaged")
+				return failed{}
+			}
+			return nil
+		},
+	}
+}
+
+// reading returns a progress function that draws a bar.
+func (c *call) reading(phase string) func(restore.Progress) {
+	c.bar = c.newBar()
+	return func(p restore.Progress) {
+		c.bar.show(step{phase: phase, files: p.Files, bytes: p.Bytes, all: p.TotalBytes, problems: p.Failures, problemsAre: "failed"})
+	}
+}
+
+func (c *call) failures(r restore.Result, one, many string) {
+	verb := many
+	if r.FailureCount == 1 {
+		verb = one
+	}
+	fmt.Fprintf(c.err, "%s %s:\n", count(r.FailureCount, "entry", "entries"), verb)
+	for _, f := range r.Failures[:min(len(r.Failures), maxListed)] {
+		fmt.Fprintf(c.err, "  %s: %s\n", printable(agent.LocalPath(f.Path)), agent.Sentence(f.Err))
+	}
+	if rest := r.FailureCount - int64(min(len(r.Failures), maxListed)); rest > 0 {
+		fmt.Fprintf(c.err, "  and %s more\n", thousands(rest))
+	}
+}
+
+type restoredJSON struct {
+	Snapshot        string        `json:"snapshot"`
+	Files           int64         `json:"files"`
+	Dirs            int64         `json:"dirs"`
+	Others          int64         `json:"others"`
+	Bytes           int64         `json:"bytes"`
+	Skipped         int64         `json:"skipped"`
+	Objects         int64         `json:"objects"`
+	ReadBytes       int64         `json:"readBytes"`
+	Failures        int64         `json:"failures"`
+	FailureList     []problemJSON `json:"failureList"`
+	DurationSeconds float64       `json:"durationSeconds"`
+}
+
+func restoredOf(s *agent.Snapshot, r restore.Result) restoredJSON {
+	v := restoredJSON{Snapshot: s.ID.String(), Files: r.Files, Dirs: r.Dirs, Others: r.Others, Bytes: r.Bytes, Skipped: r.Skipped,
+		Objects: r.Objects, ReadBytes: r.ReadBytes, Failures: r.FailureCount, FailureList: []problemJSON{}, DurationSeconds: r.Duration.Seconds()}
+	for _, f := range r.Failures[:min(len(r.Failures), maxListedJSON)] {
+		v.FailureList = append(v.FailureList, problemJSON{Path: agent.LocalPath(f.Path), Text: agent.Sentence(f.Err)})
+	}
+	return v
+}
+
+func restoreCommand() *command {
+	var device, to, conflict string
+	var paths, ext []string
+	var sync bool
+	return &command{
+		name: "restore", args: "SNAP|latest --to DIR", summary: "bring files back", min: 1, max: 1,
+		long: `Everything is restored under DIR with its whole path: /home/ada/x becomes DIR/home/ada/x. Every byte is checked
+before a file gets its name. A restore that was interrupted continues when it is run again.
+
+A file that exists and is the same (size and time) is left alone. --conflict says what becomes of one that is not:
+skip leaves it, overwrite replaces it, keep-both restores beside it.`,
+		flags: func(fs *pflag.FlagSet, c *call) {
+			fs.StringVar(&to, "to", "", "folder to restore to")
+			fs.StringArrayVar(&paths, "path", nil, "only this file or folder (repeatable)")
+			fs.StringSliceVar(&ext, "ext", nil, "only files with these extensions, such as .docx,.pdf")
+			fs.StringVar(&conflict, "conflict", "skip", "skip, overwrite or keep-both")
+			fs.BoolVar(&sync, "sync", false, "report success only when everything has reached the disk, against a power cut")
+			fs.StringVar(&device, "device", "", deviceUsage)
+			unlockFlags(fs, c)
+		},
+		run: func(c *call) error {
+			rule, ok := map[string]restore.Conflict{"skip": restore.Skip, "overwrite": restore.Overwrite, "keep-both": restore.KeepBoth}[conflict]
+			if !ok {
+				return usagef("--conflict %s: want skip, overwrite or keep-both", conflict)
+			}
+			if to == "" {
+				return usagef("say where to restore to: --to DIR")
+			}
+			exts, err := extensions(ext)
+			if err != nil {
+				return err
+			}
+			a, s, err := c.snapshot(device)
+			if err != nil {
+				return err
+			}
+			defer a.Close(c.ctx)
+			r, err := a.Restore(c.ctx, s, agent.ReadInput{Paths: paths, Extensions: exts, Conflict: rule, To: to, Sync: sync, OnProgress: c.reading("restore")})
+			c.bar.done()
+			if err != nil {
+				return err
+			}
+			return c.restored(s, r, to, rule == restore.Skip && c.flags.Changed("conflict"))
+		},
+	}
+}
+
+// restored reports. asked says that --conflict skip was given: then a file that was left alone because another is in
+// its place is what was wanted, and no failure.
+func (c *call) restored(s *agent.Snapshot, r restore.Result, to string, asked bool) error {
+	left := int64(0)
+	if asked {
+		rest := r.Failures[:0:0]
+		for _, f := range r.Failures {
+			if errors.Is(f.Err, fault.Conflict) {
+				left++
+			} else {
+				rest = append(rest, f)
+			}
+		}
+		r.Failures, r.FailureCount, r.Skipped = rest, r.FailureCount-left, r.Skipped+left
+	}
+	if c.json {
+		if err := c.print(restoredOf(s, r)); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(c.out, "Restored %s (%s) to %s in %s.\n", count(r.Files, "file", "files"), agent.Size(r.Bytes), to, round(r.Duration))
+		if same := r.Skipped - left; same > 0 {
+			fmt.Fprintf(c.out, "%s there already, unchanged.\n", count(same, "file was", "files were"))
+		}
+		if left > 0 {
+			fmt.Fprintf(c.out, "%s left alone: something else is there.\n", count(left, "file was", "files were"))
+		}
+	}
+	if r.FailureCount == 0 {
+		return nil
+	}
+	c.failures(r, "was not restored", "were not restored")
+	if r.Files+r.Others+r.Skipped == 0 {
+		return failed{}
+	}
+	return warning{}
+}
