@@ -123,6 +123,9 @@ func (d *Depot) open(ctx context.Context, cfg Config, secret []byte) (err error)
 			}
 		}
 		if d.Store, err = open.OpenURL(ctx, cfg.StoreURL); err != nil {
+			if old := d.CheckSchema(ctx); errors.Is(old, fault.Conflict) {
+				return old // what brings the schema up to date makes the first store, too
+			}
 			return err
 		}
 		d.Catalog = catalog.New(catalog.Config{DB: d.DB, Store: d.Store, Bus: d.Bus, SessionTTL: cfg.SessionTTL, Sign: cfg.Sign})
