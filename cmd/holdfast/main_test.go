@@ -341,7 +341,7 @@ func people(t *testing.T, place []string) {
 	user(1, "last active superuser", "suspend", "ann@example.org")
 	user(2, "wrong direction", "promote", "ann@example.org", "--role", "staff")
 	user(2, "wrong direction", "demote", "bob@example.org", "--role", "admin")
-	user(1, "no such user", "suspend", "eve@example.org")
+	user(1, "no user with the e-mail eve@example.org", "suspend", "eve@example.org")
 	user(2, "not an e-mail", "suspend", "eve")
 	if p := user(0, "", "suspend", "bob@example.org"); !p.Suspended {
 		t.Errorf("%+v", p)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -23,6 +24,7 @@ import (
 // placeFlags say which installation is meant.
 type placeFlags struct {
 	data, database, redis, store, secretFile, publicURL string
+	sessionTTL                                          time.Duration
 }
 
 func (p *placeFlags) dataFlag(fs *pflag.FlagSet) {
@@ -47,6 +49,18 @@ func (p *placeFlags) secretFlag(fs *pflag.FlagSet) {
 
 func (p *placeFlags) urlFlag(fs *pflag.FlagSet) {
 	fs.StringVar(&p.publicURL, "public-url", "", "where people open the server, if it is not where it listens (`URL`)")
+}
+
+func (p *placeFlags) sessionFlag(fs *pflag.FlagSet) {
+	fs.DurationVar(&p.sessionTTL, "session-ttl", 2*time.Minute, "a backup that was silent for this `DURATION` is over, and its device begins anew; the same on every server and worker")
+}
+
+// checkSessionTTL refuses times that make no sense: agents beat four times in one.
+func (p *placeFlags) checkSessionTTL() error {
+	if ttl := p.sessionTTL; ttl < 2*time.Second || ttl > 24*time.Hour || ttl%time.Second != 0 {
+		return usagef("--session-ttl %s: want whole seconds, from 2s to 24h", ttl)
+	}
+	return nil
 }
 
 // toolFlags are those of commands that look into an installation.
@@ -139,12 +153,15 @@ func (c *call) open(ctx context.Context, prepare, store bool) (*installation, er
 		return nil, err
 	}
 	switch {
-	case p.database != "":
 	case p.data != "":
-		if in.close, in.running, err = c.fromData(ctx, &cfg, log); err != nil {
+		// A database that is named may belong to a data directory nevertheless: the one in the environment of an up.
+		in.close, in.running, err = c.fromData(ctx, &cfg, log)
+		if errors.Is(err, fault.NotFound) && p.database != "" {
+			in.close = func() {}
+		} else if err != nil {
 			return nil, err
 		}
-	default:
+	case p.database == "":
 		return nil, usagef("say which installation: --data DIR of a holdfast up, or --database-url")
 	}
 	if !store {
@@ -183,7 +200,7 @@ func (c *call) fromData(ctx context.Context, cfg *depot.Config, log *slog.Logger
 		return func() {}, true, nil
 	case !errors.Is(err, fault.NotFound):
 		return nil, false, err
-	case s.DatabaseURL != "":
+	case cfg.DatabaseURL != "":
 		return func() {}, false, nil
 	}
 	// Nobody is there to be told anything: Redis is not needed.

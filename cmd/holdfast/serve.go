@@ -81,6 +81,7 @@ func partFlags(fs *pflag.FlagSet, c *call) {
 	c.place.redisFlag(fs)
 	c.place.storeFlag(fs)
 	c.place.secretFlag(fs)
+	c.place.sessionFlag(fs)
 	logFlags(fs, c)
 }
 
@@ -98,18 +99,21 @@ func (c *call) openPart(ctx context.Context) (service, error) {
 			return service{}, usagef("%s is missing", f.flag)
 		}
 	}
+	if err := p.checkSessionTTL(); err != nil {
+		return service{}, err
+	}
 	secret, err := readSecret(p.secretFile)
 	if err != nil {
 		return service{}, err
 	}
 	url := p.publicURL
 	if url == "" {
-		url = "http://" + c.listen.addr
+		url = c.listen.scheme() + "://" + c.listen.addr
 	}
 	signer := server.NewSigner(secret)
 	d, err := depot.Open(ctx, depot.Config{
 		DatabaseURL: p.database, RedisURL: p.redis, StoreURL: p.store,
-		Secret: secret, PublicURL: url, Sign: signer.Sign, Log: log,
+		Secret: secret, PublicURL: url, SessionTTL: p.sessionTTL, Sign: signer.Sign, Log: log,
 	})
 	if err != nil {
 		return service{}, err

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -41,6 +42,7 @@ first start: without it no password works any more, so keep a copy of it apart f
 			c.place.databaseFlag(fs)
 			c.place.redisFlag(fs)
 			c.place.urlFlag(fs)
+			c.place.sessionFlag(fs)
 			c.place.secretFlag(fs)
 			fs.Lookup("secret-file").Usage += " (default: DIR/secret)"
 			logFlags(fs, c)
@@ -65,6 +67,9 @@ func up(ctx context.Context, c *call) (err error) {
 		return err
 	}
 	if err := c.listen.check(p.data); err != nil {
+		return err
+	}
+	if err := p.checkSessionTTL(); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(p.data, 0o700); err != nil {
@@ -103,7 +108,7 @@ func up(ctx context.Context, c *call) (err error) {
 	signer := server.NewSigner(secret)
 	cfg := depot.Config{
 		DatabaseURL: p.database, RedisURL: p.redis, StoreURL: set.Store,
-		Secret: secret, PublicURL: set.PublicURL, Sign: signer.Sign, Prepare: true, Log: log,
+		Secret: secret, PublicURL: set.PublicURL, SessionTTL: p.sessionTTL, Sign: signer.Sign, Prepare: true, Log: log,
 	}
 	if cfg.DatabaseURL == "" {
 		cfg.DatabaseURL = l.DatabaseURL()
@@ -220,7 +225,7 @@ func (l *listenFlags) check(data string) error {
 		return usagef("--listen %s: want host:port, such as 127.0.0.1:8440, or :8440 for all addresses", l.addr)
 	}
 	ways := 0
-	for _, chosen := range []bool{l.tlsLocal, len(l.tlsAuto) > 0, l.tlsCert != "" || l.tlsKey != ""} {
+	for _, chosen := range l.ways() {
 		if chosen {
 			ways++
 		}
@@ -237,6 +242,18 @@ func (l *listenFlags) check(data string) error {
 	}
 	_, err = l.prefixes()
 	return err
+}
+
+// ways are the three ways of TLS, and whether each was chosen.
+func (l *listenFlags) ways() []bool {
+	return []bool{l.tlsLocal, len(l.tlsAuto) > 0, l.tlsCert != "" || l.tlsKey != ""}
+}
+
+func (l *listenFlags) scheme() string {
+	if slices.Contains(l.ways(), true) {
+		return "https"
+	}
+	return "http"
 }
 
 func loopback(host string) bool {
