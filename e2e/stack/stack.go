@@ -5,6 +5,7 @@ package stack
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -44,43 +46,78 @@ func abs(p string) string {
 
 // Server is a running `holdfast up`.
 type Server struct {
-	URL  string // http://127.0.0.1:port
-	Data string
-	Cmd  *exec.Cmd
+	URL         string // http://127.0.0.1:port, or https://
+	Data        string
+	Cmd         *exec.Cmd
+	Fingerprint string // of its certificate authority, for the agents of new people; "" if they need none
 
 	programs Programs
+	env      []string
 	args     []string
 	log      *tail
 	done     chan struct{}
 	err      error
 }
 
-// Up starts `holdfast up` on a free port of the loopback interface and waits until it is ready. More
-// arguments are handed on to it.
+// Up starts `holdfast up` on a free port of the loopback interface (or the --listen of args) and waits until
+// it is ready. More arguments are handed on to it.
 func Up(ctx context.Context, p Programs, data string, args ...string) (*Server, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
+	return Serve(ctx, p, nil, data, append([]string{"up"}, args...)...)
+}
+
+// Serve is [Up] for any command that serves, with more in the environment (KEY=value) of it and of the commands
+// beside it. Without data those find the installation by the environment alone.
+func Serve(ctx context.Context, p Programs, env []string, data string, args ...string) (*Server, error) {
+	addr := ""
+	if i := slices.Index(args, "--listen"); i >= 0 {
+		addr = args[i+1]
+	} else {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		addr = l.Addr().String()
+		l.Close()
+		args = append(args, "--listen", addr)
 	}
-	addr := l.Addr().String()
-	l.Close()
-	s := &Server{URL: "http://" + addr, Data: data, programs: p, args: append([]string{"up", "--data", data, "--listen", addr}, args...)}
+	if data != "" {
+		args = append(args, "--data", data)
+	}
+	scheme := "http://"
+	if slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--tls-") }) {
+		scheme = "https://"
+	}
+	s := &Server{URL: scheme + addr, Data: data, programs: p, env: env, args: args}
 	return s, s.Start(ctx)
 }
 
 // Start starts the server again on the same port and data, after [Server.Kill] or [Server.Stop].
 func (s *Server) Start(ctx context.Context) error {
+	if err := s.launch(); err != nil {
+		return err
+	}
+	return s.ready(ctx)
+}
+
+func (s *Server) launch() error {
 	s.log = &tail{}
 	s.done = make(chan struct{})
 	s.Cmd = exec.Command(s.programs.Holdfast, s.args...)
+	s.Cmd.Env = append(os.Environ(), s.env...)
 	s.Cmd.Stdout, s.Cmd.Stderr = s.log, s.log
 	s.Cmd.SysProcAttr = dieWithParent()
 	if err := start(s.Cmd); err != nil {
 		return err
 	}
 	go func() { s.err = s.Cmd.Wait(); close(s.done) }()
-	return s.ready(ctx)
+	return nil
 }
+
+// prober asks whether a server is ready; who it is does not matter.
+var prober = &http.Client{Transport: &http.Transport{
+	DisableKeepAlives: true,
+	TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // nothing is sent or believed
+}}
 
 func (s *Server) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
@@ -90,7 +127,7 @@ func (s *Server) ready(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if resp, err := http.DefaultClient.Do(req); err == nil {
+		if resp, err := prober.Do(req); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return nil
@@ -98,9 +135,9 @@ func (s *Server) ready(ctx context.Context) error {
 		}
 		select {
 		case <-s.done:
-			return fmt.Errorf("holdfast up ended by itself: %v\n%s", s.err, s.log)
+			return fmt.Errorf("holdfast %s ended by itself: %v\n%s", s.args[0], s.err, s.log)
 		case <-ctx.Done():
-			return fmt.Errorf("holdfast up is not ready after a minute\n%s", s.log)
+			return fmt.Errorf("holdfast %s is not ready after a minute\n%s", s.args[0], s.log)
 		case <-time.After(25 * time.Millisecond):
 		}
 	}
@@ -149,17 +186,20 @@ func (s *Server) Stop() error {
 	case <-s.done:
 	case <-time.After(30 * time.Second):
 		s.Kill()
-		return fmt.Errorf("holdfast up did not stop within 30 s of SIGTERM\n%s", s.log)
+		return fmt.Errorf("holdfast %s did not stop within 30 s of SIGTERM\n%s", s.args[0], s.log)
 	}
 	if s.err != nil {
-		return fmt.Errorf("holdfast up: %w\n%s", s.err, s.log)
+		return fmt.Errorf("holdfast %s: %w\n%s", s.args[0], s.err, s.log)
 	}
 	return nil
 }
 
 // Holdfast runs another command of the server's program against the same data.
 func (s *Server) Holdfast(ctx context.Context, args ...string) Result {
-	return run(ctx, s.programs.Holdfast, nil, append(args, "--data", s.Data)...)
+	if s.Data != "" {
+		args = append(args, "--data", s.Data)
+	}
+	return run(ctx, s.programs.Holdfast, s.env, args...)
 }
 
 // Invite invites a person and returns the invitation's token.
@@ -197,6 +237,9 @@ func (s *Server) Person(ctx context.Context, dir, email, name, role string) (*Ag
 		Email:        email,
 		programs:     s.programs,
 		server:       s,
+	}
+	if s.Fingerprint != "" {
+		a.Env = []string{"HOLDFAST_FINGERPRINT=" + s.Fingerprint}
 	}
 	if err := os.WriteFile(a.PasswordFile, []byte("correct horse battery "+name+"\n"), 0o600); err != nil {
 		return nil, err
@@ -276,6 +319,18 @@ func (r Result) JSON(v any) error {
 		return fmt.Errorf("%s printed no JSON: %w\n%s", strings.Join(r.Args, " "), err, r.Stdout)
 	}
 	return nil
+}
+
+// Run runs a program to its end, with more in its environment (KEY=value).
+func Run(ctx context.Context, program string, env []string, args ...string) Result {
+	return run(ctx, program, env, args...)
+}
+
+// Background starts a program that runs until stop is called, which ends it politely and reports what it said if
+// it did not end well.
+func Background(program string, env []string, args ...string) (stop func() error, err error) {
+	s := &Server{programs: Programs{Holdfast: program}, env: env, args: args}
+	return s.Stop, s.launch()
 }
 
 func run(ctx context.Context, program string, env []string, args ...string) Result {
