@@ -158,7 +158,8 @@ func TestBoundedMemory(t *testing.T) {
 	if want := int64(gigabyte/2 + gigabyte/4 + 5<<20 + 10); res.NewBytes != want {
 		t.Errorf("%d bytes were new, not %d", res.NewBytes, want)
 	}
-	if n := h.asked.Load(); n > 150 {
+	// About eight hundred chunks are asked about. How many share a question depends on the machine.
+	if n := h.asked.Load(); n > 400 {
 		t.Errorf("%d questions", n)
 	}
 	for _, e := range r.cache.entries {
