@@ -30,6 +30,7 @@ const (
 	socketPing        = 20 * time.Second // a client that does not answer within two of them is gone
 	socketReauth      = time.Minute      // how often a credential is looked at without a hint
 	socketReauthSoon  = 50 * time.Millisecond
+	socketConfirm     = 2 * time.Second // how long the first look waits for the bus
 	socketMessage     = 64 << 10
 	socketSubprotocol = "graphql-transport-ws"
 )
@@ -212,6 +213,11 @@ func (s *Server) watchSocket(ctx context.Context, k *socket, token string, a act
 	}
 	sub := s.cfg.API.Bus.Subscribe(ctx, topics...)
 	defer sub.Close()
+	// What is rung before Redis has confirmed the subscription is lost, so the first look must come after. Without
+	// Redis there is nothing to wait for.
+	confirmed, cancel := context.WithTimeout(ctx, socketConfirm)
+	sub.Live(confirmed)
+	cancel()
 	rings := sub.C
 	tick := time.NewTicker(socketReauth)
 	defer tick.Stop()
