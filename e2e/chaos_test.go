@@ -44,12 +44,14 @@ func TestChaos(t *testing.T) {
 	mustBackup(t, a, files)
 
 	victims := []string{"agent", "server", "postgres", "redis"}
-	took := 1500 * time.Millisecond // what a backup takes about; kills are spread over it
+	// A backup of what is new takes about this long at the speed that it is held to; kills are spread over it.
+	const speed, took = "2MiB", 1500 * time.Millisecond
+	inTime := 0
 	for i := range kills {
 		// Something new each time, so that there is something to lose.
 		grow(t, files, seed+uint64(i)+1, 60, 300_000)
 		victim := victims[i%len(victims)]
-		cmd := a.Command("backup", files, "--json")
+		cmd := a.Command("backup", files, "--json", "--limit-upload", speed)
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
 		if err := cmd.Start(); err != nil {
@@ -70,6 +72,9 @@ func TestChaos(t *testing.T) {
 		}
 		began := time.Now()
 		err := cmd.Wait()
+		if err != nil || time.Since(began) > 50*time.Millisecond {
+			inTime++ // it was still at work
+		}
 		t.Logf("kill %d: %s after %v; the agent ended %v later: %v", i, victim, wait.Round(time.Millisecond), time.Since(began).Round(time.Millisecond), err)
 		if victim != "agent" && err != nil {
 			t.Errorf("kill %d: the backup did not outlive the %s: %v\n%s\n%s", i, victim, err, out.String(), s.Log())
@@ -79,6 +84,10 @@ func TestChaos(t *testing.T) {
 		if err := a.Unlocked(t.Context(), "verify", b.Snapshot).Err(); err != nil {
 			t.Fatalf("kill %d (%s): %v\n%s", i, victim, err, s.Log())
 		}
+	}
+
+	if inTime < kills/3 {
+		t.Errorf("only %d of %d kills came while a backup was at work: the test tests too little", inTime, kills)
 	}
 
 	// Every snapshot that was ever committed, not only the newest.
