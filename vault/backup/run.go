@@ -19,13 +19,14 @@ import (
 )
 
 const (
-	maxSessions = 3               // sessions that may expire before Run gives up
+	maxSessions = 3               // sessions in a row that may expire without having stored anything
 	politeness  = 5 * time.Second // how long Abort may take after the backup has failed
 )
 
 // Run makes one snapshot of src at remote.
 //
-// A session that expires is replaced by a new one, [maxSessions] times in all; what was stored is found again.
+// A session that expires is replaced by a new one, and what was stored is found again: a laptop may sleep as often as it
+// likes during a long backup. Run gives up when sessions expire that stored nothing, [maxSessions] in a row.
 // If objects that should be there are missing at the commit, the cached entries that refer to them are no
 // longer believed and the backup runs again; if that is not enough, it runs once more without the cache. Every other
 // error of the remote ends the backup: the session is aborted, what was stored stays, the cache stays as it was.
@@ -45,6 +46,8 @@ func Run(ctx context.Context, cfg Config, src Source, remote Remote, cache Cache
 			return res, nil
 		case ctx.Err() != nil:
 			return res, err
+		case errors.Is(err, fault.SessionExpired) && res.UploadedBytes > 0:
+			expired = 0
 		case errors.Is(err, fault.SessionExpired) && expired < maxSessions-1:
 			expired++
 		case errors.Is(err, fault.ObjectsMissing) && missing < 2:

@@ -239,8 +239,24 @@ func TestSessionExpires(t *testing.T) {
 			return nil
 		}
 		_, err := backup.Run(t.Context(), r.config(), w, r.depot, r.cache)
-		if !errors.Is(err, fault.SessionExpired) || r.depot.Calls("Begin") != 3 {
+		// The first stored everything; then there were three that stored nothing.
+		if !errors.Is(err, fault.SessionExpired) || r.depot.Calls("Begin") != 4 {
 			t.Errorf("%v after %d sessions", err, r.depot.Calls("Begin"))
+		}
+	})
+	t.Run("again and again, but each stores something", func(t *testing.T) {
+		t.Parallel()
+		r, w := newRig(), sample()
+		r.depot.Fail = func(c string, n int) error {
+			if c != "Commit" || n == 6 {
+				return nil
+			}
+			w.write(fmt.Sprintf("srv/more %d", n), strings.Repeat(fmt.Sprint(n), 1000))
+			return expired
+		}
+		check(t, r, w, r.run(t, w))
+		if n := r.depot.Calls("Begin"); n != 7 {
+			t.Errorf("%d sessions", n)
 		}
 	})
 }
