@@ -26,6 +26,7 @@ type program struct {
 	prepare  func(context.Context) error              // before every start; makes sure that no predecessor works
 	command  func() *exec.Cmd                         // a fresh command, not started
 	ready    func(ctx context.Context, pid int) error // returns when the server answers
+	passes   func(error) bool                         // whether a failed first start is worth trying again soon; may be nil
 	polite   syscall.Signal                           // clean stop
 	insist   syscall.Signal                           // when that took longer than patience
 	patience time.Duration
@@ -35,6 +36,8 @@ type program struct {
 const (
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 10 * time.Second
+	passFor    = 15 * time.Second // how long a first start is tried again while what stands in its way passes by itself
+	passEvery  = 100 * time.Millisecond
 	wellFor    = 30 * time.Second // a child that lived so long starts again at minBackoff
 )
 
@@ -76,10 +79,14 @@ func keep(ctx context.Context, p program, log *slog.Logger, report func(error)) 
 func (c *child) run() {
 	runtime.LockOSThread() // never unlocked: the thread goes with the goroutine
 	defer close(c.done)
-	backoff := minBackoff
+	backoff, asked := minBackoff, time.Now()
 	for first := true; ; first = false {
 		began := time.Now()
 		readied, err := c.once()
+		for first && !readied && c.passes != nil && c.passes(err) && time.Since(asked) < passFor && pause(c.stopping, passEvery) {
+			c.log.Debug(c.name+" cannot start yet", "err", err)
+			readied, err = c.once()
+		}
 		if c.stopping.Err() != nil {
 			return
 		}

@@ -26,6 +26,12 @@ const (
 	postgresSocket = ".s.PGSQL.5432" // by which every client finds it in the folder
 )
 
+// stillDying recognises the refusal of a PostgreSQL whose predecessor was killed a moment ago: the kernel has not
+// taken all of its processes away, and so not its shared memory.
+func stillDying(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "pre-existing shared memory block")
+}
+
 // startPostgres makes the cluster if there is none, starts the server and makes the database if there is none.
 func (l *Local) startPostgres(ctx context.Context) (*child, error) {
 	data := filepath.Join(l.cfg.Dir, postgresDir)
@@ -50,6 +56,7 @@ func (l *Local) startPostgres(ctx context.Context) (*child, error) {
 		prepare:  func(ctx context.Context) error { return l.preparePostgres(ctx, data) },
 		command:  func() *exec.Cmd { return l.postgresCommand(programs) },
 		ready:    func(ctx context.Context, pid int) error { return postgresReady(ctx, data, pid) },
+		passes:   stillDying,
 		polite:   syscall.SIGINT, // "fast": roll back what runs, write a checkpoint
 		insist:   syscall.SIGQUIT,
 		patience: 30 * time.Second,
