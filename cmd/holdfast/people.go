@@ -44,9 +44,6 @@ func inviteCommand() *command {
 				return err
 			}
 			defer in.close()
-			if err := in.CheckSchema(ctx); err != nil {
-				return err
-			}
 			inv, token, url, err := in.Accounts.Invite(ctx, actor.System(), account.InviteInput{Email: c.invite.email, Name: c.invite.name, Role: role})
 			if err != nil {
 				return err
@@ -106,9 +103,6 @@ func userListCommand() *command {
 				return err
 			}
 			defer in.close()
-			if err := in.CheckSchema(ctx); err != nil {
-				return err
-			}
 			people := []person{}
 			for after := ""; ; {
 				page, err := in.Accounts.Users(ctx, actor.System(), account.MaxPage, after)
@@ -197,9 +191,6 @@ func (c *call) user(ctx context.Context, do func(*installation, *account.User) (
 		return err
 	}
 	defer in.close()
-	if err := in.CheckSchema(ctx); err != nil {
-		return err
-	}
 	u, err := in.Accounts.UserByEmail(ctx, actor.System(), c.args[0])
 	if err != nil {
 		return err

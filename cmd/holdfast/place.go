@@ -136,9 +136,18 @@ func (c *call) openTool(ctx context.Context, prepare bool) (*installation, error
 	return c.open(ctx, prepare, true)
 }
 
-// openPeople is openTool for commands about people: they work while the store is away.
+// openPeople is openTool for commands about people: they need a database of this program's schema, and work
+// while the store is away.
 func (c *call) openPeople(ctx context.Context) (*installation, error) {
-	return c.open(ctx, false, false)
+	in, err := c.open(ctx, false, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.CheckSchema(ctx); err != nil {
+		in.close()
+		return nil, err
+	}
+	return in, nil
 }
 
 func (c *call) open(ctx context.Context, prepare, store bool) (*installation, error) {
