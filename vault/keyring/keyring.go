@@ -4,7 +4,7 @@
 //	password --Argon2id--> master --HKDF--> authentication key (to the server), wrap key
 //	recovery code ----------------HKDF--> the same two, others
 //	wrap key --opens--> bundle = identity (an HPKE private key) and space key
-//	space key --HKDF--> content key, chunker key, manifest key, device MAC key
+//	space key --HKDF--> content key, chunker key, manifest key, device MAC key, order key
 //	enrolment code --HKDF--> token (to the server), key of the offer = {space key, identity's public key …}
 //
 // A server that sees an authentication key, a token, a bundle and an offer learns none of the keys beside
@@ -42,6 +42,7 @@ const (
 	labelChunker      = "holdfast/v1/chunker"
 	labelManifest     = "holdfast/v1/manifest"
 	labelDeviceMAC    = "holdfast/v1/device-mac"
+	labelOrderMAC     = "holdfast/v1/order-mac"
 	labelEnrolToken   = "holdfast/v1/enrol-token"
 	labelEnrolSeal    = "holdfast/v1/enrol-seal"
 	labelBundle       = "holdfast/v1/bundle"

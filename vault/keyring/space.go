@@ -13,7 +13,7 @@ type Space struct {
 	Content seal.ContentKey // makes the objects' keys
 	Chunker [32]byte        // decides where files and trees are cut
 
-	manifest, device [32]byte
+	manifest, device, order [32]byte
 }
 
 // NewSpace derives the keys of a space.
@@ -23,6 +23,7 @@ func NewSpace(spaceKey [32]byte) *Space {
 		Chunker:  derive(spaceKey[:], labelChunker),
 		manifest: derive(spaceKey[:], labelManifest),
 		device:   derive(spaceKey[:], labelDeviceMAC),
+		order:    derive(spaceKey[:], labelOrderMAC),
 	}
 }
 
@@ -47,6 +48,16 @@ func (s *Space) ManifestMAC(msg []byte) [32]byte { return mac(s.manifest, msg) }
 // VerifyManifest reports whether mac is the manifest's.
 func (s *Space) VerifyManifest(msg, mac []byte) bool {
 	want := s.ManifestMAC(msg)
+	return hmac.Equal(want[:], mac)
+}
+
+// OrderMAC returns the proof that what a person and a device of the account tell one another was made by somebody
+// who has the space key. What is meant for different readers must differ in its first bytes: see vault/order.
+func (s *Space) OrderMAC(msg []byte) [32]byte { return mac(s.order, msg) }
+
+// VerifyOrder reports whether mac is the message's.
+func (s *Space) VerifyOrder(msg, mac []byte) bool {
+	want := s.OrderMAC(msg)
 	return hmac.Equal(want[:], mac)
 }
 
