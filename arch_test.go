@@ -143,7 +143,7 @@ var rules = []rule{
 		why:    "keys are made and used in two rooms that one person can review in a day",
 	}, {
 		name:   "the knowing half runs anywhere",
-		from:   []string{"vault/chunk", "vault/seal", "vault/tree", "vault/backup", "vault/restore", "vault/keyring", "vault/manifest"},
+		from:   []string{"vault/chunk", "vault/seal", "vault/tree", "vault/backup", "vault/restore", "vault/keyring", "vault/manifest", "vault/order"},
 		never:  []string{"net", "net/http", "os", "os/exec", "os/user", "syscall", "golang.org/x/sys/unix"},
 		direct: true,
 		why:    "it gets readers and interfaces, so it runs on a device, in the browser and in a test",
