@@ -75,7 +75,7 @@ type letter struct {
 	Subject         string
 	Heading         string
 	Tone            Severity // of the whole
-	Greeting        string // "Hello Ada,"; may be empty
+	Greeting        string   // "Hello Ada,"; may be empty
 	Lead            []string
 	Facts           []Fact
 	Devices         []Device

@@ -253,7 +253,7 @@ func (s *Sender) refused(err error, final, later fault.Kind, format string, args
 	var answer *textproto.Error
 	switch {
 	case errors.Is(err, errNoLogin):
-		return fault.New(final, "the mail server %s offers no way to log in that we know (SCRAM-SHA-256, PLAIN, LOGIN): check its port and whether it wants a user at all", s.cfg.address())
+		return fault.New(final, "the mail server %s offers no way to log in that we know (PLAIN, LOGIN): check its port and whether it wants a user at all", s.cfg.address())
 	case !errors.As(err, &answer):
 		return s.broken(err)
 	}
@@ -275,7 +275,7 @@ func (s *Sender) untrusted(err error) error {
 	return fault.Wrap(err, fault.Unavailable, "the mail server %s cannot do TLS as it should: check the port (smtps:// is for 465, smtp:// for 587)", s.cfg.address())
 }
 
-// login logs in by the best way that the server offers.
+// login logs in by a way that the server offers. PLAIN and LOGIN are enough: the line is protected, or does not leave this machine.
 type login struct {
 	cfg Config
 	smtp.Auth
@@ -289,8 +289,6 @@ func (l *login) Start(server *smtp.ServerInfo) (string, []byte, error) {
 		return "", nil, smtp.ErrUnencrypted
 	}
 	switch {
-	case slices.Contains(server.Auth, "SCRAM-SHA-256"):
-		l.Auth = smtp.ScramSHA256Auth(l.cfg.User, l.cfg.Password)
 	case slices.Contains(server.Auth, "PLAIN"):
 		l.Auth = smtp.PlainAuth("", l.cfg.User, l.cfg.Password, l.cfg.Host, true)
 	case slices.Contains(server.Auth, "LOGIN"):
