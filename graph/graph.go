@@ -31,6 +31,11 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/bus"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/fleet"
+	"github.com/holdfast-backup/holdfast/depot/notice"
+	"github.com/holdfast-backup/holdfast/depot/policy"
+	"github.com/holdfast-backup/holdfast/depot/report"
+	"github.com/holdfast-backup/holdfast/depot/run"
+	"github.com/holdfast-backup/holdfast/depot/setting"
 	"github.com/holdfast-backup/holdfast/graph/internal/exec"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -46,6 +51,11 @@ type Config struct {
 	Accounts *account.Service
 	Fleet    *fleet.Service
 	Catalog  *catalog.Service
+	Policies *policy.Service
+	Runs     *run.Service
+	Notices  *notice.Service
+	Reports  *report.Service
+	Settings *setting.Service
 	Audit    func(ctx context.Context, a actor.Actor, first int, after string) (*audit.Page, error)
 	Bus      Bus
 

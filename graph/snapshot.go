@@ -7,6 +7,7 @@ package graph
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
@@ -24,6 +25,14 @@ func (r *mutationResolver) DeleteSnapshot(ctx context.Context, input exec.Delete
 		return nil, err
 	}
 	return &exec.DeleteSnapshotPayload{ID: input.ID}, nil
+}
+
+func (r *mutationResolver) RestoreDeletedSnapshot(ctx context.Context, input exec.RestoreDeletedSnapshotInput) (*exec.SnapshotPayload, error) {
+	panic(fmt.Errorf("not implemented: RestoreDeletedSnapshot - restoreDeletedSnapshot"))
+}
+
+func (r *mutationResolver) PinSnapshot(ctx context.Context, input exec.PinSnapshotInput) (*exec.SnapshotPayload, error) {
+	panic(fmt.Errorf("not implemented: PinSnapshot - pinSnapshot"))
 }
 
 func (r *queryResolver) Snapshots(ctx context.Context, device *string, first *int, after *string) (*exec.SnapshotConnection, error) {
@@ -57,6 +66,10 @@ func (r *queryResolver) Snapshot(ctx context.Context, id string) (*catalog.Snaps
 		return nil, err
 	}
 	return optional(r.cfg.Catalog.Snapshot(ctx, actor.FromContext(ctx), snapshot))
+}
+
+func (r *queryResolver) DeletedSnapshots(ctx context.Context) ([]*catalog.Snapshot, error) {
+	panic(fmt.Errorf("not implemented: DeletedSnapshots - deletedSnapshots"))
 }
 
 func (r *queryResolver) ObjectLocations(ctx context.Context, input exec.ObjectLocationsInput) (*catalog.ObjectLocations, error) {

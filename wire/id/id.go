@@ -75,6 +75,12 @@ type (
 	backupNoun     struct{}
 	snapshotNoun   struct{}
 	eventNoun      struct{}
+	policyNoun     struct{}
+	groupNoun      struct{}
+	runNoun        struct{}
+	noticeNoun     struct{}
+	mailNoun       struct{}
+	jobNoun        struct{}
 )
 
 func (userNoun) prefix() string       { return "usr" }
@@ -87,8 +93,15 @@ func (spaceNoun) prefix() string      { return "spc" }
 func (backupNoun) prefix() string     { return "bak" }
 func (snapshotNoun) prefix() string   { return "snp" }
 func (eventNoun) prefix() string      { return "evt" }
+func (policyNoun) prefix() string     { return "pol" }
+func (groupNoun) prefix() string      { return "grp" }
+func (runNoun) prefix() string        { return "run" }
+func (noticeNoun) prefix() string     { return "ntf" }
+func (mailNoun) prefix() string       { return "eml" }
+func (jobNoun) prefix() string        { return "job" }
 
-// The ids. A Backup is a backup session: one attempt of one device to write one snapshot.
+// The ids. A Backup is a backup session: one attempt of one device to write one snapshot. A Run is a backup or restore
+// that is due, under way or over; a Job one piece of the server's own care.
 type (
 	User       = Of[userNoun]
 	Session    = Of[sessionNoun]
@@ -100,6 +113,12 @@ type (
 	Backup     = Of[backupNoun]
 	Snapshot   = Of[snapshotNoun]
 	Event      = Of[eventNoun]
+	Policy     = Of[policyNoun]
+	Group      = Of[groupNoun]
+	Run        = Of[runNoun]
+	Notice     = Of[noticeNoun]
+	Mail       = Of[mailNoun]
+	Job        = Of[jobNoun]
 )
 
 var text = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

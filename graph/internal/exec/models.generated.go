@@ -3,6 +3,10 @@
 package exec
 
 import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -11,6 +15,12 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/audit"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/fleet"
+	"github.com/holdfast-backup/holdfast/depot/notice"
+	"github.com/holdfast-backup/holdfast/depot/policy"
+	"github.com/holdfast-backup/holdfast/depot/report"
+	"github.com/holdfast-backup/holdfast/depot/run"
+	"github.com/holdfast-backup/holdfast/depot/setting"
+	"github.com/holdfast-backup/holdfast/plan"
 )
 
 type AbortBackupInput struct {
@@ -30,6 +40,10 @@ type AuditEventConnection struct {
 type AuditEventEdge struct {
 	Cursor string       `json:"cursor"`
 	Node   *audit.Entry `json:"node"`
+}
+
+type BackUpNowInput struct {
+	Device string `json:"device"`
 }
 
 type BeginBackupInput struct {
@@ -53,6 +67,10 @@ type BeginBackupPayload struct {
 	ChunkMax int `json:"chunkMax"`
 	// The largest pack that uploadPack takes, in bytes.
 	MaxPack int `json:"maxPack"`
+}
+
+type CancelRunInput struct {
+	ID string `json:"id"`
 }
 
 type ChangePasswordInput struct {
@@ -108,6 +126,27 @@ type CreateEnrolmentPayload struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 }
 
+type CreateGroupInput struct {
+	Name    string   `json:"name"`
+	Members []string `json:"members"`
+}
+
+type DeleteGroupInput struct {
+	ID string `json:"id"`
+}
+
+type DeleteGroupPayload struct {
+	ID string `json:"id"`
+}
+
+type DeletePolicyInput struct {
+	ID string `json:"id"`
+}
+
+type DeletePolicyPayload struct {
+	ID string `json:"id"`
+}
+
 type DeleteSnapshotInput struct {
 	ID string `json:"id"`
 }
@@ -116,12 +155,60 @@ type DeleteSnapshotPayload struct {
 	ID string `json:"id"`
 }
 
+type DeviceConnection struct {
+	Edges      []*DeviceEdge `json:"edges"`
+	PageInfo   *PageInfo     `json:"pageInfo"`
+	TotalCount int           `json:"totalCount"`
+}
+
+type DeviceEdge struct {
+	Cursor string        `json:"cursor"`
+	Node   *fleet.Device `json:"node"`
+}
+
+type DoctorCheck struct {
+	Name string `json:"name"`
+	Ok   bool   `json:"ok"`
+	Text string `json:"text"`
+}
+
+type EnablePolicyInput struct {
+	ID      string `json:"id"`
+	Enabled bool   `json:"enabled"`
+}
+
+type EndRunsInput struct {
+	Runs    []string    `json:"runs"`
+	Lease   int64       `json:"lease"`
+	Outcome run.Outcome `json:"outcome"`
+	// The snapshot that was committed.
+	Snapshot *string `json:"snapshot,omitempty"`
+	// Of a failure.
+	Code *string `json:"code,omitempty"`
+	// Whether trying again later may help.
+	Retry         bool             `json:"retry"`
+	Files         int64            `json:"files"`
+	Bytes         int64            `json:"bytes"`
+	UploadedBytes int64            `json:"uploadedBytes"`
+	Causes        []*RunCauseInput `json:"causes"`
+	// What happened, by name, sealed to the owner.
+	Report []byte `json:"report,omitempty"`
+}
+
+type EndRunsPayload struct {
+	Runs []*run.Run `json:"runs"`
+}
+
 type EndSessionInput struct {
 	ID string `json:"id"`
 }
 
 type EndSessionPayload struct {
 	ID string `json:"id"`
+}
+
+type GroupPayload struct {
+	Group *policy.Group `json:"group"`
 }
 
 type InviteInput struct {
@@ -138,6 +225,32 @@ type InvitePayload struct {
 	URL string `json:"url"`
 }
 
+// One piece of care.
+type Job struct {
+	ID string `json:"id"`
+	// gc, scrub, retention, selfbackup, rebuild.
+	Kind      string     `json:"kind"`
+	StartedAt time.Time  `json:"startedAt"`
+	EndedAt   *time.Time `json:"endedAt,omitempty"`
+	Ok        *bool      `json:"ok,omitempty"`
+	// A sentence about what came of it.
+	Text string `json:"text"`
+	// Counts, as a JSON object.
+	Report string `json:"report"`
+}
+
+func (Job) IsNode() {}
+
+type JobConnection struct {
+	Edges    []*JobEdge `json:"edges"`
+	PageInfo *PageInfo  `json:"pageInfo"`
+}
+
+type JobEdge struct {
+	Cursor string `json:"cursor"`
+	Node   *Job   `json:"node"`
+}
+
 type JoinInput struct {
 	Token string `json:"token"`
 	// Needed if the invitation has none; refused if it differs from the invitation's.
@@ -148,6 +261,25 @@ type JoinInput struct {
 	IdentityPublic []byte            `json:"identityPublic"`
 	// What the client calls itself, for the list of sessions.
 	Client string `json:"client"`
+}
+
+type KeepRunsInput struct {
+	Runs  []string `json:"runs"`
+	Lease int64    `json:"lease"`
+	// The backup session that works for them.
+	Backup        *string `json:"backup,omitempty"`
+	Phase         string  `json:"phase"`
+	Files         int64   `json:"files"`
+	Bytes         int64   `json:"bytes"`
+	TotalFiles    int64   `json:"totalFiles"`
+	TotalBytes    int64   `json:"totalBytes"`
+	UploadedBytes int64   `json:"uploadedBytes"`
+	Problems      int64   `json:"problems"`
+}
+
+type KeepRunsPayload struct {
+	// Whether somebody asked to stop.
+	Cancel bool `json:"cancel"`
 }
 
 type LoginInput struct {
@@ -177,6 +309,24 @@ type LogoutPayload struct {
 	Ok bool `json:"ok"`
 }
 
+type MailConnection struct {
+	Edges    []*MailEdge `json:"edges"`
+	PageInfo *PageInfo   `json:"pageInfo"`
+}
+
+type MailEdge struct {
+	Cursor string       `json:"cursor"`
+	Node   *notice.Mail `json:"node"`
+}
+
+type MarkNotificationsReadInput struct {
+	Ids []string `json:"ids,omitempty"`
+}
+
+type MarkNotificationsReadPayload struct {
+	UnreadCount int `json:"unreadCount"`
+}
+
 type MissingObjectsInput struct {
 	Backup string `json:"backup"`
 	Fence  int64  `json:"fence"`
@@ -189,9 +339,41 @@ type MissingObjectsPayload struct {
 	Missing []byte `json:"missing"`
 }
 
+type NotificationConnection struct {
+	Edges       []*NotificationEdge `json:"edges"`
+	PageInfo    *PageInfo           `json:"pageInfo"`
+	UnreadCount int                 `json:"unreadCount"`
+}
+
+type NotificationEdge struct {
+	Cursor string               `json:"cursor"`
+	Node   *notice.Notification `json:"node"`
+}
+
+type NotificationEvent struct {
+	UnreadCount  int                  `json:"unreadCount"`
+	Notification *notice.Notification `json:"notification,omitempty"`
+}
+
+type NotificationPreferenceInput struct {
+	Kind string          `json:"kind"`
+	Mail notice.MailMode `json:"mail"`
+}
+
+type NotificationPreferencesPayload struct {
+	Preferences []*notice.Preference `json:"preferences"`
+}
+
 type ObjectLocationsInput struct {
 	// 16 bytes an object.
 	Ids []byte `json:"ids"`
+}
+
+type OrderRestoreInput struct {
+	Device   string `json:"device"`
+	Snapshot string `json:"snapshot"`
+	// Sealed for the device.
+	Order []byte `json:"order"`
 }
 
 // Where a page of a connection stands (Relay cursor connections).
@@ -200,6 +382,58 @@ type PageInfo struct {
 	HasNextPage bool `json:"hasNextPage"`
 	// The cursor of the last edge, null on an empty page.
 	EndCursor *string `json:"endCursor,omitempty"`
+}
+
+type PinSnapshotInput struct {
+	ID     string `json:"id"`
+	Pinned bool   `json:"pinned"`
+}
+
+type PolicyInput struct {
+	Name           string              `json:"name"`
+	Enabled        bool                `json:"enabled"`
+	Targets        *PolicyTargetsInput `json:"targets"`
+	Roots          []string            `json:"roots"`
+	Presets        []string            `json:"presets"`
+	Extensions     []string            `json:"extensions"`
+	ExcludePresets []string            `json:"excludePresets"`
+	Excludes       []string            `json:"excludes"`
+	MaxFileSize    int64               `json:"maxFileSize"`
+	Schedule       *ScheduleInput      `json:"schedule"`
+	Zone           string              `json:"zone"`
+	Window         *WindowInput        `json:"window,omitempty"`
+	// 0: until the next slot, at least an hour, at most a day.
+	DeadlineMinutes int             `json:"deadlineMinutes"`
+	SpreadMinutes   int             `json:"spreadMinutes"`
+	UploadLimit     int64           `json:"uploadLimit"`
+	Level           policy.Level    `json:"level"`
+	Retention       *RetentionInput `json:"retention"`
+}
+
+type PolicyPayload struct {
+	Policy *policy.Policy `json:"policy"`
+}
+
+type PolicyTargetsInput struct {
+	Everyone      bool     `json:"everyone"`
+	Groups        []string `json:"groups"`
+	Devices       []string `json:"devices"`
+	ExceptGroups  []string `json:"exceptGroups"`
+	ExceptDevices []string `json:"exceptDevices"`
+}
+
+type Queue struct {
+	Pending   int `json:"pending"`
+	Active    int `json:"active"`
+	Scheduled int `json:"scheduled"`
+	Retry     int `json:"retry"`
+	// Given up after their last retry.
+	Dead           int `json:"dead"`
+	ProcessedToday int `json:"processedToday"`
+	FailedToday    int `json:"failedToday"`
+	// Seconds that the oldest pending task has waited.
+	LatencySeconds float64   `json:"latencySeconds"`
+	Workers        []*Worker `json:"workers"`
 }
 
 type RegisterDeviceInput struct {
@@ -254,12 +488,42 @@ type ReportProgressPayload struct {
 	Ok bool `json:"ok"`
 }
 
+type RestoreDeletedSnapshotInput struct {
+	ID string `json:"id"`
+}
+
 type ResumeUserInput struct {
 	User string `json:"user"`
 }
 
 type ResumeUserPayload struct {
 	User *account.User `json:"user"`
+}
+
+type RetentionInput struct {
+	Days    int `json:"days"`
+	Last    int `json:"last"`
+	Daily   int `json:"daily"`
+	Weekly  int `json:"weekly"`
+	Monthly int `json:"monthly"`
+	Yearly  int `json:"yearly"`
+}
+
+type RetentionPreview struct {
+	Keep   int `json:"keep"`
+	Delete int `json:"delete"`
+	// Newest first.
+	Snapshots []*RetentionVerdict `json:"snapshots"`
+}
+
+type RetentionVerdict struct {
+	Snapshot  string    `json:"snapshot"`
+	CreatedAt time.Time `json:"createdAt"`
+	Files     int64     `json:"files"`
+	Bytes     int64     `json:"bytes"`
+	Keep      bool      `json:"keep"`
+	// Why it is kept: newest, newest-good, pinned, days, last, daily, weekly, monthly, yearly, no-rule.
+	Reasons []string `json:"reasons"`
 }
 
 type RevokeAPITokenInput struct {
@@ -278,6 +542,105 @@ type RevokeDevicePayload struct {
 	Device *fleet.Device `json:"device"`
 }
 
+// Look for work.
+type Ring struct {
+	// The server's clock.
+	At time.Time `json:"at"`
+}
+
+type RunCareInput struct {
+	Kind string `json:"kind"`
+}
+
+type RunCarePayload struct {
+	Ok bool `json:"ok"`
+}
+
+type RunCauseInput struct {
+	Cause string `json:"cause"`
+	Count int64  `json:"count"`
+}
+
+type RunConnection struct {
+	Edges      []*RunEdge `json:"edges"`
+	PageInfo   *PageInfo  `json:"pageInfo"`
+	TotalCount int        `json:"totalCount"`
+}
+
+type RunEdge struct {
+	Cursor string   `json:"cursor"`
+	Node   *run.Run `json:"node"`
+}
+
+type RunFilter struct {
+	Device *string     `json:"device,omitempty"`
+	User   *string     `json:"user,omitempty"`
+	Group  *string     `json:"group,omitempty"`
+	Policy *string     `json:"policy,omitempty"`
+	Kind   *run.Kind   `json:"kind,omitempty"`
+	States []run.State `json:"states,omitempty"`
+	// By the time at which they were made, from (inclusive) to (exclusive).
+	From *time.Time `json:"from,omitempty"`
+	To   *time.Time `json:"to,omitempty"`
+}
+
+type RunObjectLocationsInput struct {
+	Run   string `json:"run"`
+	Lease int64  `json:"lease"`
+	// 16 bytes an object.
+	Ids []byte `json:"ids"`
+}
+
+type RunPayload struct {
+	Run *run.Run `json:"run"`
+}
+
+type RunPolicyInput struct {
+	ID string `json:"id"`
+}
+
+type RunPolicyPayload struct {
+	// How many devices were told.
+	Runs int `json:"runs"`
+}
+
+type RunReport struct {
+	Rows  []*report.Row `json:"rows"`
+	Total *report.Row   `json:"total"`
+	// The same as comma-separated values with a head line (RFC 4180); text that a spreadsheet would take for a formula is quoted.
+	CSV string `json:"csv"`
+}
+
+type RunReportInput struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+	By   ReportBy  `json:"by"`
+	Kind run.Kind  `json:"kind"`
+	// Of days; IANA name.
+	Zone   string  `json:"zone"`
+	Device *string `json:"device,omitempty"`
+	User   *string `json:"user,omitempty"`
+	Group  *string `json:"group,omitempty"`
+	Policy *string `json:"policy,omitempty"`
+}
+
+type ScheduleInput struct {
+	Kind  plan.Kind      `json:"kind"`
+	Times []string       `json:"times"`
+	Days  []time.Weekday `json:"days"`
+	Dates []int          `json:"dates"`
+	Cron  string         `json:"cron"`
+}
+
+type SchedulePreview struct {
+	Text string       `json:"text"`
+	Next []*time.Time `json:"next"`
+}
+
+type SendTestMailPayload struct {
+	Address string `json:"address"`
+}
+
 // The server, as anyone may see it.
 type ServerInfo struct {
 	// Always "holdfast".
@@ -294,6 +657,20 @@ type ServerInfo struct {
 	Fingerprint *string `json:"fingerprint,omitempty"`
 }
 
+type SetNotificationPreferencesInput struct {
+	Preferences []*NotificationPreferenceInput `json:"preferences"`
+}
+
+type SetQuotaInput struct {
+	User string `json:"user"`
+	// Bytes.
+	Quota *int64 `json:"quota,omitempty"`
+}
+
+type SetQuotaPayload struct {
+	User *account.User `json:"user"`
+}
+
 type SetRoleInput struct {
 	User string     `json:"user"`
 	Role actor.Role `json:"role"`
@@ -301,6 +678,10 @@ type SetRoleInput struct {
 
 type SetRolePayload struct {
 	User *account.User `json:"user"`
+}
+
+type SettingsPayload struct {
+	Settings *setting.Settings `json:"settings"`
 }
 
 type SnapshotConnection struct {
@@ -314,6 +695,10 @@ type SnapshotEdge struct {
 	Node   *catalog.Snapshot `json:"node"`
 }
 
+type SnapshotPayload struct {
+	Snapshot *catalog.Snapshot `json:"snapshot"`
+}
+
 type SuspendUserInput struct {
 	User string `json:"user"`
 }
@@ -322,12 +707,76 @@ type SuspendUserPayload struct {
 	User *account.User `json:"user"`
 }
 
+// What a device is to do.
+type TakeWorkPayload struct {
+	// Empty: nothing is due.
+	Runs []*run.Run `json:"runs"`
+	// To be sent with every word about these runs.
+	Lease int64 `json:"lease"`
+	// Seconds without a word after which the device counts as gone.
+	TTL int `json:"ttl"`
+	// Of a restore: the sealed order.
+	Order []byte `json:"order,omitempty"`
+	// Of backups: what to save.
+	Policy *policy.Effective `json:"policy,omitempty"`
+	// Seconds after which to look again, should no ring come.
+	LookAgain int `json:"lookAgain"`
+}
+
+type Task struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	// What it is about: an id, or a slot.
+	Subject      string     `json:"subject"`
+	State        TaskState  `json:"state"`
+	Retried      int        `json:"retried"`
+	MaxRetry     int        `json:"maxRetry"`
+	LastError    *string    `json:"lastError,omitempty"`
+	LastFailedAt *time.Time `json:"lastFailedAt,omitempty"`
+	NextAt       *time.Time `json:"nextAt,omitempty"`
+}
+
+type TaskInput struct {
+	ID string `json:"id"`
+}
+
+type TaskPayload struct {
+	ID string `json:"id"`
+}
+
+type UpdateGroupInput struct {
+	ID     string   `json:"id"`
+	Name   *string  `json:"name,omitempty"`
+	Add    []string `json:"add"`
+	Remove []string `json:"remove"`
+}
+
+type UpdatePolicyInput struct {
+	ID string `json:"id"`
+	// The revision that the caller saw.
+	Revision int          `json:"revision"`
+	Policy   *PolicyInput `json:"policy"`
+}
+
 type UpdateProfileInput struct {
 	Name string `json:"name"`
 }
 
 type UpdateProfilePayload struct {
 	User *account.User `json:"user"`
+}
+
+type UpdateSettingsInput struct {
+	ProductName       *string         `json:"productName,omitempty"`
+	StaleDays         *int            `json:"staleDays,omitempty"`
+	UndoDays          *int            `json:"undoDays,omitempty"`
+	DefaultQuota      *int64          `json:"defaultQuota,omitempty"`
+	StorageLowPercent *int            `json:"storageLowPercent,omitempty"`
+	DigestHour        *int            `json:"digestHour,omitempty"`
+	Zone              *string         `json:"zone,omitempty"`
+	AdminDigest       *setting.Period `json:"adminDigest,omitempty"`
+	MailsPerHour      *int            `json:"mailsPerHour,omitempty"`
+	RunHistoryDays    *int            `json:"runHistoryDays,omitempty"`
 }
 
 type UploadPackInput struct {
@@ -356,10 +805,146 @@ type UserEdge struct {
 	Node   *account.User `json:"node"`
 }
 
+type WindowInput struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
 type WithdrawInvitationInput struct {
 	ID string `json:"id"`
 }
 
 type WithdrawInvitationPayload struct {
 	ID string `json:"id"`
+}
+
+type Worker struct {
+	Host      string    `json:"host"`
+	Pid       int       `json:"pid"`
+	StartedAt time.Time `json:"startedAt"`
+	Active    int       `json:"active"`
+}
+
+type ReportBy string
+
+const (
+	ReportByDay    ReportBy = "DAY"
+	ReportByPolicy ReportBy = "POLICY"
+	ReportByGroup  ReportBy = "GROUP"
+	ReportByUser   ReportBy = "USER"
+	ReportByDevice ReportBy = "DEVICE"
+)
+
+var AllReportBy = []ReportBy{
+	ReportByDay,
+	ReportByPolicy,
+	ReportByGroup,
+	ReportByUser,
+	ReportByDevice,
+}
+
+func (e ReportBy) IsValid() bool {
+	switch e {
+	case ReportByDay, ReportByPolicy, ReportByGroup, ReportByUser, ReportByDevice:
+		return true
+	}
+	return false
+}
+
+func (e ReportBy) String() string {
+	return string(e)
+}
+
+func (e *ReportBy) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ReportBy(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ReportBy", str)
+	}
+	return nil
+}
+
+func (e ReportBy) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *ReportBy) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e ReportBy) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+type TaskState string
+
+const (
+	TaskStatePending   TaskState = "PENDING"
+	TaskStateActive    TaskState = "ACTIVE"
+	TaskStateScheduled TaskState = "SCHEDULED"
+	TaskStateRetry     TaskState = "RETRY"
+	TaskStateArchived  TaskState = "ARCHIVED"
+	TaskStateCompleted TaskState = "COMPLETED"
+)
+
+var AllTaskState = []TaskState{
+	TaskStatePending,
+	TaskStateActive,
+	TaskStateScheduled,
+	TaskStateRetry,
+	TaskStateArchived,
+	TaskStateCompleted,
+}
+
+func (e TaskState) IsValid() bool {
+	switch e {
+	case TaskStatePending, TaskStateActive, TaskStateScheduled, TaskStateRetry, TaskStateArchived, TaskStateCompleted:
+		return true
+	}
+	return false
+}
+
+func (e TaskState) String() string {
+	return string(e)
+}
+
+func (e *TaskState) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = TaskState(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid TaskState", str)
+	}
+	return nil
+}
+
+func (e TaskState) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *TaskState) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e TaskState) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/notice"
+	"github.com/holdfast-backup/holdfast/depot/run"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -26,13 +28,29 @@ type ResolverRoot interface {
 	AuditEvent() AuditEventResolver
 	Backup() BackupResolver
 	Device() DeviceResolver
+	DeviceHealth() DeviceHealthResolver
+	EffectivePolicy() EffectivePolicyResolver
+	FleetOverview() FleetOverviewResolver
+	Group() GroupResolver
 	Invitation() InvitationResolver
+	Mail() MailResolver
 	Mutation() MutationResolver
+	Notification() NotificationResolver
+	Policy() PolicyResolver
+	PolicySummary() PolicySummaryResolver
+	PolicyTargets() PolicyTargetsResolver
 	Query() QueryResolver
+	Retention() RetentionResolver
+	Run() RunResolver
+	Schedule() ScheduleResolver
+	Selection() SelectionResolver
 	Session() SessionResolver
+	Settings() SettingsResolver
 	Snapshot() SnapshotResolver
+	SpaceUsage() SpaceUsageResolver
 	Subscription() SubscriptionResolver
 	User() UserResolver
+	Window() WindowResolver
 }
 
 type DirectiveRoot struct {
@@ -123,25 +141,73 @@ type ComplexityRoot struct {
 		ID        func(childComplexity int) int
 	}
 
+	DeleteGroupPayload struct {
+		ID func(childComplexity int) int
+	}
+
+	DeletePolicyPayload struct {
+		ID func(childComplexity int) int
+	}
+
 	DeleteSnapshotPayload struct {
 		ID func(childComplexity int) int
 	}
 
 	Device struct {
-		ActiveBackup   func(childComplexity int) int
-		AgentVersion   func(childComplexity int) int
-		Arch           func(childComplexity int) int
-		CreatedAt      func(childComplexity int) int
-		Hostname       func(childComplexity int) int
-		ID             func(childComplexity int) int
-		LastSeenAt     func(childComplexity int) int
-		LatestSnapshot func(childComplexity int) int
-		MAC            func(childComplexity int) int
-		Name           func(childComplexity int) int
-		OS             func(childComplexity int) int
-		Owner          func(childComplexity int) int
-		PublicKey      func(childComplexity int) int
-		RevokedAt      func(childComplexity int) int
+		ActiveBackup    func(childComplexity int) int
+		AgentVersion    func(childComplexity int) int
+		Arch            func(childComplexity int) int
+		CreatedAt       func(childComplexity int) int
+		EffectivePolicy func(childComplexity int) int
+		Health          func(childComplexity int) int
+		Hostname        func(childComplexity int) int
+		ID              func(childComplexity int) int
+		LastSeenAt      func(childComplexity int) int
+		LatestSnapshot  func(childComplexity int) int
+		MAC             func(childComplexity int) int
+		Name            func(childComplexity int) int
+		OS              func(childComplexity int) int
+		Owner           func(childComplexity int) int
+		PublicKey       func(childComplexity int) int
+		RevokedAt       func(childComplexity int) int
+		Runs            func(childComplexity int, first *int) int
+	}
+
+	DeviceConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	DeviceEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	DeviceHealth struct {
+		LastRun       func(childComplexity int) int
+		LastSuccessAt func(childComplexity int) int
+		NextDueAt     func(childComplexity int) int
+		StaleDays     func(childComplexity int) int
+		State         func(childComplexity int) int
+	}
+
+	DoctorCheck struct {
+		Name func(childComplexity int) int
+		Ok   func(childComplexity int) int
+		Text func(childComplexity int) int
+	}
+
+	EffectivePolicy struct {
+		Level       func(childComplexity int) int
+		Next        func(childComplexity int, count *int) int
+		Policies    func(childComplexity int) int
+		Selections  func(childComplexity int) int
+		UploadLimit func(childComplexity int) int
+	}
+
+	EndRunsPayload struct {
+		Runs func(childComplexity int) int
 	}
 
 	EndSessionPayload struct {
@@ -152,6 +218,44 @@ type ComplexityRoot struct {
 		Email     func(childComplexity int) int
 		ExpiresAt func(childComplexity int) int
 		Sealed    func(childComplexity int) int
+	}
+
+	ExcludePreset struct {
+		Name     func(childComplexity int) int
+		Patterns func(childComplexity int) int
+		Title    func(childComplexity int) int
+	}
+
+	FilePreset struct {
+		Extensions func(childComplexity int) int
+		Name       func(childComplexity int) int
+		Title      func(childComplexity int) int
+	}
+
+	FleetOverview struct {
+		Bad            func(childComplexity int) int
+		Devices        func(childComplexity int) int
+		Good           func(childComplexity int) int
+		New            func(childComplexity int) int
+		OpenRuns       func(childComplexity int) int
+		RecentFailures func(childComplexity int) int
+		RunsToday      func(childComplexity int) int
+		Stale          func(childComplexity int) int
+		SuccessRate    func(childComplexity int) int
+		Users          func(childComplexity int) int
+		Warning        func(childComplexity int) int
+		Working        func(childComplexity int) int
+	}
+
+	Group struct {
+		ID          func(childComplexity int) int
+		MemberCount func(childComplexity int) int
+		Members     func(childComplexity int) int
+		Name        func(childComplexity int) int
+	}
+
+	GroupPayload struct {
+		Group func(childComplexity int) int
 	}
 
 	Invitation struct {
@@ -166,6 +270,30 @@ type ComplexityRoot struct {
 		Invitation func(childComplexity int) int
 		Token      func(childComplexity int) int
 		URL        func(childComplexity int) int
+	}
+
+	Job struct {
+		EndedAt   func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Kind      func(childComplexity int) int
+		Ok        func(childComplexity int) int
+		Report    func(childComplexity int) int
+		StartedAt func(childComplexity int) int
+		Text      func(childComplexity int) int
+	}
+
+	JobConnection struct {
+		Edges    func(childComplexity int) int
+		PageInfo func(childComplexity int) int
+	}
+
+	JobEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	KeepRunsPayload struct {
+		Cancel func(childComplexity int) int
 	}
 
 	LoginParams struct {
@@ -186,37 +314,129 @@ type ComplexityRoot struct {
 		Ok func(childComplexity int) int
 	}
 
+	Mail struct {
+		Address   func(childComplexity int) int
+		Attempts  func(childComplexity int) int
+		CreatedAt func(childComplexity int) int
+		Error     func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Kind      func(childComplexity int) int
+		SentAt    func(childComplexity int) int
+		State     func(childComplexity int) int
+		Subject   func(childComplexity int) int
+	}
+
+	MailConnection struct {
+		Edges    func(childComplexity int) int
+		PageInfo func(childComplexity int) int
+	}
+
+	MailEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	MarkNotificationsReadPayload struct {
+		UnreadCount func(childComplexity int) int
+	}
+
 	MissingObjectsPayload struct {
 		Missing func(childComplexity int) int
 	}
 
 	Mutation struct {
-		AbortBackup        func(childComplexity int, input AbortBackupInput) int
-		BeginBackup        func(childComplexity int, input BeginBackupInput) int
-		ChangePassword     func(childComplexity int, input ChangePasswordInput) int
-		CommitSnapshot     func(childComplexity int, input CommitSnapshotInput) int
-		CreateAPIToken     func(childComplexity int, input CreateAPITokenInput) int
-		CreateEnrolment    func(childComplexity int, input CreateEnrolmentInput) int
-		DeleteSnapshot     func(childComplexity int, input DeleteSnapshotInput) int
-		EndSession         func(childComplexity int, input EndSessionInput) int
-		Invite             func(childComplexity int, input InviteInput) int
-		Join               func(childComplexity int, input JoinInput) int
-		Login              func(childComplexity int, input LoginInput) int
-		LoginWithRecovery  func(childComplexity int, input LoginWithRecoveryInput) int
-		Logout             func(childComplexity int) int
-		MissingObjects     func(childComplexity int, input MissingObjectsInput) int
-		RegisterDevice     func(childComplexity int, input RegisterDeviceInput) int
-		RenameDevice       func(childComplexity int, input RenameDeviceInput) int
-		RenewRecovery      func(childComplexity int, input RenewRecoveryInput) int
-		ReportProgress     func(childComplexity int, input ReportProgressInput) int
-		ResumeUser         func(childComplexity int, input ResumeUserInput) int
-		RevokeAPIToken     func(childComplexity int, input RevokeAPITokenInput) int
-		RevokeDevice       func(childComplexity int, input RevokeDeviceInput) int
-		SetRole            func(childComplexity int, input SetRoleInput) int
-		SuspendUser        func(childComplexity int, input SuspendUserInput) int
-		UpdateProfile      func(childComplexity int, input UpdateProfileInput) int
-		UploadPack         func(childComplexity int, input UploadPackInput) int
-		WithdrawInvitation func(childComplexity int, input WithdrawInvitationInput) int
+		AbortBackup                func(childComplexity int, input AbortBackupInput) int
+		BackUpNow                  func(childComplexity int, input BackUpNowInput) int
+		BeginBackup                func(childComplexity int, input BeginBackupInput) int
+		CancelRun                  func(childComplexity int, input CancelRunInput) int
+		ChangePassword             func(childComplexity int, input ChangePasswordInput) int
+		CommitSnapshot             func(childComplexity int, input CommitSnapshotInput) int
+		CreateAPIToken             func(childComplexity int, input CreateAPITokenInput) int
+		CreateEnrolment            func(childComplexity int, input CreateEnrolmentInput) int
+		CreateGroup                func(childComplexity int, input CreateGroupInput) int
+		CreatePolicy               func(childComplexity int, input PolicyInput) int
+		DeleteGroup                func(childComplexity int, input DeleteGroupInput) int
+		DeletePolicy               func(childComplexity int, input DeletePolicyInput) int
+		DeleteSnapshot             func(childComplexity int, input DeleteSnapshotInput) int
+		DeleteTask                 func(childComplexity int, input TaskInput) int
+		EnablePolicy               func(childComplexity int, input EnablePolicyInput) int
+		EndRuns                    func(childComplexity int, input EndRunsInput) int
+		EndSession                 func(childComplexity int, input EndSessionInput) int
+		Invite                     func(childComplexity int, input InviteInput) int
+		Join                       func(childComplexity int, input JoinInput) int
+		KeepRuns                   func(childComplexity int, input KeepRunsInput) int
+		Login                      func(childComplexity int, input LoginInput) int
+		LoginWithRecovery          func(childComplexity int, input LoginWithRecoveryInput) int
+		Logout                     func(childComplexity int) int
+		MarkNotificationsRead      func(childComplexity int, input MarkNotificationsReadInput) int
+		MissingObjects             func(childComplexity int, input MissingObjectsInput) int
+		OrderRestore               func(childComplexity int, input OrderRestoreInput) int
+		PinSnapshot                func(childComplexity int, input PinSnapshotInput) int
+		RegisterDevice             func(childComplexity int, input RegisterDeviceInput) int
+		RenameDevice               func(childComplexity int, input RenameDeviceInput) int
+		RenewRecovery              func(childComplexity int, input RenewRecoveryInput) int
+		ReportProgress             func(childComplexity int, input ReportProgressInput) int
+		RestoreDeletedSnapshot     func(childComplexity int, input RestoreDeletedSnapshotInput) int
+		ResumeUser                 func(childComplexity int, input ResumeUserInput) int
+		RetryTask                  func(childComplexity int, input TaskInput) int
+		RevokeAPIToken             func(childComplexity int, input RevokeAPITokenInput) int
+		RevokeDevice               func(childComplexity int, input RevokeDeviceInput) int
+		RunCare                    func(childComplexity int, input RunCareInput) int
+		RunObjectLocations         func(childComplexity int, input RunObjectLocationsInput) int
+		RunPolicy                  func(childComplexity int, input RunPolicyInput) int
+		SendTestMail               func(childComplexity int) int
+		SetNotificationPreferences func(childComplexity int, input SetNotificationPreferencesInput) int
+		SetQuota                   func(childComplexity int, input SetQuotaInput) int
+		SetRole                    func(childComplexity int, input SetRoleInput) int
+		StartBackup                func(childComplexity int) int
+		SuspendUser                func(childComplexity int, input SuspendUserInput) int
+		TakeWork                   func(childComplexity int) int
+		UpdateGroup                func(childComplexity int, input UpdateGroupInput) int
+		UpdatePolicy               func(childComplexity int, input UpdatePolicyInput) int
+		UpdateProfile              func(childComplexity int, input UpdateProfileInput) int
+		UpdateSettings             func(childComplexity int, input UpdateSettingsInput) int
+		UploadPack                 func(childComplexity int, input UploadPackInput) int
+		WithdrawInvitation         func(childComplexity int, input WithdrawInvitationInput) int
+	}
+
+	Notification struct {
+		Body      func(childComplexity int) int
+		CreatedAt func(childComplexity int) int
+		Device    func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Kind      func(childComplexity int) int
+		ReadAt    func(childComplexity int) int
+		Run       func(childComplexity int) int
+		Severity  func(childComplexity int) int
+		Title     func(childComplexity int) int
+	}
+
+	NotificationConnection struct {
+		Edges       func(childComplexity int) int
+		PageInfo    func(childComplexity int) int
+		UnreadCount func(childComplexity int) int
+	}
+
+	NotificationEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	NotificationEvent struct {
+		Notification func(childComplexity int) int
+		UnreadCount  func(childComplexity int) int
+	}
+
+	NotificationPreference struct {
+		Default  func(childComplexity int) int
+		Kind     func(childComplexity int) int
+		Mail     func(childComplexity int) int
+		Severity func(childComplexity int) int
+		Title    func(childComplexity int) int
+	}
+
+	NotificationPreferencesPayload struct {
+		Preferences func(childComplexity int) int
 	}
 
 	ObjectLocations struct {
@@ -236,22 +456,103 @@ type ComplexityRoot struct {
 		HasNextPage func(childComplexity int) int
 	}
 
+	Policy struct {
+		CreatedAt       func(childComplexity int) int
+		DeadlineMinutes func(childComplexity int) int
+		DeviceCount     func(childComplexity int) int
+		Enabled         func(childComplexity int) int
+		ExcludePresets  func(childComplexity int) int
+		Excludes        func(childComplexity int) int
+		Extensions      func(childComplexity int) int
+		ID              func(childComplexity int) int
+		Level           func(childComplexity int) int
+		MaxFileSize     func(childComplexity int) int
+		Name            func(childComplexity int) int
+		Next            func(childComplexity int, count *int) int
+		Presets         func(childComplexity int) int
+		Retention       func(childComplexity int) int
+		Revision        func(childComplexity int) int
+		Roots           func(childComplexity int) int
+		Schedule        func(childComplexity int) int
+		SpreadMinutes   func(childComplexity int) int
+		Targets         func(childComplexity int) int
+		UpdatedAt       func(childComplexity int) int
+		UploadLimit     func(childComplexity int) int
+		Window          func(childComplexity int) int
+		Zone            func(childComplexity int) int
+	}
+
+	PolicyPayload struct {
+		Policy func(childComplexity int) int
+	}
+
+	PolicySummary struct {
+		ID        func(childComplexity int) int
+		Name      func(childComplexity int) int
+		Retention func(childComplexity int) int
+		Schedule  func(childComplexity int) int
+		Zone      func(childComplexity int) int
+	}
+
+	PolicyTargets struct {
+		Devices       func(childComplexity int) int
+		Everyone      func(childComplexity int) int
+		ExceptDevices func(childComplexity int) int
+		ExceptGroups  func(childComplexity int) int
+		Groups        func(childComplexity int) int
+	}
+
 	Query struct {
-		AuditEvents     func(childComplexity int, first *int, after *string) int
-		Backup          func(childComplexity int, id string) int
-		Devices         func(childComplexity int) int
-		Enrolment       func(childComplexity int, token string) int
-		Invitation      func(childComplexity int, token string) int
-		Invitations     func(childComplexity int) int
-		LoginParams     func(childComplexity int, email string) int
-		Me              func(childComplexity int) int
-		Node            func(childComplexity int, id string) int
-		ObjectLocations func(childComplexity int, input ObjectLocationsInput) int
-		Server          func(childComplexity int) int
-		Snapshot        func(childComplexity int, id string) int
-		Snapshots       func(childComplexity int, device *string, first *int, after *string) int
-		ThisDevice      func(childComplexity int) int
-		Users           func(childComplexity int, first *int, after *string) int
+		AuditEvents             func(childComplexity int, first *int, after *string) int
+		Backup                  func(childComplexity int, id string) int
+		DeletedSnapshots        func(childComplexity int) int
+		Devices                 func(childComplexity int) int
+		Doctor                  func(childComplexity int) int
+		Enrolment               func(childComplexity int, token string) int
+		ExcludePresets          func(childComplexity int) int
+		FilePresets             func(childComplexity int) int
+		FleetDevices            func(childComplexity int, health []run.HealthState, search *string, group *string, first *int, after *string) int
+		FleetOverview           func(childComplexity int) int
+		Groups                  func(childComplexity int) int
+		Invitation              func(childComplexity int, token string) int
+		Invitations             func(childComplexity int) int
+		Jobs                    func(childComplexity int, kind *string, first *int, after *string) int
+		LoginParams             func(childComplexity int, email string) int
+		Mails                   func(childComplexity int, failedOnly *bool, first *int, after *string) int
+		Me                      func(childComplexity int) int
+		MyUsage                 func(childComplexity int, days *int) int
+		Node                    func(childComplexity int, id string) int
+		NotificationPreferences func(childComplexity int) int
+		Notifications           func(childComplexity int, unreadOnly *bool, severities []notice.Severity, first *int, after *string) int
+		ObjectLocations         func(childComplexity int, input ObjectLocationsInput) int
+		Policies                func(childComplexity int) int
+		Policy                  func(childComplexity int, id string) int
+		Queue                   func(childComplexity int) int
+		QueueTasks              func(childComplexity int, state TaskState, page *int) int
+		RetentionPreview        func(childComplexity int, device string, retention RetentionInput, zone string) int
+		Run                     func(childComplexity int, id string) int
+		RunReport               func(childComplexity int, input RunReportInput) int
+		Runs                    func(childComplexity int, filter *RunFilter, fleet *bool, first *int, after *string) int
+		SchedulePreview         func(childComplexity int, schedule ScheduleInput, zone string, count *int) int
+		Server                  func(childComplexity int) int
+		Settings                func(childComplexity int) int
+		Snapshot                func(childComplexity int, id string) int
+		Snapshots               func(childComplexity int, device *string, first *int, after *string) int
+		StorageReport           func(childComplexity int, days *int) int
+		ThisDevice              func(childComplexity int) int
+		Users                   func(childComplexity int, first *int, after *string) int
+	}
+
+	Queue struct {
+		Active         func(childComplexity int) int
+		Dead           func(childComplexity int) int
+		FailedToday    func(childComplexity int) int
+		LatencySeconds func(childComplexity int) int
+		Pending        func(childComplexity int) int
+		ProcessedToday func(childComplexity int) int
+		Retry          func(childComplexity int) int
+		Scheduled      func(childComplexity int) int
+		Workers        func(childComplexity int) int
 	}
 
 	RegisterDevicePayload struct {
@@ -275,12 +576,152 @@ type ComplexityRoot struct {
 		User func(childComplexity int) int
 	}
 
+	Retention struct {
+		Daily   func(childComplexity int) int
+		Days    func(childComplexity int) int
+		Last    func(childComplexity int) int
+		Monthly func(childComplexity int) int
+		Text    func(childComplexity int) int
+		Weekly  func(childComplexity int) int
+		Yearly  func(childComplexity int) int
+	}
+
+	RetentionPreview struct {
+		Delete    func(childComplexity int) int
+		Keep      func(childComplexity int) int
+		Snapshots func(childComplexity int) int
+	}
+
+	RetentionVerdict struct {
+		Bytes     func(childComplexity int) int
+		CreatedAt func(childComplexity int) int
+		Files     func(childComplexity int) int
+		Keep      func(childComplexity int) int
+		Reasons   func(childComplexity int) int
+		Snapshot  func(childComplexity int) int
+	}
+
 	RevokeApiTokenPayload struct {
 		ID func(childComplexity int) int
 	}
 
 	RevokeDevicePayload struct {
 		Device func(childComplexity int) int
+	}
+
+	Ring struct {
+		At func(childComplexity int) int
+	}
+
+	Run struct {
+		AskedBy      func(childComplexity int) int
+		Attempts     func(childComplexity int) int
+		Cancelling   func(childComplexity int) int
+		Causes       func(childComplexity int) int
+		Code         func(childComplexity int) int
+		CreatedAt    func(childComplexity int) int
+		DeadlineAt   func(childComplexity int) int
+		Device       func(childComplexity int) int
+		DueAt        func(childComplexity int) int
+		EndedAt      func(childComplexity int) int
+		ID           func(childComplexity int) int
+		Kind         func(childComplexity int) int
+		Policy       func(childComplexity int) int
+		Progress     func(childComplexity int) int
+		Rate         func(childComplexity int) int
+		SealedReport func(childComplexity int) int
+		Slot         func(childComplexity int) int
+		Snapshot     func(childComplexity int) int
+		StartedAt    func(childComplexity int) int
+		State        func(childComplexity int) int
+		Text         func(childComplexity int) int
+		Trigger      func(childComplexity int) int
+	}
+
+	RunCarePayload struct {
+		Ok func(childComplexity int) int
+	}
+
+	RunCause struct {
+		Cause func(childComplexity int) int
+		Count func(childComplexity int) int
+	}
+
+	RunConnection struct {
+		Edges      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	RunEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	RunPayload struct {
+		Run func(childComplexity int) int
+	}
+
+	RunPolicyPayload struct {
+		Runs func(childComplexity int) int
+	}
+
+	RunProgress struct {
+		Bytes         func(childComplexity int) int
+		Files         func(childComplexity int) int
+		Phase         func(childComplexity int) int
+		Problems      func(childComplexity int) int
+		TotalBytes    func(childComplexity int) int
+		TotalFiles    func(childComplexity int) int
+		UploadedBytes func(childComplexity int) int
+	}
+
+	RunReport struct {
+		CSV   func(childComplexity int) int
+		Rows  func(childComplexity int) int
+		Total func(childComplexity int) int
+	}
+
+	RunReportRow struct {
+		Bytes         func(childComplexity int) int
+		Cancelled     func(childComplexity int) int
+		Failed        func(childComplexity int) int
+		Files         func(childComplexity int) int
+		Key           func(childComplexity int) int
+		Label         func(childComplexity int) int
+		MeanSeconds   func(childComplexity int) int
+		Missed        func(childComplexity int) int
+		Open          func(childComplexity int) int
+		Succeeded     func(childComplexity int) int
+		SuccessRate   func(childComplexity int) int
+		UploadedBytes func(childComplexity int) int
+		Warned        func(childComplexity int) int
+	}
+
+	Schedule struct {
+		Cron  func(childComplexity int) int
+		Dates func(childComplexity int) int
+		Days  func(childComplexity int) int
+		Kind  func(childComplexity int) int
+		Text  func(childComplexity int) int
+		Times func(childComplexity int) int
+	}
+
+	SchedulePreview struct {
+		Next func(childComplexity int) int
+		Text func(childComplexity int) int
+	}
+
+	Selection struct {
+		Excludes    func(childComplexity int) int
+		Extensions  func(childComplexity int) int
+		MaxFileSize func(childComplexity int) int
+		Policy      func(childComplexity int) int
+		Roots       func(childComplexity int) int
+	}
+
+	SendTestMailPayload struct {
+		Address func(childComplexity int) int
 	}
 
 	ServerInfo struct {
@@ -302,19 +743,52 @@ type ComplexityRoot struct {
 		LastSeenAt func(childComplexity int) int
 	}
 
+	SetQuotaPayload struct {
+		User func(childComplexity int) int
+	}
+
 	SetRolePayload struct {
 		User func(childComplexity int) int
+	}
+
+	Settings struct {
+		AdminDigest          func(childComplexity int) int
+		DefaultQuota         func(childComplexity int) int
+		DigestHour           func(childComplexity int) int
+		MailFrom             func(childComplexity int) int
+		MailsPerHour         func(childComplexity int) int
+		ProductName          func(childComplexity int) int
+		RunHistoryDays       func(childComplexity int) int
+		SelfBackupAt         func(childComplexity int) int
+		SelfBackupConfigured func(childComplexity int) int
+		StaleDays            func(childComplexity int) int
+		StorageLowPercent    func(childComplexity int) int
+		UndoDays             func(childComplexity int) int
+		Zone                 func(childComplexity int) int
+	}
+
+	SettingsPayload struct {
+		Settings func(childComplexity int) int
+	}
+
+	Slot struct {
+		At     func(childComplexity int) int
+		Policy func(childComplexity int) int
 	}
 
 	Snapshot struct {
 		Bytes         func(childComplexity int) int
 		CreatedAt     func(childComplexity int) int
+		DeletedAt     func(childComplexity int) int
 		Device        func(childComplexity int) int
 		Files         func(childComplexity int) int
 		ID            func(childComplexity int) int
 		Manifest      func(childComplexity int) int
+		PinnedAt      func(childComplexity int) int
 		Problems      func(childComplexity int) int
+		PurgeAfter    func(childComplexity int) int
 		Root          func(childComplexity int) int
+		Scheduled     func(childComplexity int) int
 		UploadedBytes func(childComplexity int) int
 	}
 
@@ -329,12 +803,66 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	SnapshotPayload struct {
+		Snapshot func(childComplexity int) int
+	}
+
+	SpaceUsage struct {
+		LogicalBytes func(childComplexity int) int
+		QuotaBytes   func(childComplexity int) int
+		StoredBytes  func(childComplexity int) int
+		User         func(childComplexity int) int
+	}
+
+	StorageReport struct {
+		Days             func(childComplexity int) int
+		FreeBytes        func(childComplexity int) int
+		FullAt           func(childComplexity int) int
+		GrowthPerDay     func(childComplexity int) int
+		LogicalBytes     func(childComplexity int) int
+		Objects          func(childComplexity int) int
+		ProtectedBytes   func(childComplexity int) int
+		QuarantinedBytes func(childComplexity int) int
+		Snapshots        func(childComplexity int) int
+		Spaces           func(childComplexity int) int
+		StoredBytes      func(childComplexity int) int
+		TotalBytes       func(childComplexity int) int
+	}
+
 	Subscription struct {
-		DeviceProgress func(childComplexity int, device string) int
+		DeviceProgress      func(childComplexity int, device string) int
+		NotificationChanges func(childComplexity int) int
+		Rings               func(childComplexity int) int
+		RunChanges          func(childComplexity int, fleet *bool) int
 	}
 
 	SuspendUserPayload struct {
 		User func(childComplexity int) int
+	}
+
+	TakeWorkPayload struct {
+		Lease     func(childComplexity int) int
+		LookAgain func(childComplexity int) int
+		Order     func(childComplexity int) int
+		Policy    func(childComplexity int) int
+		Runs      func(childComplexity int) int
+		TTL       func(childComplexity int) int
+	}
+
+	Task struct {
+		ID           func(childComplexity int) int
+		LastError    func(childComplexity int) int
+		LastFailedAt func(childComplexity int) int
+		MaxRetry     func(childComplexity int) int
+		Name         func(childComplexity int) int
+		NextAt       func(childComplexity int) int
+		Retried      func(childComplexity int) int
+		State        func(childComplexity int) int
+		Subject      func(childComplexity int) int
+	}
+
+	TaskPayload struct {
+		ID func(childComplexity int) int
 	}
 
 	UpdateProfilePayload struct {
@@ -353,15 +881,26 @@ type ComplexityRoot struct {
 		StoredBytes    func(childComplexity int) int
 	}
 
+	UsageDay struct {
+		Day            func(childComplexity int) int
+		FreeBytes      func(childComplexity int) int
+		LogicalBytes   func(childComplexity int) int
+		ProtectedBytes func(childComplexity int) int
+		StoredBytes    func(childComplexity int) int
+		UploadedBytes  func(childComplexity int) int
+	}
+
 	User struct {
 		APITokens      func(childComplexity int) int
 		CreatedAt      func(childComplexity int) int
 		Devices        func(childComplexity int) int
 		Email          func(childComplexity int) int
+		Groups         func(childComplexity int) int
 		ID             func(childComplexity int) int
 		IdentityPublic func(childComplexity int) int
 		LastLoginAt    func(childComplexity int) int
 		Name           func(childComplexity int) int
+		Quota          func(childComplexity int) int
 		Role           func(childComplexity int) int
 		Sessions       func(childComplexity int) int
 		Suspended      func(childComplexity int) int
@@ -379,8 +918,20 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	Window struct {
+		From func(childComplexity int) int
+		To   func(childComplexity int) int
+	}
+
 	WithdrawInvitationPayload struct {
 		ID func(childComplexity int) int
+	}
+
+	Worker struct {
+		Active    func(childComplexity int) int
+		Host      func(childComplexity int) int
+		Pid       func(childComplexity int) int
+		StartedAt func(childComplexity int) int
 	}
 }
 
@@ -680,6 +1231,20 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CreateEnrolmentPayload.ID(childComplexity), true
 
+	case "DeleteGroupPayload.id":
+		if e.ComplexityRoot.DeleteGroupPayload.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeleteGroupPayload.ID(childComplexity), true
+
+	case "DeletePolicyPayload.id":
+		if e.ComplexityRoot.DeletePolicyPayload.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeletePolicyPayload.ID(childComplexity), true
+
 	case "DeleteSnapshotPayload.id":
 		if e.ComplexityRoot.DeleteSnapshotPayload.ID == nil {
 			break
@@ -711,6 +1276,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Device.CreatedAt(childComplexity), true
+	case "Device.effectivePolicy":
+		if e.ComplexityRoot.Device.EffectivePolicy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Device.EffectivePolicy(childComplexity), true
+	case "Device.health":
+		if e.ComplexityRoot.Device.Health == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Device.Health(childComplexity), true
 	case "Device.hostname":
 		if e.ComplexityRoot.Device.Hostname == nil {
 			break
@@ -771,6 +1348,142 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Device.RevokedAt(childComplexity), true
+	case "Device.runs":
+		if e.ComplexityRoot.Device.Runs == nil {
+			break
+		}
+
+		args, err := ec.field_Device_runs_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Device.Runs(childComplexity, args["first"].(*int)), true
+
+	case "DeviceConnection.edges":
+		if e.ComplexityRoot.DeviceConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeviceConnection.Edges(childComplexity), true
+	case "DeviceConnection.pageInfo":
+		if e.ComplexityRoot.DeviceConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeviceConnection.PageInfo(childComplexity), true
+	case "DeviceConnection.totalCount":
+		if e.ComplexityRoot.DeviceConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeviceConnection.TotalCount(childComplexity), true
+
+	case "DeviceEdge.cursor":
+		if e.ComplexityRoot.DeviceEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeviceEdge.Cursor(childComplexity), true
+	case "DeviceEdge.node":
+		if e.ComplexityRoot.DeviceEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeviceEdge.Node(childComplexity), true
+
+	case "DeviceHealth.lastRun":
+		if e.ComplexityRoot.DeviceHealth.LastRun == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeviceHealth.LastRun(childComplexity), true
+	case "DeviceHealth.lastSuccessAt":
+		if e.ComplexityRoot.DeviceHealth.LastSuccessAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeviceHealth.LastSuccessAt(childComplexity), true
+	case "DeviceHealth.nextDueAt":
+		if e.ComplexityRoot.DeviceHealth.NextDueAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeviceHealth.NextDueAt(childComplexity), true
+	case "DeviceHealth.staleDays":
+		if e.ComplexityRoot.DeviceHealth.StaleDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeviceHealth.StaleDays(childComplexity), true
+	case "DeviceHealth.state":
+		if e.ComplexityRoot.DeviceHealth.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeviceHealth.State(childComplexity), true
+
+	case "DoctorCheck.name":
+		if e.ComplexityRoot.DoctorCheck.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DoctorCheck.Name(childComplexity), true
+	case "DoctorCheck.ok":
+		if e.ComplexityRoot.DoctorCheck.Ok == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DoctorCheck.Ok(childComplexity), true
+	case "DoctorCheck.text":
+		if e.ComplexityRoot.DoctorCheck.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DoctorCheck.Text(childComplexity), true
+
+	case "EffectivePolicy.level":
+		if e.ComplexityRoot.EffectivePolicy.Level == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EffectivePolicy.Level(childComplexity), true
+	case "EffectivePolicy.next":
+		if e.ComplexityRoot.EffectivePolicy.Next == nil {
+			break
+		}
+
+		args, err := ec.field_EffectivePolicy_next_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.EffectivePolicy.Next(childComplexity, args["count"].(*int)), true
+	case "EffectivePolicy.policies":
+		if e.ComplexityRoot.EffectivePolicy.Policies == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EffectivePolicy.Policies(childComplexity), true
+	case "EffectivePolicy.selections":
+		if e.ComplexityRoot.EffectivePolicy.Selections == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EffectivePolicy.Selections(childComplexity), true
+	case "EffectivePolicy.uploadLimit":
+		if e.ComplexityRoot.EffectivePolicy.UploadLimit == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EffectivePolicy.UploadLimit(childComplexity), true
+
+	case "EndRunsPayload.runs":
+		if e.ComplexityRoot.EndRunsPayload.Runs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EndRunsPayload.Runs(childComplexity), true
 
 	case "EndSessionPayload.id":
 		if e.ComplexityRoot.EndSessionPayload.ID == nil {
@@ -797,6 +1510,149 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.EnrolmentOffer.Sealed(childComplexity), true
+
+	case "ExcludePreset.name":
+		if e.ComplexityRoot.ExcludePreset.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExcludePreset.Name(childComplexity), true
+	case "ExcludePreset.patterns":
+		if e.ComplexityRoot.ExcludePreset.Patterns == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExcludePreset.Patterns(childComplexity), true
+	case "ExcludePreset.title":
+		if e.ComplexityRoot.ExcludePreset.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExcludePreset.Title(childComplexity), true
+
+	case "FilePreset.extensions":
+		if e.ComplexityRoot.FilePreset.Extensions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FilePreset.Extensions(childComplexity), true
+	case "FilePreset.name":
+		if e.ComplexityRoot.FilePreset.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FilePreset.Name(childComplexity), true
+	case "FilePreset.title":
+		if e.ComplexityRoot.FilePreset.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FilePreset.Title(childComplexity), true
+
+	case "FleetOverview.bad":
+		if e.ComplexityRoot.FleetOverview.Bad == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FleetOverview.Bad(childComplexity), true
+	case "FleetOverview.devices":
+		if e.ComplexityRoot.FleetOverview.Devices == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FleetOverview.Devices(childComplexity), true
+	case "FleetOverview.good":
+		if e.ComplexityRoot.FleetOverview.Good == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FleetOverview.Good(childComplexity), true
+	case "FleetOverview.new":
+		if e.ComplexityRoot.FleetOverview.New == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FleetOverview.New(childComplexity), true
+	case "FleetOverview.openRuns":
+		if e.ComplexityRoot.FleetOverview.OpenRuns == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FleetOverview.OpenRuns(childComplexity), true
+	case "FleetOverview.recentFailures":
+		if e.ComplexityRoot.FleetOverview.RecentFailures == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FleetOverview.RecentFailures(childComplexity), true
+	case "FleetOverview.runsToday":
+		if e.ComplexityRoot.FleetOverview.RunsToday == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FleetOverview.RunsToday(childComplexity), true
+	case "FleetOverview.stale":
+		if e.ComplexityRoot.FleetOverview.Stale == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FleetOverview.Stale(childComplexity), true
+	case "FleetOverview.successRate":
+		if e.ComplexityRoot.FleetOverview.SuccessRate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FleetOverview.SuccessRate(childComplexity), true
+	case "FleetOverview.users":
+		if e.ComplexityRoot.FleetOverview.Users == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FleetOverview.Users(childComplexity), true
+	case "FleetOverview.warning":
+		if e.ComplexityRoot.FleetOverview.Warning == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FleetOverview.Warning(childComplexity), true
+	case "FleetOverview.working":
+		if e.ComplexityRoot.FleetOverview.Working == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FleetOverview.Working(childComplexity), true
+
+	case "Group.id":
+		if e.ComplexityRoot.Group.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Group.ID(childComplexity), true
+	case "Group.memberCount":
+		if e.ComplexityRoot.Group.MemberCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Group.MemberCount(childComplexity), true
+	case "Group.members":
+		if e.ComplexityRoot.Group.Members == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Group.Members(childComplexity), true
+	case "Group.name":
+		if e.ComplexityRoot.Group.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Group.Name(childComplexity), true
+
+	case "GroupPayload.group":
+		if e.ComplexityRoot.GroupPayload.Group == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GroupPayload.Group(childComplexity), true
 
 	case "Invitation.email":
 		if e.ComplexityRoot.Invitation.Email == nil {
@@ -847,6 +1703,82 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.InvitePayload.URL(childComplexity), true
+
+	case "Job.endedAt":
+		if e.ComplexityRoot.Job.EndedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Job.EndedAt(childComplexity), true
+	case "Job.id":
+		if e.ComplexityRoot.Job.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Job.ID(childComplexity), true
+	case "Job.kind":
+		if e.ComplexityRoot.Job.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Job.Kind(childComplexity), true
+	case "Job.ok":
+		if e.ComplexityRoot.Job.Ok == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Job.Ok(childComplexity), true
+	case "Job.report":
+		if e.ComplexityRoot.Job.Report == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Job.Report(childComplexity), true
+	case "Job.startedAt":
+		if e.ComplexityRoot.Job.StartedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Job.StartedAt(childComplexity), true
+	case "Job.text":
+		if e.ComplexityRoot.Job.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Job.Text(childComplexity), true
+
+	case "JobConnection.edges":
+		if e.ComplexityRoot.JobConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.JobConnection.Edges(childComplexity), true
+	case "JobConnection.pageInfo":
+		if e.ComplexityRoot.JobConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.JobConnection.PageInfo(childComplexity), true
+
+	case "JobEdge.cursor":
+		if e.ComplexityRoot.JobEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.JobEdge.Cursor(childComplexity), true
+	case "JobEdge.node":
+		if e.ComplexityRoot.JobEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.JobEdge.Node(childComplexity), true
+
+	case "KeepRunsPayload.cancel":
+		if e.ComplexityRoot.KeepRunsPayload.Cancel == nil {
+			break
+		}
+
+		return e.ComplexityRoot.KeepRunsPayload.Cancel(childComplexity), true
 
 	case "LoginParams.memory":
 		if e.ComplexityRoot.LoginParams.Memory == nil {
@@ -905,6 +1837,94 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.LogoutPayload.Ok(childComplexity), true
 
+	case "Mail.address":
+		if e.ComplexityRoot.Mail.Address == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mail.Address(childComplexity), true
+	case "Mail.attempts":
+		if e.ComplexityRoot.Mail.Attempts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mail.Attempts(childComplexity), true
+	case "Mail.createdAt":
+		if e.ComplexityRoot.Mail.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mail.CreatedAt(childComplexity), true
+	case "Mail.error":
+		if e.ComplexityRoot.Mail.Error == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mail.Error(childComplexity), true
+	case "Mail.id":
+		if e.ComplexityRoot.Mail.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mail.ID(childComplexity), true
+	case "Mail.kind":
+		if e.ComplexityRoot.Mail.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mail.Kind(childComplexity), true
+	case "Mail.sentAt":
+		if e.ComplexityRoot.Mail.SentAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mail.SentAt(childComplexity), true
+	case "Mail.state":
+		if e.ComplexityRoot.Mail.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mail.State(childComplexity), true
+	case "Mail.subject":
+		if e.ComplexityRoot.Mail.Subject == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mail.Subject(childComplexity), true
+
+	case "MailConnection.edges":
+		if e.ComplexityRoot.MailConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MailConnection.Edges(childComplexity), true
+	case "MailConnection.pageInfo":
+		if e.ComplexityRoot.MailConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MailConnection.PageInfo(childComplexity), true
+
+	case "MailEdge.cursor":
+		if e.ComplexityRoot.MailEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MailEdge.Cursor(childComplexity), true
+	case "MailEdge.node":
+		if e.ComplexityRoot.MailEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MailEdge.Node(childComplexity), true
+
+	case "MarkNotificationsReadPayload.unreadCount":
+		if e.ComplexityRoot.MarkNotificationsReadPayload.UnreadCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MarkNotificationsReadPayload.UnreadCount(childComplexity), true
+
 	case "MissingObjectsPayload.missing":
 		if e.ComplexityRoot.MissingObjectsPayload.Missing == nil {
 			break
@@ -923,6 +1943,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.AbortBackup(childComplexity, args["input"].(AbortBackupInput)), true
+	case "Mutation.backUpNow":
+		if e.ComplexityRoot.Mutation.BackUpNow == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_backUpNow_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.BackUpNow(childComplexity, args["input"].(BackUpNowInput)), true
 	case "Mutation.beginBackup":
 		if e.ComplexityRoot.Mutation.BeginBackup == nil {
 			break
@@ -934,6 +1965,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.BeginBackup(childComplexity, args["input"].(BeginBackupInput)), true
+	case "Mutation.cancelRun":
+		if e.ComplexityRoot.Mutation.CancelRun == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_cancelRun_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CancelRun(childComplexity, args["input"].(CancelRunInput)), true
 	case "Mutation.changePassword":
 		if e.ComplexityRoot.Mutation.ChangePassword == nil {
 			break
@@ -978,6 +2020,50 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateEnrolment(childComplexity, args["input"].(CreateEnrolmentInput)), true
+	case "Mutation.createGroup":
+		if e.ComplexityRoot.Mutation.CreateGroup == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createGroup_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateGroup(childComplexity, args["input"].(CreateGroupInput)), true
+	case "Mutation.createPolicy":
+		if e.ComplexityRoot.Mutation.CreatePolicy == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createPolicy_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreatePolicy(childComplexity, args["input"].(PolicyInput)), true
+	case "Mutation.deleteGroup":
+		if e.ComplexityRoot.Mutation.DeleteGroup == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteGroup_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteGroup(childComplexity, args["input"].(DeleteGroupInput)), true
+	case "Mutation.deletePolicy":
+		if e.ComplexityRoot.Mutation.DeletePolicy == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deletePolicy_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeletePolicy(childComplexity, args["input"].(DeletePolicyInput)), true
 	case "Mutation.deleteSnapshot":
 		if e.ComplexityRoot.Mutation.DeleteSnapshot == nil {
 			break
@@ -989,6 +2075,39 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteSnapshot(childComplexity, args["input"].(DeleteSnapshotInput)), true
+	case "Mutation.deleteTask":
+		if e.ComplexityRoot.Mutation.DeleteTask == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteTask_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteTask(childComplexity, args["input"].(TaskInput)), true
+	case "Mutation.enablePolicy":
+		if e.ComplexityRoot.Mutation.EnablePolicy == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_enablePolicy_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EnablePolicy(childComplexity, args["input"].(EnablePolicyInput)), true
+	case "Mutation.endRuns":
+		if e.ComplexityRoot.Mutation.EndRuns == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_endRuns_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EndRuns(childComplexity, args["input"].(EndRunsInput)), true
 	case "Mutation.endSession":
 		if e.ComplexityRoot.Mutation.EndSession == nil {
 			break
@@ -1022,6 +2141,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.Join(childComplexity, args["input"].(JoinInput)), true
+	case "Mutation.keepRuns":
+		if e.ComplexityRoot.Mutation.KeepRuns == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_keepRuns_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.KeepRuns(childComplexity, args["input"].(KeepRunsInput)), true
 	case "Mutation.login":
 		if e.ComplexityRoot.Mutation.Login == nil {
 			break
@@ -1050,6 +2180,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.Logout(childComplexity), true
+	case "Mutation.markNotificationsRead":
+		if e.ComplexityRoot.Mutation.MarkNotificationsRead == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_markNotificationsRead_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.MarkNotificationsRead(childComplexity, args["input"].(MarkNotificationsReadInput)), true
 	case "Mutation.missingObjects":
 		if e.ComplexityRoot.Mutation.MissingObjects == nil {
 			break
@@ -1061,6 +2202,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.MissingObjects(childComplexity, args["input"].(MissingObjectsInput)), true
+	case "Mutation.orderRestore":
+		if e.ComplexityRoot.Mutation.OrderRestore == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_orderRestore_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.OrderRestore(childComplexity, args["input"].(OrderRestoreInput)), true
+	case "Mutation.pinSnapshot":
+		if e.ComplexityRoot.Mutation.PinSnapshot == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_pinSnapshot_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PinSnapshot(childComplexity, args["input"].(PinSnapshotInput)), true
 	case "Mutation.registerDevice":
 		if e.ComplexityRoot.Mutation.RegisterDevice == nil {
 			break
@@ -1105,6 +2268,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ReportProgress(childComplexity, args["input"].(ReportProgressInput)), true
+	case "Mutation.restoreDeletedSnapshot":
+		if e.ComplexityRoot.Mutation.RestoreDeletedSnapshot == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_restoreDeletedSnapshot_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RestoreDeletedSnapshot(childComplexity, args["input"].(RestoreDeletedSnapshotInput)), true
 	case "Mutation.resumeUser":
 		if e.ComplexityRoot.Mutation.ResumeUser == nil {
 			break
@@ -1116,6 +2290,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ResumeUser(childComplexity, args["input"].(ResumeUserInput)), true
+	case "Mutation.retryTask":
+		if e.ComplexityRoot.Mutation.RetryTask == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_retryTask_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RetryTask(childComplexity, args["input"].(TaskInput)), true
 	case "Mutation.revokeApiToken":
 		if e.ComplexityRoot.Mutation.RevokeAPIToken == nil {
 			break
@@ -1138,6 +2323,67 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RevokeDevice(childComplexity, args["input"].(RevokeDeviceInput)), true
+	case "Mutation.runCare":
+		if e.ComplexityRoot.Mutation.RunCare == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_runCare_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RunCare(childComplexity, args["input"].(RunCareInput)), true
+	case "Mutation.runObjectLocations":
+		if e.ComplexityRoot.Mutation.RunObjectLocations == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_runObjectLocations_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RunObjectLocations(childComplexity, args["input"].(RunObjectLocationsInput)), true
+	case "Mutation.runPolicy":
+		if e.ComplexityRoot.Mutation.RunPolicy == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_runPolicy_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RunPolicy(childComplexity, args["input"].(RunPolicyInput)), true
+	case "Mutation.sendTestMail":
+		if e.ComplexityRoot.Mutation.SendTestMail == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.SendTestMail(childComplexity), true
+	case "Mutation.setNotificationPreferences":
+		if e.ComplexityRoot.Mutation.SetNotificationPreferences == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_setNotificationPreferences_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SetNotificationPreferences(childComplexity, args["input"].(SetNotificationPreferencesInput)), true
+	case "Mutation.setQuota":
+		if e.ComplexityRoot.Mutation.SetQuota == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_setQuota_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SetQuota(childComplexity, args["input"].(SetQuotaInput)), true
 	case "Mutation.setRole":
 		if e.ComplexityRoot.Mutation.SetRole == nil {
 			break
@@ -1149,6 +2395,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SetRole(childComplexity, args["input"].(SetRoleInput)), true
+	case "Mutation.startBackup":
+		if e.ComplexityRoot.Mutation.StartBackup == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.StartBackup(childComplexity), true
 	case "Mutation.suspendUser":
 		if e.ComplexityRoot.Mutation.SuspendUser == nil {
 			break
@@ -1160,6 +2412,34 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SuspendUser(childComplexity, args["input"].(SuspendUserInput)), true
+	case "Mutation.takeWork":
+		if e.ComplexityRoot.Mutation.TakeWork == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.TakeWork(childComplexity), true
+	case "Mutation.updateGroup":
+		if e.ComplexityRoot.Mutation.UpdateGroup == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateGroup_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateGroup(childComplexity, args["input"].(UpdateGroupInput)), true
+	case "Mutation.updatePolicy":
+		if e.ComplexityRoot.Mutation.UpdatePolicy == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updatePolicy_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdatePolicy(childComplexity, args["input"].(UpdatePolicyInput)), true
 	case "Mutation.updateProfile":
 		if e.ComplexityRoot.Mutation.UpdateProfile == nil {
 			break
@@ -1171,6 +2451,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UpdateProfile(childComplexity, args["input"].(UpdateProfileInput)), true
+	case "Mutation.updateSettings":
+		if e.ComplexityRoot.Mutation.UpdateSettings == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateSettings_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateSettings(childComplexity, args["input"].(UpdateSettingsInput)), true
 	case "Mutation.uploadPack":
 		if e.ComplexityRoot.Mutation.UploadPack == nil {
 			break
@@ -1193,6 +2484,144 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.WithdrawInvitation(childComplexity, args["input"].(WithdrawInvitationInput)), true
+
+	case "Notification.body":
+		if e.ComplexityRoot.Notification.Body == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notification.Body(childComplexity), true
+	case "Notification.createdAt":
+		if e.ComplexityRoot.Notification.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notification.CreatedAt(childComplexity), true
+	case "Notification.device":
+		if e.ComplexityRoot.Notification.Device == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notification.Device(childComplexity), true
+	case "Notification.id":
+		if e.ComplexityRoot.Notification.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notification.ID(childComplexity), true
+	case "Notification.kind":
+		if e.ComplexityRoot.Notification.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notification.Kind(childComplexity), true
+	case "Notification.readAt":
+		if e.ComplexityRoot.Notification.ReadAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notification.ReadAt(childComplexity), true
+	case "Notification.run":
+		if e.ComplexityRoot.Notification.Run == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notification.Run(childComplexity), true
+	case "Notification.severity":
+		if e.ComplexityRoot.Notification.Severity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notification.Severity(childComplexity), true
+	case "Notification.title":
+		if e.ComplexityRoot.Notification.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Notification.Title(childComplexity), true
+
+	case "NotificationConnection.edges":
+		if e.ComplexityRoot.NotificationConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotificationConnection.Edges(childComplexity), true
+	case "NotificationConnection.pageInfo":
+		if e.ComplexityRoot.NotificationConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotificationConnection.PageInfo(childComplexity), true
+	case "NotificationConnection.unreadCount":
+		if e.ComplexityRoot.NotificationConnection.UnreadCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotificationConnection.UnreadCount(childComplexity), true
+
+	case "NotificationEdge.cursor":
+		if e.ComplexityRoot.NotificationEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotificationEdge.Cursor(childComplexity), true
+	case "NotificationEdge.node":
+		if e.ComplexityRoot.NotificationEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotificationEdge.Node(childComplexity), true
+
+	case "NotificationEvent.notification":
+		if e.ComplexityRoot.NotificationEvent.Notification == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotificationEvent.Notification(childComplexity), true
+	case "NotificationEvent.unreadCount":
+		if e.ComplexityRoot.NotificationEvent.UnreadCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotificationEvent.UnreadCount(childComplexity), true
+
+	case "NotificationPreference.default":
+		if e.ComplexityRoot.NotificationPreference.Default == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotificationPreference.Default(childComplexity), true
+	case "NotificationPreference.kind":
+		if e.ComplexityRoot.NotificationPreference.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotificationPreference.Kind(childComplexity), true
+	case "NotificationPreference.mail":
+		if e.ComplexityRoot.NotificationPreference.Mail == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotificationPreference.Mail(childComplexity), true
+	case "NotificationPreference.severity":
+		if e.ComplexityRoot.NotificationPreference.Severity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotificationPreference.Severity(childComplexity), true
+	case "NotificationPreference.title":
+		if e.ComplexityRoot.NotificationPreference.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotificationPreference.Title(childComplexity), true
+
+	case "NotificationPreferencesPayload.preferences":
+		if e.ComplexityRoot.NotificationPreferencesPayload.Preferences == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotificationPreferencesPayload.Preferences(childComplexity), true
 
 	case "ObjectLocations.packs":
 		if e.ComplexityRoot.ObjectLocations.Packs == nil {
@@ -1245,6 +2674,219 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PageInfo.HasNextPage(childComplexity), true
 
+	case "Policy.createdAt":
+		if e.ComplexityRoot.Policy.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.CreatedAt(childComplexity), true
+	case "Policy.deadlineMinutes":
+		if e.ComplexityRoot.Policy.DeadlineMinutes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.DeadlineMinutes(childComplexity), true
+	case "Policy.deviceCount":
+		if e.ComplexityRoot.Policy.DeviceCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.DeviceCount(childComplexity), true
+	case "Policy.enabled":
+		if e.ComplexityRoot.Policy.Enabled == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.Enabled(childComplexity), true
+	case "Policy.excludePresets":
+		if e.ComplexityRoot.Policy.ExcludePresets == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.ExcludePresets(childComplexity), true
+	case "Policy.excludes":
+		if e.ComplexityRoot.Policy.Excludes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.Excludes(childComplexity), true
+	case "Policy.extensions":
+		if e.ComplexityRoot.Policy.Extensions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.Extensions(childComplexity), true
+	case "Policy.id":
+		if e.ComplexityRoot.Policy.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.ID(childComplexity), true
+	case "Policy.level":
+		if e.ComplexityRoot.Policy.Level == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.Level(childComplexity), true
+	case "Policy.maxFileSize":
+		if e.ComplexityRoot.Policy.MaxFileSize == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.MaxFileSize(childComplexity), true
+	case "Policy.name":
+		if e.ComplexityRoot.Policy.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.Name(childComplexity), true
+	case "Policy.next":
+		if e.ComplexityRoot.Policy.Next == nil {
+			break
+		}
+
+		args, err := ec.field_Policy_next_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Policy.Next(childComplexity, args["count"].(*int)), true
+	case "Policy.presets":
+		if e.ComplexityRoot.Policy.Presets == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.Presets(childComplexity), true
+	case "Policy.retention":
+		if e.ComplexityRoot.Policy.Retention == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.Retention(childComplexity), true
+	case "Policy.revision":
+		if e.ComplexityRoot.Policy.Revision == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.Revision(childComplexity), true
+	case "Policy.roots":
+		if e.ComplexityRoot.Policy.Roots == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.Roots(childComplexity), true
+	case "Policy.schedule":
+		if e.ComplexityRoot.Policy.Schedule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.Schedule(childComplexity), true
+	case "Policy.spreadMinutes":
+		if e.ComplexityRoot.Policy.SpreadMinutes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.SpreadMinutes(childComplexity), true
+	case "Policy.targets":
+		if e.ComplexityRoot.Policy.Targets == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.Targets(childComplexity), true
+	case "Policy.updatedAt":
+		if e.ComplexityRoot.Policy.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.UpdatedAt(childComplexity), true
+	case "Policy.uploadLimit":
+		if e.ComplexityRoot.Policy.UploadLimit == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.UploadLimit(childComplexity), true
+	case "Policy.window":
+		if e.ComplexityRoot.Policy.Window == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.Window(childComplexity), true
+	case "Policy.zone":
+		if e.ComplexityRoot.Policy.Zone == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Policy.Zone(childComplexity), true
+
+	case "PolicyPayload.policy":
+		if e.ComplexityRoot.PolicyPayload.Policy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyPayload.Policy(childComplexity), true
+
+	case "PolicySummary.id":
+		if e.ComplexityRoot.PolicySummary.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicySummary.ID(childComplexity), true
+	case "PolicySummary.name":
+		if e.ComplexityRoot.PolicySummary.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicySummary.Name(childComplexity), true
+	case "PolicySummary.retention":
+		if e.ComplexityRoot.PolicySummary.Retention == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicySummary.Retention(childComplexity), true
+	case "PolicySummary.schedule":
+		if e.ComplexityRoot.PolicySummary.Schedule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicySummary.Schedule(childComplexity), true
+	case "PolicySummary.zone":
+		if e.ComplexityRoot.PolicySummary.Zone == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicySummary.Zone(childComplexity), true
+
+	case "PolicyTargets.devices":
+		if e.ComplexityRoot.PolicyTargets.Devices == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyTargets.Devices(childComplexity), true
+	case "PolicyTargets.everyone":
+		if e.ComplexityRoot.PolicyTargets.Everyone == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyTargets.Everyone(childComplexity), true
+	case "PolicyTargets.exceptDevices":
+		if e.ComplexityRoot.PolicyTargets.ExceptDevices == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyTargets.ExceptDevices(childComplexity), true
+	case "PolicyTargets.exceptGroups":
+		if e.ComplexityRoot.PolicyTargets.ExceptGroups == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyTargets.ExceptGroups(childComplexity), true
+	case "PolicyTargets.groups":
+		if e.ComplexityRoot.PolicyTargets.Groups == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PolicyTargets.Groups(childComplexity), true
+
 	case "Query.auditEvents":
 		if e.ComplexityRoot.Query.AuditEvents == nil {
 			break
@@ -1267,12 +2909,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Backup(childComplexity, args["id"].(string)), true
+	case "Query.deletedSnapshots":
+		if e.ComplexityRoot.Query.DeletedSnapshots == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.DeletedSnapshots(childComplexity), true
 	case "Query.devices":
 		if e.ComplexityRoot.Query.Devices == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Query.Devices(childComplexity), true
+	case "Query.doctor":
+		if e.ComplexityRoot.Query.Doctor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Doctor(childComplexity), true
 	case "Query.enrolment":
 		if e.ComplexityRoot.Query.Enrolment == nil {
 			break
@@ -1284,6 +2938,41 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Enrolment(childComplexity, args["token"].(string)), true
+	case "Query.excludePresets":
+		if e.ComplexityRoot.Query.ExcludePresets == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.ExcludePresets(childComplexity), true
+	case "Query.filePresets":
+		if e.ComplexityRoot.Query.FilePresets == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.FilePresets(childComplexity), true
+	case "Query.fleetDevices":
+		if e.ComplexityRoot.Query.FleetDevices == nil {
+			break
+		}
+
+		args, err := ec.field_Query_fleetDevices_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.FleetDevices(childComplexity, args["health"].([]run.HealthState), args["search"].(*string), args["group"].(*string), args["first"].(*int), args["after"].(*string)), true
+	case "Query.fleetOverview":
+		if e.ComplexityRoot.Query.FleetOverview == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.FleetOverview(childComplexity), true
+	case "Query.groups":
+		if e.ComplexityRoot.Query.Groups == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Groups(childComplexity), true
 
 	case "Query.invitation":
 		if e.ComplexityRoot.Query.Invitation == nil {
@@ -1302,6 +2991,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Invitations(childComplexity), true
+	case "Query.jobs":
+		if e.ComplexityRoot.Query.Jobs == nil {
+			break
+		}
+
+		args, err := ec.field_Query_jobs_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Jobs(childComplexity, args["kind"].(*string), args["first"].(*int), args["after"].(*string)), true
 	case "Query.loginParams":
 		if e.ComplexityRoot.Query.LoginParams == nil {
 			break
@@ -1313,12 +3013,34 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.LoginParams(childComplexity, args["email"].(string)), true
+	case "Query.mails":
+		if e.ComplexityRoot.Query.Mails == nil {
+			break
+		}
+
+		args, err := ec.field_Query_mails_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Mails(childComplexity, args["failedOnly"].(*bool), args["first"].(*int), args["after"].(*string)), true
 	case "Query.me":
 		if e.ComplexityRoot.Query.Me == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Query.Me(childComplexity), true
+	case "Query.myUsage":
+		if e.ComplexityRoot.Query.MyUsage == nil {
+			break
+		}
+
+		args, err := ec.field_Query_myUsage_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.MyUsage(childComplexity, args["days"].(*int)), true
 	case "Query.node":
 		if e.ComplexityRoot.Query.Node == nil {
 			break
@@ -1330,6 +3052,23 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Node(childComplexity, args["id"].(string)), true
+	case "Query.notificationPreferences":
+		if e.ComplexityRoot.Query.NotificationPreferences == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.NotificationPreferences(childComplexity), true
+	case "Query.notifications":
+		if e.ComplexityRoot.Query.Notifications == nil {
+			break
+		}
+
+		args, err := ec.field_Query_notifications_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Notifications(childComplexity, args["unreadOnly"].(*bool), args["severities"].([]notice.Severity), args["first"].(*int), args["after"].(*string)), true
 	case "Query.objectLocations":
 		if e.ComplexityRoot.Query.ObjectLocations == nil {
 			break
@@ -1341,12 +3080,107 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.ObjectLocations(childComplexity, args["input"].(ObjectLocationsInput)), true
+	case "Query.policies":
+		if e.ComplexityRoot.Query.Policies == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Policies(childComplexity), true
+	case "Query.policy":
+		if e.ComplexityRoot.Query.Policy == nil {
+			break
+		}
+
+		args, err := ec.field_Query_policy_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Policy(childComplexity, args["id"].(string)), true
+	case "Query.queue":
+		if e.ComplexityRoot.Query.Queue == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Queue(childComplexity), true
+	case "Query.queueTasks":
+		if e.ComplexityRoot.Query.QueueTasks == nil {
+			break
+		}
+
+		args, err := ec.field_Query_queueTasks_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.QueueTasks(childComplexity, args["state"].(TaskState), args["page"].(*int)), true
+	case "Query.retentionPreview":
+		if e.ComplexityRoot.Query.RetentionPreview == nil {
+			break
+		}
+
+		args, err := ec.field_Query_retentionPreview_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.RetentionPreview(childComplexity, args["device"].(string), args["retention"].(RetentionInput), args["zone"].(string)), true
+	case "Query.run":
+		if e.ComplexityRoot.Query.Run == nil {
+			break
+		}
+
+		args, err := ec.field_Query_run_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Run(childComplexity, args["id"].(string)), true
+	case "Query.runReport":
+		if e.ComplexityRoot.Query.RunReport == nil {
+			break
+		}
+
+		args, err := ec.field_Query_runReport_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.RunReport(childComplexity, args["input"].(RunReportInput)), true
+	case "Query.runs":
+		if e.ComplexityRoot.Query.Runs == nil {
+			break
+		}
+
+		args, err := ec.field_Query_runs_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Runs(childComplexity, args["filter"].(*RunFilter), args["fleet"].(*bool), args["first"].(*int), args["after"].(*string)), true
+	case "Query.schedulePreview":
+		if e.ComplexityRoot.Query.SchedulePreview == nil {
+			break
+		}
+
+		args, err := ec.field_Query_schedulePreview_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.SchedulePreview(childComplexity, args["schedule"].(ScheduleInput), args["zone"].(string), args["count"].(*int)), true
 	case "Query.server":
 		if e.ComplexityRoot.Query.Server == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Query.Server(childComplexity), true
+	case "Query.settings":
+		if e.ComplexityRoot.Query.Settings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Settings(childComplexity), true
 	case "Query.snapshot":
 		if e.ComplexityRoot.Query.Snapshot == nil {
 			break
@@ -1369,6 +3203,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Snapshots(childComplexity, args["device"].(*string), args["first"].(*int), args["after"].(*string)), true
+	case "Query.storageReport":
+		if e.ComplexityRoot.Query.StorageReport == nil {
+			break
+		}
+
+		args, err := ec.field_Query_storageReport_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.StorageReport(childComplexity, args["days"].(*int)), true
 	case "Query.thisDevice":
 		if e.ComplexityRoot.Query.ThisDevice == nil {
 			break
@@ -1386,6 +3231,61 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Users(childComplexity, args["first"].(*int), args["after"].(*string)), true
+
+	case "Queue.active":
+		if e.ComplexityRoot.Queue.Active == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Queue.Active(childComplexity), true
+	case "Queue.dead":
+		if e.ComplexityRoot.Queue.Dead == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Queue.Dead(childComplexity), true
+	case "Queue.failedToday":
+		if e.ComplexityRoot.Queue.FailedToday == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Queue.FailedToday(childComplexity), true
+	case "Queue.latencySeconds":
+		if e.ComplexityRoot.Queue.LatencySeconds == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Queue.LatencySeconds(childComplexity), true
+	case "Queue.pending":
+		if e.ComplexityRoot.Queue.Pending == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Queue.Pending(childComplexity), true
+	case "Queue.processedToday":
+		if e.ComplexityRoot.Queue.ProcessedToday == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Queue.ProcessedToday(childComplexity), true
+	case "Queue.retry":
+		if e.ComplexityRoot.Queue.Retry == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Queue.Retry(childComplexity), true
+	case "Queue.scheduled":
+		if e.ComplexityRoot.Queue.Scheduled == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Queue.Scheduled(childComplexity), true
+	case "Queue.workers":
+		if e.ComplexityRoot.Queue.Workers == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Queue.Workers(childComplexity), true
 
 	case "RegisterDevicePayload.device":
 		if e.ComplexityRoot.RegisterDevicePayload.Device == nil {
@@ -1428,6 +3328,105 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ResumeUserPayload.User(childComplexity), true
 
+	case "Retention.daily":
+		if e.ComplexityRoot.Retention.Daily == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Retention.Daily(childComplexity), true
+	case "Retention.days":
+		if e.ComplexityRoot.Retention.Days == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Retention.Days(childComplexity), true
+	case "Retention.last":
+		if e.ComplexityRoot.Retention.Last == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Retention.Last(childComplexity), true
+	case "Retention.monthly":
+		if e.ComplexityRoot.Retention.Monthly == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Retention.Monthly(childComplexity), true
+	case "Retention.text":
+		if e.ComplexityRoot.Retention.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Retention.Text(childComplexity), true
+	case "Retention.weekly":
+		if e.ComplexityRoot.Retention.Weekly == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Retention.Weekly(childComplexity), true
+	case "Retention.yearly":
+		if e.ComplexityRoot.Retention.Yearly == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Retention.Yearly(childComplexity), true
+
+	case "RetentionPreview.delete":
+		if e.ComplexityRoot.RetentionPreview.Delete == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RetentionPreview.Delete(childComplexity), true
+	case "RetentionPreview.keep":
+		if e.ComplexityRoot.RetentionPreview.Keep == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RetentionPreview.Keep(childComplexity), true
+	case "RetentionPreview.snapshots":
+		if e.ComplexityRoot.RetentionPreview.Snapshots == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RetentionPreview.Snapshots(childComplexity), true
+
+	case "RetentionVerdict.bytes":
+		if e.ComplexityRoot.RetentionVerdict.Bytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RetentionVerdict.Bytes(childComplexity), true
+	case "RetentionVerdict.createdAt":
+		if e.ComplexityRoot.RetentionVerdict.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RetentionVerdict.CreatedAt(childComplexity), true
+	case "RetentionVerdict.files":
+		if e.ComplexityRoot.RetentionVerdict.Files == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RetentionVerdict.Files(childComplexity), true
+	case "RetentionVerdict.keep":
+		if e.ComplexityRoot.RetentionVerdict.Keep == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RetentionVerdict.Keep(childComplexity), true
+	case "RetentionVerdict.reasons":
+		if e.ComplexityRoot.RetentionVerdict.Reasons == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RetentionVerdict.Reasons(childComplexity), true
+	case "RetentionVerdict.snapshot":
+		if e.ComplexityRoot.RetentionVerdict.Snapshot == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RetentionVerdict.Snapshot(childComplexity), true
+
 	case "RevokeApiTokenPayload.id":
 		if e.ComplexityRoot.RevokeApiTokenPayload.ID == nil {
 			break
@@ -1441,6 +3440,441 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RevokeDevicePayload.Device(childComplexity), true
+
+	case "Ring.at":
+		if e.ComplexityRoot.Ring.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Ring.At(childComplexity), true
+
+	case "Run.askedBy":
+		if e.ComplexityRoot.Run.AskedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.AskedBy(childComplexity), true
+	case "Run.attempts":
+		if e.ComplexityRoot.Run.Attempts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Attempts(childComplexity), true
+	case "Run.cancelling":
+		if e.ComplexityRoot.Run.Cancelling == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Cancelling(childComplexity), true
+	case "Run.causes":
+		if e.ComplexityRoot.Run.Causes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Causes(childComplexity), true
+	case "Run.code":
+		if e.ComplexityRoot.Run.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Code(childComplexity), true
+	case "Run.createdAt":
+		if e.ComplexityRoot.Run.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.CreatedAt(childComplexity), true
+	case "Run.deadlineAt":
+		if e.ComplexityRoot.Run.DeadlineAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.DeadlineAt(childComplexity), true
+	case "Run.device":
+		if e.ComplexityRoot.Run.Device == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Device(childComplexity), true
+	case "Run.dueAt":
+		if e.ComplexityRoot.Run.DueAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.DueAt(childComplexity), true
+	case "Run.endedAt":
+		if e.ComplexityRoot.Run.EndedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.EndedAt(childComplexity), true
+	case "Run.id":
+		if e.ComplexityRoot.Run.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.ID(childComplexity), true
+	case "Run.kind":
+		if e.ComplexityRoot.Run.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Kind(childComplexity), true
+	case "Run.policy":
+		if e.ComplexityRoot.Run.Policy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Policy(childComplexity), true
+	case "Run.progress":
+		if e.ComplexityRoot.Run.Progress == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Progress(childComplexity), true
+	case "Run.rate":
+		if e.ComplexityRoot.Run.Rate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Rate(childComplexity), true
+	case "Run.sealedReport":
+		if e.ComplexityRoot.Run.SealedReport == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.SealedReport(childComplexity), true
+	case "Run.slot":
+		if e.ComplexityRoot.Run.Slot == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Slot(childComplexity), true
+	case "Run.snapshot":
+		if e.ComplexityRoot.Run.Snapshot == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Snapshot(childComplexity), true
+	case "Run.startedAt":
+		if e.ComplexityRoot.Run.StartedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.StartedAt(childComplexity), true
+	case "Run.state":
+		if e.ComplexityRoot.Run.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.State(childComplexity), true
+	case "Run.text":
+		if e.ComplexityRoot.Run.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Text(childComplexity), true
+	case "Run.trigger":
+		if e.ComplexityRoot.Run.Trigger == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Trigger(childComplexity), true
+
+	case "RunCarePayload.ok":
+		if e.ComplexityRoot.RunCarePayload.Ok == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunCarePayload.Ok(childComplexity), true
+
+	case "RunCause.cause":
+		if e.ComplexityRoot.RunCause.Cause == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunCause.Cause(childComplexity), true
+	case "RunCause.count":
+		if e.ComplexityRoot.RunCause.Count == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunCause.Count(childComplexity), true
+
+	case "RunConnection.edges":
+		if e.ComplexityRoot.RunConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunConnection.Edges(childComplexity), true
+	case "RunConnection.pageInfo":
+		if e.ComplexityRoot.RunConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunConnection.PageInfo(childComplexity), true
+	case "RunConnection.totalCount":
+		if e.ComplexityRoot.RunConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunConnection.TotalCount(childComplexity), true
+
+	case "RunEdge.cursor":
+		if e.ComplexityRoot.RunEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunEdge.Cursor(childComplexity), true
+	case "RunEdge.node":
+		if e.ComplexityRoot.RunEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunEdge.Node(childComplexity), true
+
+	case "RunPayload.run":
+		if e.ComplexityRoot.RunPayload.Run == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunPayload.Run(childComplexity), true
+
+	case "RunPolicyPayload.runs":
+		if e.ComplexityRoot.RunPolicyPayload.Runs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunPolicyPayload.Runs(childComplexity), true
+
+	case "RunProgress.bytes":
+		if e.ComplexityRoot.RunProgress.Bytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunProgress.Bytes(childComplexity), true
+	case "RunProgress.files":
+		if e.ComplexityRoot.RunProgress.Files == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunProgress.Files(childComplexity), true
+	case "RunProgress.phase":
+		if e.ComplexityRoot.RunProgress.Phase == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunProgress.Phase(childComplexity), true
+	case "RunProgress.problems":
+		if e.ComplexityRoot.RunProgress.Problems == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunProgress.Problems(childComplexity), true
+	case "RunProgress.totalBytes":
+		if e.ComplexityRoot.RunProgress.TotalBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunProgress.TotalBytes(childComplexity), true
+	case "RunProgress.totalFiles":
+		if e.ComplexityRoot.RunProgress.TotalFiles == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunProgress.TotalFiles(childComplexity), true
+	case "RunProgress.uploadedBytes":
+		if e.ComplexityRoot.RunProgress.UploadedBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunProgress.UploadedBytes(childComplexity), true
+
+	case "RunReport.csv":
+		if e.ComplexityRoot.RunReport.CSV == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunReport.CSV(childComplexity), true
+	case "RunReport.rows":
+		if e.ComplexityRoot.RunReport.Rows == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunReport.Rows(childComplexity), true
+	case "RunReport.total":
+		if e.ComplexityRoot.RunReport.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunReport.Total(childComplexity), true
+
+	case "RunReportRow.bytes":
+		if e.ComplexityRoot.RunReportRow.Bytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunReportRow.Bytes(childComplexity), true
+	case "RunReportRow.cancelled":
+		if e.ComplexityRoot.RunReportRow.Cancelled == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunReportRow.Cancelled(childComplexity), true
+	case "RunReportRow.failed":
+		if e.ComplexityRoot.RunReportRow.Failed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunReportRow.Failed(childComplexity), true
+	case "RunReportRow.files":
+		if e.ComplexityRoot.RunReportRow.Files == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunReportRow.Files(childComplexity), true
+	case "RunReportRow.key":
+		if e.ComplexityRoot.RunReportRow.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunReportRow.Key(childComplexity), true
+	case "RunReportRow.label":
+		if e.ComplexityRoot.RunReportRow.Label == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunReportRow.Label(childComplexity), true
+	case "RunReportRow.meanSeconds":
+		if e.ComplexityRoot.RunReportRow.MeanSeconds == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunReportRow.MeanSeconds(childComplexity), true
+	case "RunReportRow.missed":
+		if e.ComplexityRoot.RunReportRow.Missed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunReportRow.Missed(childComplexity), true
+	case "RunReportRow.open":
+		if e.ComplexityRoot.RunReportRow.Open == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunReportRow.Open(childComplexity), true
+	case "RunReportRow.succeeded":
+		if e.ComplexityRoot.RunReportRow.Succeeded == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunReportRow.Succeeded(childComplexity), true
+	case "RunReportRow.successRate":
+		if e.ComplexityRoot.RunReportRow.SuccessRate == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunReportRow.SuccessRate(childComplexity), true
+	case "RunReportRow.uploadedBytes":
+		if e.ComplexityRoot.RunReportRow.UploadedBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunReportRow.UploadedBytes(childComplexity), true
+	case "RunReportRow.warned":
+		if e.ComplexityRoot.RunReportRow.Warned == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunReportRow.Warned(childComplexity), true
+
+	case "Schedule.cron":
+		if e.ComplexityRoot.Schedule.Cron == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Schedule.Cron(childComplexity), true
+	case "Schedule.dates":
+		if e.ComplexityRoot.Schedule.Dates == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Schedule.Dates(childComplexity), true
+	case "Schedule.days":
+		if e.ComplexityRoot.Schedule.Days == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Schedule.Days(childComplexity), true
+	case "Schedule.kind":
+		if e.ComplexityRoot.Schedule.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Schedule.Kind(childComplexity), true
+	case "Schedule.text":
+		if e.ComplexityRoot.Schedule.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Schedule.Text(childComplexity), true
+	case "Schedule.times":
+		if e.ComplexityRoot.Schedule.Times == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Schedule.Times(childComplexity), true
+
+	case "SchedulePreview.next":
+		if e.ComplexityRoot.SchedulePreview.Next == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SchedulePreview.Next(childComplexity), true
+	case "SchedulePreview.text":
+		if e.ComplexityRoot.SchedulePreview.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SchedulePreview.Text(childComplexity), true
+
+	case "Selection.excludes":
+		if e.ComplexityRoot.Selection.Excludes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Selection.Excludes(childComplexity), true
+	case "Selection.extensions":
+		if e.ComplexityRoot.Selection.Extensions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Selection.Extensions(childComplexity), true
+	case "Selection.maxFileSize":
+		if e.ComplexityRoot.Selection.MaxFileSize == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Selection.MaxFileSize(childComplexity), true
+	case "Selection.policy":
+		if e.ComplexityRoot.Selection.Policy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Selection.Policy(childComplexity), true
+	case "Selection.roots":
+		if e.ComplexityRoot.Selection.Roots == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Selection.Roots(childComplexity), true
+
+	case "SendTestMailPayload.address":
+		if e.ComplexityRoot.SendTestMailPayload.Address == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SendTestMailPayload.Address(childComplexity), true
 
 	case "ServerInfo.fingerprint":
 		if e.ComplexityRoot.ServerInfo.Fingerprint == nil {
@@ -1522,12 +3956,118 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Session.LastSeenAt(childComplexity), true
 
+	case "SetQuotaPayload.user":
+		if e.ComplexityRoot.SetQuotaPayload.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SetQuotaPayload.User(childComplexity), true
+
 	case "SetRolePayload.user":
 		if e.ComplexityRoot.SetRolePayload.User == nil {
 			break
 		}
 
 		return e.ComplexityRoot.SetRolePayload.User(childComplexity), true
+
+	case "Settings.adminDigest":
+		if e.ComplexityRoot.Settings.AdminDigest == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.AdminDigest(childComplexity), true
+	case "Settings.defaultQuota":
+		if e.ComplexityRoot.Settings.DefaultQuota == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.DefaultQuota(childComplexity), true
+	case "Settings.digestHour":
+		if e.ComplexityRoot.Settings.DigestHour == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.DigestHour(childComplexity), true
+	case "Settings.mailFrom":
+		if e.ComplexityRoot.Settings.MailFrom == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.MailFrom(childComplexity), true
+	case "Settings.mailsPerHour":
+		if e.ComplexityRoot.Settings.MailsPerHour == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.MailsPerHour(childComplexity), true
+	case "Settings.productName":
+		if e.ComplexityRoot.Settings.ProductName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.ProductName(childComplexity), true
+	case "Settings.runHistoryDays":
+		if e.ComplexityRoot.Settings.RunHistoryDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.RunHistoryDays(childComplexity), true
+	case "Settings.selfBackupAt":
+		if e.ComplexityRoot.Settings.SelfBackupAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.SelfBackupAt(childComplexity), true
+	case "Settings.selfBackupConfigured":
+		if e.ComplexityRoot.Settings.SelfBackupConfigured == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.SelfBackupConfigured(childComplexity), true
+	case "Settings.staleDays":
+		if e.ComplexityRoot.Settings.StaleDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.StaleDays(childComplexity), true
+	case "Settings.storageLowPercent":
+		if e.ComplexityRoot.Settings.StorageLowPercent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.StorageLowPercent(childComplexity), true
+	case "Settings.undoDays":
+		if e.ComplexityRoot.Settings.UndoDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.UndoDays(childComplexity), true
+	case "Settings.zone":
+		if e.ComplexityRoot.Settings.Zone == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.Zone(childComplexity), true
+
+	case "SettingsPayload.settings":
+		if e.ComplexityRoot.SettingsPayload.Settings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SettingsPayload.Settings(childComplexity), true
+
+	case "Slot.at":
+		if e.ComplexityRoot.Slot.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Slot.At(childComplexity), true
+	case "Slot.policy":
+		if e.ComplexityRoot.Slot.Policy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Slot.Policy(childComplexity), true
 
 	case "Snapshot.bytes":
 		if e.ComplexityRoot.Snapshot.Bytes == nil {
@@ -1541,6 +4081,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Snapshot.CreatedAt(childComplexity), true
+	case "Snapshot.deletedAt":
+		if e.ComplexityRoot.Snapshot.DeletedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.DeletedAt(childComplexity), true
 	case "Snapshot.device":
 		if e.ComplexityRoot.Snapshot.Device == nil {
 			break
@@ -1565,18 +4111,36 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Snapshot.Manifest(childComplexity), true
+	case "Snapshot.pinnedAt":
+		if e.ComplexityRoot.Snapshot.PinnedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.PinnedAt(childComplexity), true
 	case "Snapshot.problems":
 		if e.ComplexityRoot.Snapshot.Problems == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Snapshot.Problems(childComplexity), true
+	case "Snapshot.purgeAfter":
+		if e.ComplexityRoot.Snapshot.PurgeAfter == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.PurgeAfter(childComplexity), true
 	case "Snapshot.root":
 		if e.ComplexityRoot.Snapshot.Root == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Snapshot.Root(childComplexity), true
+	case "Snapshot.scheduled":
+		if e.ComplexityRoot.Snapshot.Scheduled == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.Scheduled(childComplexity), true
 	case "Snapshot.uploadedBytes":
 		if e.ComplexityRoot.Snapshot.UploadedBytes == nil {
 			break
@@ -1616,6 +4180,111 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SnapshotEdge.Node(childComplexity), true
 
+	case "SnapshotPayload.snapshot":
+		if e.ComplexityRoot.SnapshotPayload.Snapshot == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SnapshotPayload.Snapshot(childComplexity), true
+
+	case "SpaceUsage.logicalBytes":
+		if e.ComplexityRoot.SpaceUsage.LogicalBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SpaceUsage.LogicalBytes(childComplexity), true
+	case "SpaceUsage.quotaBytes":
+		if e.ComplexityRoot.SpaceUsage.QuotaBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SpaceUsage.QuotaBytes(childComplexity), true
+	case "SpaceUsage.storedBytes":
+		if e.ComplexityRoot.SpaceUsage.StoredBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SpaceUsage.StoredBytes(childComplexity), true
+	case "SpaceUsage.user":
+		if e.ComplexityRoot.SpaceUsage.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SpaceUsage.User(childComplexity), true
+
+	case "StorageReport.days":
+		if e.ComplexityRoot.StorageReport.Days == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StorageReport.Days(childComplexity), true
+	case "StorageReport.freeBytes":
+		if e.ComplexityRoot.StorageReport.FreeBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StorageReport.FreeBytes(childComplexity), true
+	case "StorageReport.fullAt":
+		if e.ComplexityRoot.StorageReport.FullAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StorageReport.FullAt(childComplexity), true
+	case "StorageReport.growthPerDay":
+		if e.ComplexityRoot.StorageReport.GrowthPerDay == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StorageReport.GrowthPerDay(childComplexity), true
+	case "StorageReport.logicalBytes":
+		if e.ComplexityRoot.StorageReport.LogicalBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StorageReport.LogicalBytes(childComplexity), true
+	case "StorageReport.objects":
+		if e.ComplexityRoot.StorageReport.Objects == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StorageReport.Objects(childComplexity), true
+	case "StorageReport.protectedBytes":
+		if e.ComplexityRoot.StorageReport.ProtectedBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StorageReport.ProtectedBytes(childComplexity), true
+	case "StorageReport.quarantinedBytes":
+		if e.ComplexityRoot.StorageReport.QuarantinedBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StorageReport.QuarantinedBytes(childComplexity), true
+	case "StorageReport.snapshots":
+		if e.ComplexityRoot.StorageReport.Snapshots == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StorageReport.Snapshots(childComplexity), true
+	case "StorageReport.spaces":
+		if e.ComplexityRoot.StorageReport.Spaces == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StorageReport.Spaces(childComplexity), true
+	case "StorageReport.storedBytes":
+		if e.ComplexityRoot.StorageReport.StoredBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StorageReport.StoredBytes(childComplexity), true
+	case "StorageReport.totalBytes":
+		if e.ComplexityRoot.StorageReport.TotalBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StorageReport.TotalBytes(childComplexity), true
+
 	case "Subscription.deviceProgress":
 		if e.ComplexityRoot.Subscription.DeviceProgress == nil {
 			break
@@ -1627,6 +4296,29 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.DeviceProgress(childComplexity, args["device"].(string)), true
+	case "Subscription.notificationChanges":
+		if e.ComplexityRoot.Subscription.NotificationChanges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.NotificationChanges(childComplexity), true
+	case "Subscription.rings":
+		if e.ComplexityRoot.Subscription.Rings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.Rings(childComplexity), true
+	case "Subscription.runChanges":
+		if e.ComplexityRoot.Subscription.RunChanges == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_runChanges_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.RunChanges(childComplexity, args["fleet"].(*bool)), true
 
 	case "SuspendUserPayload.user":
 		if e.ComplexityRoot.SuspendUserPayload.User == nil {
@@ -1634,6 +4326,105 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SuspendUserPayload.User(childComplexity), true
+
+	case "TakeWorkPayload.lease":
+		if e.ComplexityRoot.TakeWorkPayload.Lease == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TakeWorkPayload.Lease(childComplexity), true
+	case "TakeWorkPayload.lookAgain":
+		if e.ComplexityRoot.TakeWorkPayload.LookAgain == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TakeWorkPayload.LookAgain(childComplexity), true
+	case "TakeWorkPayload.order":
+		if e.ComplexityRoot.TakeWorkPayload.Order == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TakeWorkPayload.Order(childComplexity), true
+	case "TakeWorkPayload.policy":
+		if e.ComplexityRoot.TakeWorkPayload.Policy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TakeWorkPayload.Policy(childComplexity), true
+	case "TakeWorkPayload.runs":
+		if e.ComplexityRoot.TakeWorkPayload.Runs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TakeWorkPayload.Runs(childComplexity), true
+	case "TakeWorkPayload.ttl":
+		if e.ComplexityRoot.TakeWorkPayload.TTL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TakeWorkPayload.TTL(childComplexity), true
+
+	case "Task.id":
+		if e.ComplexityRoot.Task.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.ID(childComplexity), true
+	case "Task.lastError":
+		if e.ComplexityRoot.Task.LastError == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.LastError(childComplexity), true
+	case "Task.lastFailedAt":
+		if e.ComplexityRoot.Task.LastFailedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.LastFailedAt(childComplexity), true
+	case "Task.maxRetry":
+		if e.ComplexityRoot.Task.MaxRetry == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.MaxRetry(childComplexity), true
+	case "Task.name":
+		if e.ComplexityRoot.Task.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.Name(childComplexity), true
+	case "Task.nextAt":
+		if e.ComplexityRoot.Task.NextAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.NextAt(childComplexity), true
+	case "Task.retried":
+		if e.ComplexityRoot.Task.Retried == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.Retried(childComplexity), true
+	case "Task.state":
+		if e.ComplexityRoot.Task.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.State(childComplexity), true
+	case "Task.subject":
+		if e.ComplexityRoot.Task.Subject == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Task.Subject(childComplexity), true
+
+	case "TaskPayload.id":
+		if e.ComplexityRoot.TaskPayload.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TaskPayload.ID(childComplexity), true
 
 	case "UpdateProfilePayload.user":
 		if e.ComplexityRoot.UpdateProfilePayload.User == nil {
@@ -1680,6 +4471,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Usage.StoredBytes(childComplexity), true
 
+	case "UsageDay.day":
+		if e.ComplexityRoot.UsageDay.Day == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageDay.Day(childComplexity), true
+	case "UsageDay.freeBytes":
+		if e.ComplexityRoot.UsageDay.FreeBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageDay.FreeBytes(childComplexity), true
+	case "UsageDay.logicalBytes":
+		if e.ComplexityRoot.UsageDay.LogicalBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageDay.LogicalBytes(childComplexity), true
+	case "UsageDay.protectedBytes":
+		if e.ComplexityRoot.UsageDay.ProtectedBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageDay.ProtectedBytes(childComplexity), true
+	case "UsageDay.storedBytes":
+		if e.ComplexityRoot.UsageDay.StoredBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageDay.StoredBytes(childComplexity), true
+	case "UsageDay.uploadedBytes":
+		if e.ComplexityRoot.UsageDay.UploadedBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UsageDay.UploadedBytes(childComplexity), true
+
 	case "User.apiTokens":
 		if e.ComplexityRoot.User.APITokens == nil {
 			break
@@ -1704,6 +4532,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.Email(childComplexity), true
+	case "User.groups":
+		if e.ComplexityRoot.User.Groups == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Groups(childComplexity), true
 	case "User.id":
 		if e.ComplexityRoot.User.ID == nil {
 			break
@@ -1728,6 +4562,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.Name(childComplexity), true
+	case "User.quota":
+		if e.ComplexityRoot.User.Quota == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Quota(childComplexity), true
 	case "User.role":
 		if e.ComplexityRoot.User.Role == nil {
 			break
@@ -1785,12 +4625,50 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.UserEdge.Node(childComplexity), true
 
+	case "Window.from":
+		if e.ComplexityRoot.Window.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Window.From(childComplexity), true
+	case "Window.to":
+		if e.ComplexityRoot.Window.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Window.To(childComplexity), true
+
 	case "WithdrawInvitationPayload.id":
 		if e.ComplexityRoot.WithdrawInvitationPayload.ID == nil {
 			break
 		}
 
 		return e.ComplexityRoot.WithdrawInvitationPayload.ID(childComplexity), true
+
+	case "Worker.active":
+		if e.ComplexityRoot.Worker.Active == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Worker.Active(childComplexity), true
+	case "Worker.host":
+		if e.ComplexityRoot.Worker.Host == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Worker.Host(childComplexity), true
+	case "Worker.pid":
+		if e.ComplexityRoot.Worker.Pid == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Worker.Pid(childComplexity), true
+	case "Worker.startedAt":
+		if e.ComplexityRoot.Worker.StartedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Worker.StartedAt(childComplexity), true
 
 	}
 	return 0, false
@@ -1802,32 +4680,62 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
 		ec.unmarshalInputAbortBackupInput,
 		ec.unmarshalInputAccountKeysInput,
+		ec.unmarshalInputBackUpNowInput,
 		ec.unmarshalInputBeginBackupInput,
+		ec.unmarshalInputCancelRunInput,
 		ec.unmarshalInputChangePasswordInput,
 		ec.unmarshalInputCommitSnapshotInput,
 		ec.unmarshalInputCreateApiTokenInput,
 		ec.unmarshalInputCreateEnrolmentInput,
+		ec.unmarshalInputCreateGroupInput,
+		ec.unmarshalInputDeleteGroupInput,
+		ec.unmarshalInputDeletePolicyInput,
 		ec.unmarshalInputDeleteSnapshotInput,
+		ec.unmarshalInputEnablePolicyInput,
+		ec.unmarshalInputEndRunsInput,
 		ec.unmarshalInputEndSessionInput,
 		ec.unmarshalInputInviteInput,
 		ec.unmarshalInputJoinInput,
+		ec.unmarshalInputKeepRunsInput,
 		ec.unmarshalInputLoginInput,
 		ec.unmarshalInputLoginParamsInput,
 		ec.unmarshalInputLoginWithRecoveryInput,
+		ec.unmarshalInputMarkNotificationsReadInput,
 		ec.unmarshalInputMissingObjectsInput,
+		ec.unmarshalInputNotificationPreferenceInput,
 		ec.unmarshalInputObjectLocationsInput,
+		ec.unmarshalInputOrderRestoreInput,
+		ec.unmarshalInputPinSnapshotInput,
+		ec.unmarshalInputPolicyInput,
+		ec.unmarshalInputPolicyTargetsInput,
 		ec.unmarshalInputRecoveryKeysInput,
 		ec.unmarshalInputRegisterDeviceInput,
 		ec.unmarshalInputRenameDeviceInput,
 		ec.unmarshalInputRenewRecoveryInput,
 		ec.unmarshalInputReportProgressInput,
+		ec.unmarshalInputRestoreDeletedSnapshotInput,
 		ec.unmarshalInputResumeUserInput,
+		ec.unmarshalInputRetentionInput,
 		ec.unmarshalInputRevokeApiTokenInput,
 		ec.unmarshalInputRevokeDeviceInput,
+		ec.unmarshalInputRunCareInput,
+		ec.unmarshalInputRunCauseInput,
+		ec.unmarshalInputRunFilter,
+		ec.unmarshalInputRunObjectLocationsInput,
+		ec.unmarshalInputRunPolicyInput,
+		ec.unmarshalInputRunReportInput,
+		ec.unmarshalInputScheduleInput,
+		ec.unmarshalInputSetNotificationPreferencesInput,
+		ec.unmarshalInputSetQuotaInput,
 		ec.unmarshalInputSetRoleInput,
 		ec.unmarshalInputSuspendUserInput,
+		ec.unmarshalInputTaskInput,
+		ec.unmarshalInputUpdateGroupInput,
+		ec.unmarshalInputUpdatePolicyInput,
 		ec.unmarshalInputUpdateProfileInput,
+		ec.unmarshalInputUpdateSettingsInput,
 		ec.unmarshalInputUploadPackInput,
+		ec.unmarshalInputWindowInput,
 		ec.unmarshalInputWithdrawInvitationInput,
 	)
 	first := true
@@ -2407,6 +5315,210 @@ type AbortBackupPayload {
   ok: Boolean!
 }
 `, BuiltIn: false},
+	{Name: "../../../schema/care.graphqls", Input: `# Care: what the installation does for itself (cleaning, scrubbing, its own backup), its queue and its settings.
+
+extend type Query {
+  "Care that was taken, newest first."
+  jobs(kind: String, first: Int = 50, after: String): JobConnection! @auth(role: ADMIN)
+  "The queue that workers read; null while Redis is away."
+  queue: Queue @auth(role: ADMIN)
+  "Tasks of the queue in one state."
+  queueTasks(state: TaskState!, page: Int = 1): [Task!]! @auth(role: ADMIN)
+  "What can be set for the whole installation."
+  settings: Settings! @auth(role: ADMIN)
+  "Whether everything is as it should be, and what to do if not."
+  doctor: [DoctorCheck!]! @auth(role: ADMIN)
+  "Mails that were sent or could not be, newest first."
+  mails(failedOnly: Boolean = false, first: Int = 50, after: String): MailConnection! @auth(role: ADMIN)
+}
+
+extend type Mutation {
+  "Rings for a piece of care now: gc, scrub, retention, selfbackup."
+  runCare(input: RunCareInput!): RunCarePayload! @auth(role: ADMIN)
+  "Tries a task that waits for a retry, or has died, again now."
+  retryTask(input: TaskInput!): TaskPayload! @auth(role: ADMIN)
+  "Removes a task that has died."
+  deleteTask(input: TaskInput!): TaskPayload! @auth(role: ADMIN)
+  "Changes settings; fields left out stay."
+  updateSettings(input: UpdateSettingsInput!): SettingsPayload! @auth(role: ADMIN)
+  "Sends a mail to the caller, at once, and says what the mail server answered."
+  sendTestMail: SendTestMailPayload! @auth(role: ADMIN)
+  "Limits what a user may store; null: the installation's default."
+  setQuota(input: SetQuotaInput!): SetQuotaPayload! @auth(role: ADMIN)
+}
+
+extend type User {
+  "What the user may store, in bytes; null: no limit. For the user and administrators."
+  quota: Int64
+}
+
+"One piece of care."
+type Job implements Node {
+  id: ID!
+  "gc, scrub, retention, selfbackup, rebuild."
+  kind: String!
+  startedAt: Time!
+  endedAt: Time
+  ok: Boolean
+  "A sentence about what came of it."
+  text: String!
+  "Counts, as a JSON object."
+  report: String!
+}
+
+type JobConnection {
+  edges: [JobEdge!]!
+  pageInfo: PageInfo!
+}
+
+type JobEdge {
+  cursor: String!
+  node: Job!
+}
+
+enum TaskState { PENDING ACTIVE SCHEDULED RETRY ARCHIVED COMPLETED }
+
+type Queue {
+  pending: Int!
+  active: Int!
+  scheduled: Int!
+  retry: Int!
+  "Given up after their last retry."
+  dead: Int!
+  processedToday: Int!
+  failedToday: Int!
+  "Seconds that the oldest pending task has waited."
+  latencySeconds: Float!
+  workers: [Worker!]!
+}
+
+type Worker {
+  host: String!
+  pid: Int!
+  startedAt: Time!
+  active: Int!
+}
+
+type Task {
+  id: ID!
+  name: String!
+  "What it is about: an id, or a slot."
+  subject: String!
+  state: TaskState!
+  retried: Int!
+  maxRetry: Int!
+  lastError: String
+  lastFailedAt: Time
+  nextAt: Time
+}
+
+type Settings {
+  "What people see in mails and the app."
+  productName: String!
+  "Days without a backup after which a device is stale."
+  staleDays: Int!
+  "Days in which a deleted snapshot can be taken back."
+  undoDays: Int!
+  "For users without a quota of their own, in bytes; 0: no limit."
+  defaultQuota: Int64!
+  "Per cent of free room below which administrators are told."
+  storageLowPercent: Int!
+  "Hour of the day (server's zone below) at which digests are sent."
+  digestHour: Int!
+  zone: String!
+  "When administrators get their digest: NEVER, DAILY, WEEKLY (Mondays)."
+  adminDigest: DigestPeriod!
+  "Instant mails to one address an hour; more are gathered."
+  mailsPerHour: Int!
+  "Days for which runs and their reports are kept."
+  runHistoryDays: Int!
+  "Whether a mail server is configured, and as whom mail is sent."
+  mailFrom: String
+  "Whether the installation's own backup is configured, and when it last succeeded."
+  selfBackupConfigured: Boolean!
+  selfBackupAt: Time
+}
+
+enum DigestPeriod { NEVER DAILY WEEKLY }
+
+input UpdateSettingsInput {
+  productName: String
+  staleDays: Int
+  undoDays: Int
+  defaultQuota: Int64
+  storageLowPercent: Int
+  digestHour: Int
+  zone: String
+  adminDigest: DigestPeriod
+  mailsPerHour: Int
+  runHistoryDays: Int
+}
+
+type SettingsPayload {
+  settings: Settings!
+}
+
+type DoctorCheck {
+  name: String!
+  ok: Boolean!
+  text: String!
+}
+
+type MailConnection {
+  edges: [MailEdge!]!
+  pageInfo: PageInfo!
+}
+
+type MailEdge {
+  cursor: String!
+  node: Mail!
+}
+
+enum MailState { WAITING SENT FAILED }
+
+"A mail that was written."
+type Mail implements Node {
+  id: ID!
+  address: String!
+  kind: String!
+  subject: String!
+  state: MailState!
+  attempts: Int!
+  error: String
+  createdAt: Time!
+  sentAt: Time
+}
+
+input RunCareInput {
+  kind: String!
+}
+
+type RunCarePayload {
+  ok: Boolean!
+}
+
+input TaskInput {
+  id: ID!
+}
+
+type TaskPayload {
+  id: ID!
+}
+
+type SendTestMailPayload {
+  address: String!
+}
+
+input SetQuotaInput {
+  user: ID!
+  "Bytes."
+  quota: Int64
+}
+
+type SetQuotaPayload {
+  user: User!
+}
+`, BuiltIn: false},
 	{Name: "../../../schema/common.graphqls", Input: `# What every domain shares: scalars, paging, roles and the roots that the other files extend.
 
 "Requires an authenticated caller with at least this role. Ownership of single rows is decided by the services."
@@ -2581,6 +5693,806 @@ type RevokeDevicePayload {
   device: Device!
 }
 `, BuiltIn: false},
+	{Name: "../../../schema/notice.graphqls", Input: `# Notifications: rows that the owner reads, live over a subscription, and by mail as each person prefers.
+
+extend type Query {
+  "The caller's notifications, newest first."
+  notifications(unreadOnly: Boolean = false, severities: [Severity!], first: Int = 50, after: String): NotificationConnection! @auth
+  "What the caller wants by mail, a row for each kind."
+  notificationPreferences: [NotificationPreference!]! @auth
+}
+
+extend type Mutation {
+  "Marks notifications as read; without ids, all of them."
+  markNotificationsRead(input: MarkNotificationsReadInput!): MarkNotificationsReadPayload! @auth
+  "Sets what the caller wants by mail."
+  setNotificationPreferences(input: SetNotificationPreferencesInput!): NotificationPreferencesPayload! @auth
+}
+
+extend type Subscription {
+  "New notifications of the caller's, as they come, and the number of unread ones. The first event has no notification."
+  notificationChanges: NotificationEvent! @auth
+}
+
+enum Severity { INFO SUCCESS WARNING ERROR }
+
+"Something that its reader should know."
+type Notification implements Node {
+  id: ID!
+  "A stable word such as run.failed."
+  kind: String!
+  severity: Severity!
+  title: String!
+  body: String!
+  device: Device
+  run: Run
+  createdAt: Time!
+  readAt: Time
+}
+
+type NotificationConnection {
+  edges: [NotificationEdge!]!
+  pageInfo: PageInfo!
+  unreadCount: Int!
+}
+
+type NotificationEdge {
+  cursor: String!
+  node: Notification!
+}
+
+type NotificationEvent {
+  unreadCount: Int!
+  notification: Notification
+}
+
+enum MailMode {
+  NONE
+  "Gathered in one mail a day."
+  DIGEST
+  "At once, unless there are many."
+  INSTANT
+}
+
+type NotificationPreference {
+  kind: String!
+  title: String!
+  severity: Severity!
+  mail: MailMode!
+  default: MailMode!
+}
+
+input MarkNotificationsReadInput {
+  ids: [ID!]
+}
+
+type MarkNotificationsReadPayload {
+  unreadCount: Int!
+}
+
+input NotificationPreferenceInput {
+  kind: String!
+  mail: MailMode!
+}
+
+input SetNotificationPreferencesInput {
+  preferences: [NotificationPreferenceInput!]!
+}
+
+type NotificationPreferencesPayload {
+  preferences: [NotificationPreference!]!
+}
+`, BuiltIn: false},
+	{Name: "../../../schema/policy.graphqls", Input: `# Policies: what is saved, when, of which devices, and how long it is kept. Administrators write them; every device
+# obeys all that apply to it, and docs/schedules.md says how several become one.
+
+extend type Query {
+  "All policies, by name."
+  policies: [Policy!]! @auth(role: ADMIN)
+  "One policy."
+  policy(id: ID!): Policy @auth(role: ADMIN)
+  "All groups, by name."
+  groups: [Group!]! @auth(role: ADMIN)
+  "Kinds of files that a policy can name."
+  filePresets: [FilePreset!]! @auth
+  "Things that a policy can leave out by name."
+  excludePresets: [ExcludePreset!]! @auth
+  "When a schedule would be due next, before it is saved."
+  schedulePreview(schedule: ScheduleInput!, zone: String!, count: Int = 5): SchedulePreview! @auth(role: ADMIN)
+  "What a retention rule would keep and delete of a device's snapshots, before it is saved: to its owner and to administrators."
+  retentionPreview(device: ID!, retention: RetentionInput!, zone: String!): RetentionPreview! @auth
+}
+
+extend type Mutation {
+  "Makes a policy. Its first slot is the next one from now on."
+  createPolicy(input: PolicyInput!): PolicyPayload! @auth(role: ADMIN)
+  "Changes a policy. CONFLICT if somebody else changed it since the revision that the caller saw."
+  updatePolicy(input: UpdatePolicyInput!): PolicyPayload! @auth(role: ADMIN)
+  "Switches a policy on or off. What was due before stays due."
+  enablePolicy(input: EnablePolicyInput!): PolicyPayload! @auth(role: ADMIN)
+  "Deletes a policy. Its runs and what it saved stay; what only it kept is kept no longer by it."
+  deletePolicy(input: DeletePolicyInput!): DeletePolicyPayload! @auth(role: ADMIN)
+  "Backs up every device of a policy now."
+  runPolicy(input: RunPolicyInput!): RunPolicyPayload! @auth(role: ADMIN)
+  createGroup(input: CreateGroupInput!): GroupPayload! @auth(role: ADMIN)
+  updateGroup(input: UpdateGroupInput!): GroupPayload! @auth(role: ADMIN)
+  "Deletes a group. Policies lose it as a target; people stay. CONFLICT while it is the only target of an enabled policy."
+  deleteGroup(input: DeleteGroupInput!): DeleteGroupPayload! @auth(role: ADMIN)
+}
+
+extend type Device {
+  "What applies to this device, all policies together."
+  effectivePolicy: EffectivePolicy!
+}
+
+extend type User {
+  "The groups that the user is in, by name; empty for anyone but the user and administrators."
+  groups: [Group!]!
+}
+
+"What is saved, when, of which devices, and how long it is kept."
+type Policy implements Node {
+  id: ID!
+  name: String!
+  enabled: Boolean!
+  "Rises with every change."
+  revision: Int!
+  targets: PolicyTargets!
+  "Where to look: \"~\", \"~documents\", \"~desktop\", \"~pictures\", \"~music\", \"~videos\", \"~downloads\", each with /more behind it, or absolute."
+  roots: [String!]!
+  "Kinds of files, by name; with extensions, a file of either is saved; both empty: every file."
+  presets: [String!]!
+  "Single extensions such as \".docx\"."
+  extensions: [String!]!
+  excludePresets: [String!]!
+  "Patterns as in .gitignore."
+  excludes: [String!]!
+  "Bytes; 0: no limit."
+  maxFileSize: Int64!
+  schedule: Schedule!
+  "IANA name of the time zone of schedule, window and retention."
+  zone: String!
+  "The time of day in which backups may begin; null: always."
+  window: Window
+  "Minutes after a slot; a backup that has not begun by then is missed."
+  deadlineMinutes: Int!
+  "Minutes over which the devices' beginnings are spread."
+  spreadMinutes: Int!
+  "Bytes a second; 0: no limit."
+  uploadLimit: Int64!
+  level: CompressionLevel!
+  retention: Retention!
+  createdAt: Time!
+  updatedAt: Time!
+  "The next slots; empty if it is disabled."
+  next(count: Int = 5): [Time!]!
+  "How many devices it applies to now."
+  deviceCount: Int!
+}
+
+"Whom a policy is for. A device is meant if everyone, its group or itself is named, and neither itself nor its owner's group is excepted."
+type PolicyTargets {
+  everyone: Boolean!
+  groups: [Group!]!
+  devices: [Device!]!
+  exceptGroups: [Group!]!
+  exceptDevices: [Device!]!
+}
+
+"People who belong together, such as a department. A user may be in any number."
+type Group implements Node {
+  id: ID!
+  name: String!
+  memberCount: Int!
+  "By e-mail."
+  members: [User!]!
+}
+
+enum ScheduleKind { DAILY WEEKLY MONTHLY CRON }
+
+enum Weekday { SUNDAY MONDAY TUESDAY WEDNESDAY THURSDAY FRIDAY SATURDAY }
+
+enum CompressionLevel { NONE FAST DEFAULT BETTER }
+
+"When a policy's slots come."
+type Schedule {
+  kind: ScheduleKind!
+  "Times of day such as \"02:00\": daily, weekly, monthly."
+  times: [String!]!
+  "Weekly."
+  days: [Weekday!]!
+  "Monthly: 1 to 31; a day that a month does not have means its last one."
+  dates: [Int!]!
+  "Five fields: minute, hour, day of month, month, day of week."
+  cron: String!
+  "In words."
+  text: String!
+}
+
+input ScheduleInput {
+  kind: ScheduleKind!
+  times: [String!]! = []
+  days: [Weekday!]! = []
+  dates: [Int!]! = []
+  cron: String! = ""
+}
+
+type SchedulePreview {
+  text: String!
+  next: [Time!]!
+}
+
+"From and to are times of day; it may cross midnight."
+type Window {
+  from: String!
+  to: String!
+}
+
+input WindowInput {
+  from: String!
+  to: String!
+}
+
+"How long snapshots are kept: whatever any of the numbers keeps. All 0: for ever."
+type Retention {
+  "Everything younger than so many days."
+  days: Int!
+  "The newest so many."
+  last: Int!
+  "The newest of each of so many days, weeks, months, years."
+  daily: Int!
+  weekly: Int!
+  monthly: Int!
+  yearly: Int!
+  "In words."
+  text: String!
+}
+
+input RetentionInput {
+  days: Int! = 0
+  last: Int! = 0
+  daily: Int! = 0
+  weekly: Int! = 0
+  monthly: Int! = 0
+  yearly: Int! = 0
+}
+
+type RetentionPreview {
+  keep: Int!
+  delete: Int!
+  "Newest first."
+  snapshots: [RetentionVerdict!]!
+}
+
+type RetentionVerdict {
+  snapshot: ID!
+  createdAt: Time!
+  files: Int64!
+  bytes: Int64!
+  keep: Boolean!
+  "Why it is kept: newest, newest-good, pinned, days, last, daily, weekly, monthly, yearly, no-rule."
+  reasons: [String!]!
+}
+
+"All policies of one device, merged."
+type EffectivePolicy {
+  "By name, enabled ones only."
+  policies: [PolicySummary!]!
+  "A file is saved if any of these takes it."
+  selections: [Selection!]!
+  level: CompressionLevel!
+  uploadLimit: Int64!
+  "The next slots of all of them."
+  next(count: Int = 5): [Slot!]!
+}
+
+"What a device's owner may know of a policy."
+type PolicySummary {
+  id: ID!
+  name: String!
+  schedule: Schedule!
+  zone: String!
+  retention: Retention!
+}
+
+"What one policy takes of a device."
+type Selection {
+  policy: String!
+  roots: [String!]!
+  "Empty: every file."
+  extensions: [String!]!
+  excludes: [String!]!
+  maxFileSize: Int64!
+}
+
+type Slot {
+  at: Time!
+  policy: String!
+}
+
+type FilePreset {
+  name: String!
+  title: String!
+  extensions: [String!]!
+}
+
+type ExcludePreset {
+  name: String!
+  title: String!
+  patterns: [String!]!
+}
+
+input PolicyTargetsInput {
+  everyone: Boolean! = false
+  groups: [ID!]! = []
+  devices: [ID!]! = []
+  exceptGroups: [ID!]! = []
+  exceptDevices: [ID!]! = []
+}
+
+input PolicyInput {
+  name: String!
+  enabled: Boolean! = true
+  targets: PolicyTargetsInput!
+  roots: [String!]!
+  presets: [String!]! = []
+  extensions: [String!]! = []
+  excludePresets: [String!]! = []
+  excludes: [String!]! = []
+  maxFileSize: Int64! = 0
+  schedule: ScheduleInput!
+  zone: String!
+  window: WindowInput
+  "0: until the next slot, at least an hour, at most a day."
+  deadlineMinutes: Int! = 0
+  spreadMinutes: Int! = 10
+  uploadLimit: Int64! = 0
+  level: CompressionLevel! = DEFAULT
+  retention: RetentionInput!
+}
+
+input UpdatePolicyInput {
+  id: ID!
+  "The revision that the caller saw."
+  revision: Int!
+  policy: PolicyInput!
+}
+
+input EnablePolicyInput {
+  id: ID!
+  enabled: Boolean!
+}
+
+input DeletePolicyInput {
+  id: ID!
+}
+
+input RunPolicyInput {
+  id: ID!
+}
+
+type PolicyPayload {
+  policy: Policy!
+}
+
+type DeletePolicyPayload {
+  id: ID!
+}
+
+type RunPolicyPayload {
+  "How many devices were told."
+  runs: Int!
+}
+
+input CreateGroupInput {
+  name: String!
+  members: [ID!]! = []
+}
+
+input UpdateGroupInput {
+  id: ID!
+  name: String
+  add: [ID!]! = []
+  remove: [ID!]! = []
+}
+
+input DeleteGroupInput {
+  id: ID!
+}
+
+type GroupPayload {
+  group: Group!
+}
+
+type DeleteGroupPayload {
+  id: ID!
+}
+`, BuiltIn: false},
+	{Name: "../../../schema/report.graphqls", Input: `# Reports: what administrators read of the fleet. Counts and sizes, never names of files.
+
+extend type Query {
+  "Runs of a period, counted. Missed slots count as not successful; cancelled ones do not count."
+  runReport(input: RunReportInput!): RunReport! @auth(role: ADMIN)
+  "What is stored, how it grew, and when the disk will be full."
+  storageReport(days: Int = 90): StorageReport! @auth(role: ADMIN)
+  "The fleet at a glance."
+  fleetOverview: FleetOverview! @auth(role: ADMIN)
+  "Devices of everybody, worst health first."
+  fleetDevices(health: [HealthState!], search: String, group: ID, first: Int = 50, after: String): DeviceConnection! @auth(role: ADMIN)
+  "Protected and new bytes a day of the caller's devices."
+  myUsage(days: Int = 30): [UsageDay!]! @auth
+}
+
+enum ReportBy { DAY POLICY GROUP USER DEVICE }
+
+input RunReportInput {
+  from: Time!
+  to: Time!
+  by: ReportBy!
+  kind: RunKind! = BACKUP
+  "Of days; IANA name."
+  zone: String! = "UTC"
+  device: ID
+  user: ID
+  group: ID
+  policy: ID
+}
+
+type RunReport {
+  rows: [RunReportRow!]!
+  total: RunReportRow!
+  "The same as comma-separated values with a head line (RFC 4180); text that a spreadsheet would take for a formula is quoted."
+  csv: String!
+}
+
+type RunReportRow {
+  "Of what: the day, or an id."
+  key: String!
+  label: String!
+  succeeded: Int!
+  warned: Int!
+  failed: Int!
+  missed: Int!
+  cancelled: Int!
+  open: Int!
+  "Succeeded and warned among all that ended and were not cancelled, 0 to 1; null if there was none."
+  successRate: Float
+  files: Int64!
+  bytes: Int64!
+  uploadedBytes: Int64!
+  "Mean seconds from start to end of those that ended well."
+  meanSeconds: Float
+}
+
+type StorageReport {
+  "Bytes of packs."
+  storedBytes: Int64!
+  "Bytes of files as all live snapshots count them."
+  logicalBytes: Int64!
+  "As the newest snapshot of each device counts them."
+  protectedBytes: Int64!
+  objects: Int64!
+  snapshots: Int!
+  "Bytes of packs that wait in quarantine."
+  quarantinedBytes: Int64!
+  "Left in the store; null where it cannot say."
+  freeBytes: Int64
+  totalBytes: Int64
+  days: [UsageDay!]!
+  "Bytes a day by the last 30 days (least squares); null with fewer than 7 samples."
+  growthPerDay: Float
+  "When it will be full at that pace; null if it does not grow, or nobody can say."
+  fullAt: Time
+  "By owner, largest first: at most 100."
+  spaces: [SpaceUsage!]!
+}
+
+type UsageDay {
+  "YYYY-MM-DD."
+  day: String!
+  storedBytes: Int64!
+  logicalBytes: Int64!
+  protectedBytes: Int64!
+  "Bytes that devices uploaded on that day."
+  uploadedBytes: Int64!
+  freeBytes: Int64
+}
+
+type SpaceUsage {
+  user: User
+  storedBytes: Int64!
+  logicalBytes: Int64!
+  quotaBytes: Int64
+}
+
+type FleetOverview {
+  users: Int!
+  devices: Int!
+  good: Int!
+  working: Int!
+  warning: Int!
+  bad: Int!
+  new: Int!
+  "Of the last 24 hours, missed ones included; null if none ended."
+  successRate: Float
+  runsToday: RunReportRow!
+  openRuns: Int!
+  "Newest first: at most 20 of the last 7 days."
+  recentFailures: [Run!]!
+  stale: [Device!]!
+}
+
+type DeviceConnection {
+  edges: [DeviceEdge!]!
+  pageInfo: PageInfo!
+  totalCount: Int!
+}
+
+type DeviceEdge {
+  cursor: String!
+  node: Device!
+}
+`, BuiltIn: false},
+	{Name: "../../../schema/run.graphqls", Input: `# Runs: every slot of every policy on every device, every backup that somebody asked for, every restore that was
+# ordered for a device. docs/runs.md has the table of states.
+
+extend type Query {
+  "Runs of the caller's devices; of all devices for administrators who ask for the fleet. Newest first."
+  runs(filter: RunFilter, fleet: Boolean = false, first: Int = 50, after: String): RunConnection! @auth
+  "One run of the caller's devices; any for administrators."
+  run(id: ID!): Run @auth
+}
+
+extend type Mutation {
+  "Backs up a device of the caller's now; administrators, any device."
+  backUpNow(input: BackUpNowInput!): RunPayload! @auth
+  "Asks a run to stop. A waiting one is cancelled at once, a running one when its device hears of it."
+  cancelRun(input: CancelRunInput!): RunPayload! @auth
+  "Orders a restore for a device of the caller's: the order is sealed for the device, the server can neither read nor make one."
+  orderRestore(input: OrderRestoreInput!): RunPayload! @auth
+
+  "The device wants to back up now, by policy: makes a run."
+  startBackup: RunPayload! @device
+  "Takes what is due for the device: one restore, or all backups that are due, to be answered by one snapshot."
+  takeWork: TakeWorkPayload! @device
+  "Heartbeat and progress of runs that the device took. Without one for the lease's time the device counts as gone."
+  keepRuns(input: KeepRunsInput!): KeepRunsPayload! @device
+  "Says how runs ended. Success needs the committed snapshot, or a restore without failures: the server looks."
+  endRuns(input: EndRunsInput!): EndRunsPayload! @device
+  "Where objects lie, for a restore run that the device took and that is still under way: at most 20,000 at once."
+  runObjectLocations(input: RunObjectLocationsInput!): ObjectLocations! @device
+}
+
+extend type Subscription {
+  "Rings when a device should look for work. The first ring comes at once."
+  rings: Ring! @device
+  "Runs as they change: of the caller's devices; of all devices for administrators who ask for the fleet. The first events are the runs that are open now."
+  runChanges(fleet: Boolean = false): Run! @auth
+}
+
+extend type Device {
+  "The newest run of each open and closed state is what a health light shows."
+  health: DeviceHealth!
+  "Newest first."
+  runs(first: Int = 10): [Run!]!
+}
+
+"How a device is doing, by the server's records."
+type DeviceHealth {
+  state: HealthState!
+  "The newest backup that succeeded, with or without warnings."
+  lastSuccessAt: Time
+  lastRun: Run
+  "When a policy wants it next; null without a policy."
+  nextDueAt: Time
+  "Whole days without a backup; 0 if it never had one and is new."
+  staleDays: Int!
+}
+
+enum HealthState {
+  "The last run succeeded and is recent."
+  GOOD
+  "A backup is running or waiting for the device."
+  WORKING
+  "The last run had unreadable files."
+  WARNING
+  "The last run failed or was missed, or there was no backup for too long."
+  BAD
+  "Nothing was due yet."
+  NEW
+  "Its token was withdrawn."
+  REVOKED
+}
+
+enum RunKind { BACKUP RESTORE }
+
+enum RunTrigger { SCHEDULE OWNER ADMIN DEVICE }
+
+enum RunState {
+  "Due, or due later; the device has not taken it."
+  WAITING
+  "The device works on it."
+  RUNNING
+  "All of it was done."
+  SUCCEEDED
+  "Done, but some files could not be read or restored."
+  WARNED
+  FAILED
+  "Not begun before its deadline."
+  MISSED
+  CANCELLED
+}
+
+"A backup or restore of one device that is due, under way or over."
+type Run implements Node {
+  id: ID!
+  device: Device!
+  kind: RunKind!
+  trigger: RunTrigger!
+  "Null for scheduled runs and for runs of deleted policies."
+  policy: PolicySummary
+  "Who asked for it; null for scheduled ones."
+  askedBy: User
+  "When the policy said."
+  slot: Time
+  state: RunState!
+  createdAt: Time!
+  dueAt: Time!
+  deadlineAt: Time!
+  attempts: Int!
+  startedAt: Time
+  endedAt: Time
+  "Somebody asked it to stop."
+  cancelling: Boolean!
+  progress: RunProgress!
+  "Bytes a second since it started; 0 while nothing is known."
+  rate: Int64!
+  "Why it failed: a code of errors, or AGENT_LOST, NOTHING_FOUND."
+  code: String
+  "A sentence about it, without names of files."
+  text: String
+  "Unreadable files by cause: permission, vanished, changed, io, too-long, other."
+  causes: [RunCause!]!
+  "The snapshot that it made; of a restore, the one that is restored. Null for whoever does not own it."
+  snapshot: Snapshot
+  "What happened, by name, sealed to the owner; null for everybody else."
+  sealedReport: Bytes
+}
+
+type RunProgress {
+  phase: String!
+  files: Int64!
+  bytes: Int64!
+  totalFiles: Int64!
+  totalBytes: Int64!
+  uploadedBytes: Int64!
+  problems: Int64!
+}
+
+type RunCause {
+  cause: String!
+  count: Int64!
+}
+
+input RunFilter {
+  device: ID
+  user: ID
+  group: ID
+  policy: ID
+  kind: RunKind
+  states: [RunState!]
+  "By the time at which they were made, from (inclusive) to (exclusive)."
+  from: Time
+  to: Time
+}
+
+type RunConnection {
+  edges: [RunEdge!]!
+  pageInfo: PageInfo!
+  totalCount: Int!
+}
+
+type RunEdge {
+  cursor: String!
+  node: Run!
+}
+
+input BackUpNowInput {
+  device: ID!
+}
+
+input CancelRunInput {
+  id: ID!
+}
+
+input OrderRestoreInput {
+  device: ID!
+  snapshot: ID!
+  "Sealed for the device."
+  order: Bytes!
+}
+
+type RunPayload {
+  run: Run!
+}
+
+"What a device is to do."
+type TakeWorkPayload {
+  "Empty: nothing is due."
+  runs: [Run!]!
+  "To be sent with every word about these runs."
+  lease: Int64!
+  "Seconds without a word after which the device counts as gone."
+  ttl: Int!
+  "Of a restore: the sealed order."
+  order: Bytes
+  "Of backups: what to save."
+  policy: EffectivePolicy
+  "Seconds after which to look again, should no ring come."
+  lookAgain: Int!
+}
+
+input KeepRunsInput {
+  runs: [ID!]!
+  lease: Int64!
+  "The backup session that works for them."
+  backup: ID
+  phase: String!
+  files: Int64! = 0
+  bytes: Int64! = 0
+  totalFiles: Int64! = 0
+  totalBytes: Int64! = 0
+  uploadedBytes: Int64! = 0
+  problems: Int64! = 0
+}
+
+type KeepRunsPayload {
+  "Whether somebody asked to stop."
+  cancel: Boolean!
+}
+
+enum RunOutcome { SUCCEEDED FAILED CANCELLED }
+
+input EndRunsInput {
+  runs: [ID!]!
+  lease: Int64!
+  outcome: RunOutcome!
+  "The snapshot that was committed."
+  snapshot: ID
+  "Of a failure."
+  code: String
+  "Whether trying again later may help."
+  retry: Boolean! = false
+  files: Int64! = 0
+  bytes: Int64! = 0
+  uploadedBytes: Int64! = 0
+  causes: [RunCauseInput!]! = []
+  "What happened, by name, sealed to the owner."
+  report: Bytes
+}
+
+input RunCauseInput {
+  cause: String!
+  count: Int64!
+}
+
+type EndRunsPayload {
+  runs: [Run!]!
+}
+
+input RunObjectLocationsInput {
+  run: ID!
+  lease: Int64!
+  "16 bytes an object."
+  ids: Bytes!
+}
+
+"Look for work."
+type Ring {
+  "The server's clock."
+  at: Time!
+}
+`, BuiltIn: false},
 	{Name: "../../../schema/snapshot.graphqls", Input: `# Snapshots and the way back: sealed manifests, where objects lie, signed pack downloads.
 
 extend type Query {
@@ -2588,13 +6500,19 @@ extend type Query {
   snapshots(device: ID, first: Int = 50, after: String): SnapshotConnection! @auth
   "One snapshot of the caller's."
   snapshot(id: ID!): Snapshot @auth
+  "Snapshots of the caller's that were deleted and can still be taken back, the last deleted first."
+  deletedSnapshots: [Snapshot!]! @auth
   "Where objects lie, for their owner: at most 20,000 at once. No device token can ask."
   objectLocations(input: ObjectLocationsInput!): ObjectLocations! @auth
 }
 
 extend type Mutation {
-  "Deletes a snapshot of the caller's. The space it took is freed by a later cleaning. No device token can do it."
+  "Deletes a snapshot of the caller's. It can be taken back for some days; the space it took is freed by a later cleaning. No device token can do it."
   deleteSnapshot(input: DeleteSnapshotInput!): DeleteSnapshotPayload! @auth
+  "Takes a deletion back, as long as the snapshot's undo window lasts."
+  restoreDeletedSnapshot(input: RestoreDeletedSnapshotInput!): SnapshotPayload! @auth
+  "Pins a snapshot of the caller's, so that no rule deletes it, or lets go of it."
+  pinSnapshot(input: PinSnapshotInput!): SnapshotPayload! @auth
 }
 
 "A device's files at one time. What they are called and what is in them is sealed."
@@ -2612,6 +6530,12 @@ type Snapshot implements Node {
   problems: Int64!
   "Bytes of packs that were uploaded for it."
   uploadedBytes: Int64!
+  "Whether a policy made it: only such snapshots are deleted by rule."
+  scheduled: Boolean!
+  pinnedAt: Time
+  deletedAt: Time
+  "Until when a deletion can be taken back; null while it is live."
+  purgeAfter: Time
 }
 
 type SnapshotConnection {
@@ -2654,6 +6578,19 @@ input DeleteSnapshotInput {
 
 type DeleteSnapshotPayload {
   id: ID!
+}
+
+input RestoreDeletedSnapshotInput {
+  id: ID!
+}
+
+input PinSnapshotInput {
+  id: ID!
+  pinned: Boolean!
+}
+
+type SnapshotPayload {
+  snapshot: Snapshot!
 }
 `, BuiltIn: false},
 }
@@ -2825,6 +6762,22 @@ func (ec *executionContext) childFields_CreateEnrolmentPayload(ctx context.Conte
 	return nil, fmt.Errorf("no field named %q was found under type CreateEnrolmentPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_DeleteGroupPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_DeleteGroupPayload_id(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DeleteGroupPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_DeletePolicyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_DeletePolicyPayload_id(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DeletePolicyPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_DeleteSnapshotPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -2863,8 +6816,88 @@ func (ec *executionContext) childFields_Device(ctx context.Context, field graphq
 		return ec.fieldContext_Device_latestSnapshot(ctx, field)
 	case "activeBackup":
 		return ec.fieldContext_Device_activeBackup(ctx, field)
+	case "effectivePolicy":
+		return ec.fieldContext_Device_effectivePolicy(ctx, field)
+	case "health":
+		return ec.fieldContext_Device_health(ctx, field)
+	case "runs":
+		return ec.fieldContext_Device_runs(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Device", field.Name)
+}
+
+func (ec *executionContext) childFields_DeviceConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_DeviceConnection_edges(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_DeviceConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_DeviceConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DeviceConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_DeviceEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_DeviceEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_DeviceEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DeviceEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_DeviceHealth(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "state":
+		return ec.fieldContext_DeviceHealth_state(ctx, field)
+	case "lastSuccessAt":
+		return ec.fieldContext_DeviceHealth_lastSuccessAt(ctx, field)
+	case "lastRun":
+		return ec.fieldContext_DeviceHealth_lastRun(ctx, field)
+	case "nextDueAt":
+		return ec.fieldContext_DeviceHealth_nextDueAt(ctx, field)
+	case "staleDays":
+		return ec.fieldContext_DeviceHealth_staleDays(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DeviceHealth", field.Name)
+}
+
+func (ec *executionContext) childFields_DoctorCheck(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_DoctorCheck_name(ctx, field)
+	case "ok":
+		return ec.fieldContext_DoctorCheck_ok(ctx, field)
+	case "text":
+		return ec.fieldContext_DoctorCheck_text(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DoctorCheck", field.Name)
+}
+
+func (ec *executionContext) childFields_EffectivePolicy(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "policies":
+		return ec.fieldContext_EffectivePolicy_policies(ctx, field)
+	case "selections":
+		return ec.fieldContext_EffectivePolicy_selections(ctx, field)
+	case "level":
+		return ec.fieldContext_EffectivePolicy_level(ctx, field)
+	case "uploadLimit":
+		return ec.fieldContext_EffectivePolicy_uploadLimit(ctx, field)
+	case "next":
+		return ec.fieldContext_EffectivePolicy_next(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EffectivePolicy", field.Name)
+}
+
+func (ec *executionContext) childFields_EndRunsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "runs":
+		return ec.fieldContext_EndRunsPayload_runs(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EndRunsPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_EndSessionPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2885,6 +6918,82 @@ func (ec *executionContext) childFields_EnrolmentOffer(ctx context.Context, fiel
 		return ec.fieldContext_EnrolmentOffer_expiresAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type EnrolmentOffer", field.Name)
+}
+
+func (ec *executionContext) childFields_ExcludePreset(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_ExcludePreset_name(ctx, field)
+	case "title":
+		return ec.fieldContext_ExcludePreset_title(ctx, field)
+	case "patterns":
+		return ec.fieldContext_ExcludePreset_patterns(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExcludePreset", field.Name)
+}
+
+func (ec *executionContext) childFields_FilePreset(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_FilePreset_name(ctx, field)
+	case "title":
+		return ec.fieldContext_FilePreset_title(ctx, field)
+	case "extensions":
+		return ec.fieldContext_FilePreset_extensions(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FilePreset", field.Name)
+}
+
+func (ec *executionContext) childFields_FleetOverview(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "users":
+		return ec.fieldContext_FleetOverview_users(ctx, field)
+	case "devices":
+		return ec.fieldContext_FleetOverview_devices(ctx, field)
+	case "good":
+		return ec.fieldContext_FleetOverview_good(ctx, field)
+	case "working":
+		return ec.fieldContext_FleetOverview_working(ctx, field)
+	case "warning":
+		return ec.fieldContext_FleetOverview_warning(ctx, field)
+	case "bad":
+		return ec.fieldContext_FleetOverview_bad(ctx, field)
+	case "new":
+		return ec.fieldContext_FleetOverview_new(ctx, field)
+	case "successRate":
+		return ec.fieldContext_FleetOverview_successRate(ctx, field)
+	case "runsToday":
+		return ec.fieldContext_FleetOverview_runsToday(ctx, field)
+	case "openRuns":
+		return ec.fieldContext_FleetOverview_openRuns(ctx, field)
+	case "recentFailures":
+		return ec.fieldContext_FleetOverview_recentFailures(ctx, field)
+	case "stale":
+		return ec.fieldContext_FleetOverview_stale(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FleetOverview", field.Name)
+}
+
+func (ec *executionContext) childFields_Group(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Group_id(ctx, field)
+	case "name":
+		return ec.fieldContext_Group_name(ctx, field)
+	case "memberCount":
+		return ec.fieldContext_Group_memberCount(ctx, field)
+	case "members":
+		return ec.fieldContext_Group_members(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Group", field.Name)
+}
+
+func (ec *executionContext) childFields_GroupPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "group":
+		return ec.fieldContext_GroupPayload_group(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GroupPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Invitation(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2913,6 +7022,54 @@ func (ec *executionContext) childFields_InvitePayload(ctx context.Context, field
 		return ec.fieldContext_InvitePayload_url(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type InvitePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Job(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Job_id(ctx, field)
+	case "kind":
+		return ec.fieldContext_Job_kind(ctx, field)
+	case "startedAt":
+		return ec.fieldContext_Job_startedAt(ctx, field)
+	case "endedAt":
+		return ec.fieldContext_Job_endedAt(ctx, field)
+	case "ok":
+		return ec.fieldContext_Job_ok(ctx, field)
+	case "text":
+		return ec.fieldContext_Job_text(ctx, field)
+	case "report":
+		return ec.fieldContext_Job_report(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Job", field.Name)
+}
+
+func (ec *executionContext) childFields_JobConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_JobConnection_edges(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_JobConnection_pageInfo(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type JobConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_JobEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_JobEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_JobEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type JobEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_KeepRunsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cancel":
+		return ec.fieldContext_KeepRunsPayload_cancel(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type KeepRunsPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_LoginParams(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2951,12 +7108,144 @@ func (ec *executionContext) childFields_LogoutPayload(ctx context.Context, field
 	return nil, fmt.Errorf("no field named %q was found under type LogoutPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_Mail(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Mail_id(ctx, field)
+	case "address":
+		return ec.fieldContext_Mail_address(ctx, field)
+	case "kind":
+		return ec.fieldContext_Mail_kind(ctx, field)
+	case "subject":
+		return ec.fieldContext_Mail_subject(ctx, field)
+	case "state":
+		return ec.fieldContext_Mail_state(ctx, field)
+	case "attempts":
+		return ec.fieldContext_Mail_attempts(ctx, field)
+	case "error":
+		return ec.fieldContext_Mail_error(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Mail_createdAt(ctx, field)
+	case "sentAt":
+		return ec.fieldContext_Mail_sentAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Mail", field.Name)
+}
+
+func (ec *executionContext) childFields_MailConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_MailConnection_edges(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_MailConnection_pageInfo(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MailConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_MailEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_MailEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_MailEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MailEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_MarkNotificationsReadPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "unreadCount":
+		return ec.fieldContext_MarkNotificationsReadPayload_unreadCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MarkNotificationsReadPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_MissingObjectsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "missing":
 		return ec.fieldContext_MissingObjectsPayload_missing(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type MissingObjectsPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Notification(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Notification_id(ctx, field)
+	case "kind":
+		return ec.fieldContext_Notification_kind(ctx, field)
+	case "severity":
+		return ec.fieldContext_Notification_severity(ctx, field)
+	case "title":
+		return ec.fieldContext_Notification_title(ctx, field)
+	case "body":
+		return ec.fieldContext_Notification_body(ctx, field)
+	case "device":
+		return ec.fieldContext_Notification_device(ctx, field)
+	case "run":
+		return ec.fieldContext_Notification_run(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Notification_createdAt(ctx, field)
+	case "readAt":
+		return ec.fieldContext_Notification_readAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Notification", field.Name)
+}
+
+func (ec *executionContext) childFields_NotificationConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_NotificationConnection_edges(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_NotificationConnection_pageInfo(ctx, field)
+	case "unreadCount":
+		return ec.fieldContext_NotificationConnection_unreadCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NotificationConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_NotificationEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_NotificationEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_NotificationEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NotificationEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_NotificationEvent(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "unreadCount":
+		return ec.fieldContext_NotificationEvent_unreadCount(ctx, field)
+	case "notification":
+		return ec.fieldContext_NotificationEvent_notification(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NotificationEvent", field.Name)
+}
+
+func (ec *executionContext) childFields_NotificationPreference(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "kind":
+		return ec.fieldContext_NotificationPreference_kind(ctx, field)
+	case "title":
+		return ec.fieldContext_NotificationPreference_title(ctx, field)
+	case "severity":
+		return ec.fieldContext_NotificationPreference_severity(ctx, field)
+	case "mail":
+		return ec.fieldContext_NotificationPreference_mail(ctx, field)
+	case "default":
+		return ec.fieldContext_NotificationPreference_default(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NotificationPreference", field.Name)
+}
+
+func (ec *executionContext) childFields_NotificationPreferencesPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "preferences":
+		return ec.fieldContext_NotificationPreferencesPayload_preferences(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NotificationPreferencesPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_ObjectLocations(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2991,6 +7280,122 @@ func (ec *executionContext) childFields_PageInfo(ctx context.Context, field grap
 		return ec.fieldContext_PageInfo_endCursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PageInfo", field.Name)
+}
+
+func (ec *executionContext) childFields_Policy(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Policy_id(ctx, field)
+	case "name":
+		return ec.fieldContext_Policy_name(ctx, field)
+	case "enabled":
+		return ec.fieldContext_Policy_enabled(ctx, field)
+	case "revision":
+		return ec.fieldContext_Policy_revision(ctx, field)
+	case "targets":
+		return ec.fieldContext_Policy_targets(ctx, field)
+	case "roots":
+		return ec.fieldContext_Policy_roots(ctx, field)
+	case "presets":
+		return ec.fieldContext_Policy_presets(ctx, field)
+	case "extensions":
+		return ec.fieldContext_Policy_extensions(ctx, field)
+	case "excludePresets":
+		return ec.fieldContext_Policy_excludePresets(ctx, field)
+	case "excludes":
+		return ec.fieldContext_Policy_excludes(ctx, field)
+	case "maxFileSize":
+		return ec.fieldContext_Policy_maxFileSize(ctx, field)
+	case "schedule":
+		return ec.fieldContext_Policy_schedule(ctx, field)
+	case "zone":
+		return ec.fieldContext_Policy_zone(ctx, field)
+	case "window":
+		return ec.fieldContext_Policy_window(ctx, field)
+	case "deadlineMinutes":
+		return ec.fieldContext_Policy_deadlineMinutes(ctx, field)
+	case "spreadMinutes":
+		return ec.fieldContext_Policy_spreadMinutes(ctx, field)
+	case "uploadLimit":
+		return ec.fieldContext_Policy_uploadLimit(ctx, field)
+	case "level":
+		return ec.fieldContext_Policy_level(ctx, field)
+	case "retention":
+		return ec.fieldContext_Policy_retention(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Policy_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_Policy_updatedAt(ctx, field)
+	case "next":
+		return ec.fieldContext_Policy_next(ctx, field)
+	case "deviceCount":
+		return ec.fieldContext_Policy_deviceCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Policy", field.Name)
+}
+
+func (ec *executionContext) childFields_PolicyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "policy":
+		return ec.fieldContext_PolicyPayload_policy(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PolicyPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_PolicySummary(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_PolicySummary_id(ctx, field)
+	case "name":
+		return ec.fieldContext_PolicySummary_name(ctx, field)
+	case "schedule":
+		return ec.fieldContext_PolicySummary_schedule(ctx, field)
+	case "zone":
+		return ec.fieldContext_PolicySummary_zone(ctx, field)
+	case "retention":
+		return ec.fieldContext_PolicySummary_retention(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PolicySummary", field.Name)
+}
+
+func (ec *executionContext) childFields_PolicyTargets(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "everyone":
+		return ec.fieldContext_PolicyTargets_everyone(ctx, field)
+	case "groups":
+		return ec.fieldContext_PolicyTargets_groups(ctx, field)
+	case "devices":
+		return ec.fieldContext_PolicyTargets_devices(ctx, field)
+	case "exceptGroups":
+		return ec.fieldContext_PolicyTargets_exceptGroups(ctx, field)
+	case "exceptDevices":
+		return ec.fieldContext_PolicyTargets_exceptDevices(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PolicyTargets", field.Name)
+}
+
+func (ec *executionContext) childFields_Queue(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "pending":
+		return ec.fieldContext_Queue_pending(ctx, field)
+	case "active":
+		return ec.fieldContext_Queue_active(ctx, field)
+	case "scheduled":
+		return ec.fieldContext_Queue_scheduled(ctx, field)
+	case "retry":
+		return ec.fieldContext_Queue_retry(ctx, field)
+	case "dead":
+		return ec.fieldContext_Queue_dead(ctx, field)
+	case "processedToday":
+		return ec.fieldContext_Queue_processedToday(ctx, field)
+	case "failedToday":
+		return ec.fieldContext_Queue_failedToday(ctx, field)
+	case "latencySeconds":
+		return ec.fieldContext_Queue_latencySeconds(ctx, field)
+	case "workers":
+		return ec.fieldContext_Queue_workers(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Queue", field.Name)
 }
 
 func (ec *executionContext) childFields_RegisterDevicePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3035,6 +7440,56 @@ func (ec *executionContext) childFields_ResumeUserPayload(ctx context.Context, f
 	return nil, fmt.Errorf("no field named %q was found under type ResumeUserPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_Retention(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "days":
+		return ec.fieldContext_Retention_days(ctx, field)
+	case "last":
+		return ec.fieldContext_Retention_last(ctx, field)
+	case "daily":
+		return ec.fieldContext_Retention_daily(ctx, field)
+	case "weekly":
+		return ec.fieldContext_Retention_weekly(ctx, field)
+	case "monthly":
+		return ec.fieldContext_Retention_monthly(ctx, field)
+	case "yearly":
+		return ec.fieldContext_Retention_yearly(ctx, field)
+	case "text":
+		return ec.fieldContext_Retention_text(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Retention", field.Name)
+}
+
+func (ec *executionContext) childFields_RetentionPreview(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "keep":
+		return ec.fieldContext_RetentionPreview_keep(ctx, field)
+	case "delete":
+		return ec.fieldContext_RetentionPreview_delete(ctx, field)
+	case "snapshots":
+		return ec.fieldContext_RetentionPreview_snapshots(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RetentionPreview", field.Name)
+}
+
+func (ec *executionContext) childFields_RetentionVerdict(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "snapshot":
+		return ec.fieldContext_RetentionVerdict_snapshot(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_RetentionVerdict_createdAt(ctx, field)
+	case "files":
+		return ec.fieldContext_RetentionVerdict_files(ctx, field)
+	case "bytes":
+		return ec.fieldContext_RetentionVerdict_bytes(ctx, field)
+	case "keep":
+		return ec.fieldContext_RetentionVerdict_keep(ctx, field)
+	case "reasons":
+		return ec.fieldContext_RetentionVerdict_reasons(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RetentionVerdict", field.Name)
+}
+
 func (ec *executionContext) childFields_RevokeApiTokenPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -3049,6 +7504,236 @@ func (ec *executionContext) childFields_RevokeDevicePayload(ctx context.Context,
 		return ec.fieldContext_RevokeDevicePayload_device(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RevokeDevicePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Ring(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "at":
+		return ec.fieldContext_Ring_at(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Ring", field.Name)
+}
+
+func (ec *executionContext) childFields_Run(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Run_id(ctx, field)
+	case "device":
+		return ec.fieldContext_Run_device(ctx, field)
+	case "kind":
+		return ec.fieldContext_Run_kind(ctx, field)
+	case "trigger":
+		return ec.fieldContext_Run_trigger(ctx, field)
+	case "policy":
+		return ec.fieldContext_Run_policy(ctx, field)
+	case "askedBy":
+		return ec.fieldContext_Run_askedBy(ctx, field)
+	case "slot":
+		return ec.fieldContext_Run_slot(ctx, field)
+	case "state":
+		return ec.fieldContext_Run_state(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Run_createdAt(ctx, field)
+	case "dueAt":
+		return ec.fieldContext_Run_dueAt(ctx, field)
+	case "deadlineAt":
+		return ec.fieldContext_Run_deadlineAt(ctx, field)
+	case "attempts":
+		return ec.fieldContext_Run_attempts(ctx, field)
+	case "startedAt":
+		return ec.fieldContext_Run_startedAt(ctx, field)
+	case "endedAt":
+		return ec.fieldContext_Run_endedAt(ctx, field)
+	case "cancelling":
+		return ec.fieldContext_Run_cancelling(ctx, field)
+	case "progress":
+		return ec.fieldContext_Run_progress(ctx, field)
+	case "rate":
+		return ec.fieldContext_Run_rate(ctx, field)
+	case "code":
+		return ec.fieldContext_Run_code(ctx, field)
+	case "text":
+		return ec.fieldContext_Run_text(ctx, field)
+	case "causes":
+		return ec.fieldContext_Run_causes(ctx, field)
+	case "snapshot":
+		return ec.fieldContext_Run_snapshot(ctx, field)
+	case "sealedReport":
+		return ec.fieldContext_Run_sealedReport(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Run", field.Name)
+}
+
+func (ec *executionContext) childFields_RunCarePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "ok":
+		return ec.fieldContext_RunCarePayload_ok(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RunCarePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RunCause(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cause":
+		return ec.fieldContext_RunCause_cause(ctx, field)
+	case "count":
+		return ec.fieldContext_RunCause_count(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RunCause", field.Name)
+}
+
+func (ec *executionContext) childFields_RunConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_RunConnection_edges(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_RunConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_RunConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RunConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_RunEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_RunEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_RunEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RunEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_RunPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "run":
+		return ec.fieldContext_RunPayload_run(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RunPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RunPolicyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "runs":
+		return ec.fieldContext_RunPolicyPayload_runs(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RunPolicyPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RunProgress(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "phase":
+		return ec.fieldContext_RunProgress_phase(ctx, field)
+	case "files":
+		return ec.fieldContext_RunProgress_files(ctx, field)
+	case "bytes":
+		return ec.fieldContext_RunProgress_bytes(ctx, field)
+	case "totalFiles":
+		return ec.fieldContext_RunProgress_totalFiles(ctx, field)
+	case "totalBytes":
+		return ec.fieldContext_RunProgress_totalBytes(ctx, field)
+	case "uploadedBytes":
+		return ec.fieldContext_RunProgress_uploadedBytes(ctx, field)
+	case "problems":
+		return ec.fieldContext_RunProgress_problems(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RunProgress", field.Name)
+}
+
+func (ec *executionContext) childFields_RunReport(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "rows":
+		return ec.fieldContext_RunReport_rows(ctx, field)
+	case "total":
+		return ec.fieldContext_RunReport_total(ctx, field)
+	case "csv":
+		return ec.fieldContext_RunReport_csv(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RunReport", field.Name)
+}
+
+func (ec *executionContext) childFields_RunReportRow(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "key":
+		return ec.fieldContext_RunReportRow_key(ctx, field)
+	case "label":
+		return ec.fieldContext_RunReportRow_label(ctx, field)
+	case "succeeded":
+		return ec.fieldContext_RunReportRow_succeeded(ctx, field)
+	case "warned":
+		return ec.fieldContext_RunReportRow_warned(ctx, field)
+	case "failed":
+		return ec.fieldContext_RunReportRow_failed(ctx, field)
+	case "missed":
+		return ec.fieldContext_RunReportRow_missed(ctx, field)
+	case "cancelled":
+		return ec.fieldContext_RunReportRow_cancelled(ctx, field)
+	case "open":
+		return ec.fieldContext_RunReportRow_open(ctx, field)
+	case "successRate":
+		return ec.fieldContext_RunReportRow_successRate(ctx, field)
+	case "files":
+		return ec.fieldContext_RunReportRow_files(ctx, field)
+	case "bytes":
+		return ec.fieldContext_RunReportRow_bytes(ctx, field)
+	case "uploadedBytes":
+		return ec.fieldContext_RunReportRow_uploadedBytes(ctx, field)
+	case "meanSeconds":
+		return ec.fieldContext_RunReportRow_meanSeconds(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RunReportRow", field.Name)
+}
+
+func (ec *executionContext) childFields_Schedule(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "kind":
+		return ec.fieldContext_Schedule_kind(ctx, field)
+	case "times":
+		return ec.fieldContext_Schedule_times(ctx, field)
+	case "days":
+		return ec.fieldContext_Schedule_days(ctx, field)
+	case "dates":
+		return ec.fieldContext_Schedule_dates(ctx, field)
+	case "cron":
+		return ec.fieldContext_Schedule_cron(ctx, field)
+	case "text":
+		return ec.fieldContext_Schedule_text(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Schedule", field.Name)
+}
+
+func (ec *executionContext) childFields_SchedulePreview(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "text":
+		return ec.fieldContext_SchedulePreview_text(ctx, field)
+	case "next":
+		return ec.fieldContext_SchedulePreview_next(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SchedulePreview", field.Name)
+}
+
+func (ec *executionContext) childFields_Selection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "policy":
+		return ec.fieldContext_Selection_policy(ctx, field)
+	case "roots":
+		return ec.fieldContext_Selection_roots(ctx, field)
+	case "extensions":
+		return ec.fieldContext_Selection_extensions(ctx, field)
+	case "excludes":
+		return ec.fieldContext_Selection_excludes(ctx, field)
+	case "maxFileSize":
+		return ec.fieldContext_Selection_maxFileSize(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Selection", field.Name)
+}
+
+func (ec *executionContext) childFields_SendTestMailPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "address":
+		return ec.fieldContext_SendTestMailPayload_address(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SendTestMailPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_ServerInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3089,12 +7774,70 @@ func (ec *executionContext) childFields_Session(ctx context.Context, field graph
 	return nil, fmt.Errorf("no field named %q was found under type Session", field.Name)
 }
 
+func (ec *executionContext) childFields_SetQuotaPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_SetQuotaPayload_user(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SetQuotaPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_SetRolePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "user":
 		return ec.fieldContext_SetRolePayload_user(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SetRolePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Settings(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "productName":
+		return ec.fieldContext_Settings_productName(ctx, field)
+	case "staleDays":
+		return ec.fieldContext_Settings_staleDays(ctx, field)
+	case "undoDays":
+		return ec.fieldContext_Settings_undoDays(ctx, field)
+	case "defaultQuota":
+		return ec.fieldContext_Settings_defaultQuota(ctx, field)
+	case "storageLowPercent":
+		return ec.fieldContext_Settings_storageLowPercent(ctx, field)
+	case "digestHour":
+		return ec.fieldContext_Settings_digestHour(ctx, field)
+	case "zone":
+		return ec.fieldContext_Settings_zone(ctx, field)
+	case "adminDigest":
+		return ec.fieldContext_Settings_adminDigest(ctx, field)
+	case "mailsPerHour":
+		return ec.fieldContext_Settings_mailsPerHour(ctx, field)
+	case "runHistoryDays":
+		return ec.fieldContext_Settings_runHistoryDays(ctx, field)
+	case "mailFrom":
+		return ec.fieldContext_Settings_mailFrom(ctx, field)
+	case "selfBackupConfigured":
+		return ec.fieldContext_Settings_selfBackupConfigured(ctx, field)
+	case "selfBackupAt":
+		return ec.fieldContext_Settings_selfBackupAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Settings", field.Name)
+}
+
+func (ec *executionContext) childFields_SettingsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "settings":
+		return ec.fieldContext_SettingsPayload_settings(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SettingsPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Slot(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "at":
+		return ec.fieldContext_Slot_at(ctx, field)
+	case "policy":
+		return ec.fieldContext_Slot_policy(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Slot", field.Name)
 }
 
 func (ec *executionContext) childFields_Snapshot(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3117,6 +7860,14 @@ func (ec *executionContext) childFields_Snapshot(ctx context.Context, field grap
 		return ec.fieldContext_Snapshot_problems(ctx, field)
 	case "uploadedBytes":
 		return ec.fieldContext_Snapshot_uploadedBytes(ctx, field)
+	case "scheduled":
+		return ec.fieldContext_Snapshot_scheduled(ctx, field)
+	case "pinnedAt":
+		return ec.fieldContext_Snapshot_pinnedAt(ctx, field)
+	case "deletedAt":
+		return ec.fieldContext_Snapshot_deletedAt(ctx, field)
+	case "purgeAfter":
+		return ec.fieldContext_Snapshot_purgeAfter(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Snapshot", field.Name)
 }
@@ -3143,12 +7894,114 @@ func (ec *executionContext) childFields_SnapshotEdge(ctx context.Context, field 
 	return nil, fmt.Errorf("no field named %q was found under type SnapshotEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_SnapshotPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "snapshot":
+		return ec.fieldContext_SnapshotPayload_snapshot(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SnapshotPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SpaceUsage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_SpaceUsage_user(ctx, field)
+	case "storedBytes":
+		return ec.fieldContext_SpaceUsage_storedBytes(ctx, field)
+	case "logicalBytes":
+		return ec.fieldContext_SpaceUsage_logicalBytes(ctx, field)
+	case "quotaBytes":
+		return ec.fieldContext_SpaceUsage_quotaBytes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SpaceUsage", field.Name)
+}
+
+func (ec *executionContext) childFields_StorageReport(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "storedBytes":
+		return ec.fieldContext_StorageReport_storedBytes(ctx, field)
+	case "logicalBytes":
+		return ec.fieldContext_StorageReport_logicalBytes(ctx, field)
+	case "protectedBytes":
+		return ec.fieldContext_StorageReport_protectedBytes(ctx, field)
+	case "objects":
+		return ec.fieldContext_StorageReport_objects(ctx, field)
+	case "snapshots":
+		return ec.fieldContext_StorageReport_snapshots(ctx, field)
+	case "quarantinedBytes":
+		return ec.fieldContext_StorageReport_quarantinedBytes(ctx, field)
+	case "freeBytes":
+		return ec.fieldContext_StorageReport_freeBytes(ctx, field)
+	case "totalBytes":
+		return ec.fieldContext_StorageReport_totalBytes(ctx, field)
+	case "days":
+		return ec.fieldContext_StorageReport_days(ctx, field)
+	case "growthPerDay":
+		return ec.fieldContext_StorageReport_growthPerDay(ctx, field)
+	case "fullAt":
+		return ec.fieldContext_StorageReport_fullAt(ctx, field)
+	case "spaces":
+		return ec.fieldContext_StorageReport_spaces(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type StorageReport", field.Name)
+}
+
 func (ec *executionContext) childFields_SuspendUserPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "user":
 		return ec.fieldContext_SuspendUserPayload_user(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SuspendUserPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_TakeWorkPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "runs":
+		return ec.fieldContext_TakeWorkPayload_runs(ctx, field)
+	case "lease":
+		return ec.fieldContext_TakeWorkPayload_lease(ctx, field)
+	case "ttl":
+		return ec.fieldContext_TakeWorkPayload_ttl(ctx, field)
+	case "order":
+		return ec.fieldContext_TakeWorkPayload_order(ctx, field)
+	case "policy":
+		return ec.fieldContext_TakeWorkPayload_policy(ctx, field)
+	case "lookAgain":
+		return ec.fieldContext_TakeWorkPayload_lookAgain(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TakeWorkPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Task(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Task_id(ctx, field)
+	case "name":
+		return ec.fieldContext_Task_name(ctx, field)
+	case "subject":
+		return ec.fieldContext_Task_subject(ctx, field)
+	case "state":
+		return ec.fieldContext_Task_state(ctx, field)
+	case "retried":
+		return ec.fieldContext_Task_retried(ctx, field)
+	case "maxRetry":
+		return ec.fieldContext_Task_maxRetry(ctx, field)
+	case "lastError":
+		return ec.fieldContext_Task_lastError(ctx, field)
+	case "lastFailedAt":
+		return ec.fieldContext_Task_lastFailedAt(ctx, field)
+	case "nextAt":
+		return ec.fieldContext_Task_nextAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Task", field.Name)
+}
+
+func (ec *executionContext) childFields_TaskPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_TaskPayload_id(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TaskPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_UpdateProfilePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3183,6 +8036,24 @@ func (ec *executionContext) childFields_Usage(ctx context.Context, field graphql
 	return nil, fmt.Errorf("no field named %q was found under type Usage", field.Name)
 }
 
+func (ec *executionContext) childFields_UsageDay(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "day":
+		return ec.fieldContext_UsageDay_day(ctx, field)
+	case "storedBytes":
+		return ec.fieldContext_UsageDay_storedBytes(ctx, field)
+	case "logicalBytes":
+		return ec.fieldContext_UsageDay_logicalBytes(ctx, field)
+	case "protectedBytes":
+		return ec.fieldContext_UsageDay_protectedBytes(ctx, field)
+	case "uploadedBytes":
+		return ec.fieldContext_UsageDay_uploadedBytes(ctx, field)
+	case "freeBytes":
+		return ec.fieldContext_UsageDay_freeBytes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UsageDay", field.Name)
+}
+
 func (ec *executionContext) childFields_User(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -3209,6 +8080,10 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_devices(ctx, field)
 	case "usage":
 		return ec.fieldContext_User_usage(ctx, field)
+	case "quota":
+		return ec.fieldContext_User_quota(ctx, field)
+	case "groups":
+		return ec.fieldContext_User_groups(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type User", field.Name)
 }
@@ -3235,12 +8110,36 @@ func (ec *executionContext) childFields_UserEdge(ctx context.Context, field grap
 	return nil, fmt.Errorf("no field named %q was found under type UserEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_Window(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "from":
+		return ec.fieldContext_Window_from(ctx, field)
+	case "to":
+		return ec.fieldContext_Window_to(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Window", field.Name)
+}
+
 func (ec *executionContext) childFields_WithdrawInvitationPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
 		return ec.fieldContext_WithdrawInvitationPayload_id(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type WithdrawInvitationPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Worker(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "host":
+		return ec.fieldContext_Worker_host(ctx, field)
+	case "pid":
+		return ec.fieldContext_Worker_pid(ctx, field)
+	case "startedAt":
+		return ec.fieldContext_Worker_startedAt(ctx, field)
+	case "active":
+		return ec.fieldContext_Worker_active(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Worker", field.Name)
 }
 
 func (ec *executionContext) childFields___Directive(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -1,0 +1,115 @@
+package run
+
+import (
+	"time"
+
+	"github.com/holdfast-backup/holdfast/wire/id"
+)
+
+// Kind is what a run does.
+type Kind string
+
+// The kinds.
+const (
+	Backup  Kind = "backup"
+	Restore Kind = "restore"
+)
+
+// Trigger is what made a run.
+type Trigger string
+
+// The triggers.
+const (
+	Schedule Trigger = "schedule" // a slot of a policy
+	Owner    Trigger = "owner"    // the device's owner
+	Admin    Trigger = "admin"    // an administrator
+	Device   Trigger = "device"   // somebody at the device
+)
+
+// State is a state of a run. All but Waiting and Running are final.
+type State string
+
+// The states.
+const (
+	Waiting   State = "waiting"
+	Running   State = "running"
+	Succeeded State = "succeeded"
+	Warned    State = "warned" // some files could not be read, or restored
+	Failed    State = "failed"
+	Missed    State = "missed" // not begun before its deadline
+	Cancelled State = "cancelled"
+)
+
+// Outcome is what a device says of a run's end.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeSucceeded Outcome = "succeeded"
+	OutcomeFailed    Outcome = "failed"
+	OutcomeCancelled Outcome = "cancelled"
+)
+
+// Run is a backup or restore of one device that is due, under way or over.
+type Run struct {
+	ID           id.Run
+	DeviceID     id.Device
+	OwnerID      id.User // of the device
+	Kind         Kind
+	Trigger      Trigger
+	AskedBy      *id.User
+	PolicyID     *id.Policy
+	Slot         *time.Time
+	State        State
+	CreatedAt    time.Time
+	DueAt        time.Time
+	DeadlineAt   time.Time
+	Attempts     int
+	StartedAt    *time.Time // of the latest attempt
+	EndedAt      *time.Time
+	Cancelling   bool // somebody asked it to stop
+	BackupID     *id.Backup
+	SnapshotID   *id.Snapshot
+	Code         *string // why it failed
+	Causes       []Cause // unreadable files
+	Progress     Progress
+	SealedReport []byte // to the owner
+}
+
+// Cause counts unreadable files of one cause.
+type Cause struct {
+	Cause string
+	Count int64
+}
+
+// Progress is how far a run is, as its device reports it.
+type Progress struct {
+	Phase         string
+	Files         int64
+	Bytes         int64
+	TotalFiles    int64
+	TotalBytes    int64
+	UploadedBytes int64
+	Problems      int64
+}
+
+// HealthState is how a device is doing.
+type HealthState string
+
+// The states of health.
+const (
+	HealthGood    HealthState = "good"
+	HealthWorking HealthState = "working"
+	HealthWarning HealthState = "warning"
+	HealthBad     HealthState = "bad"
+	HealthNew     HealthState = "new"
+	HealthRevoked HealthState = "revoked"
+)
+
+// Health is how a device is doing, by the server's records.
+type Health struct {
+	State         HealthState
+	LastSuccessAt *time.Time
+	LastRunID     *id.Run
+	StaleDays     int // whole days without a backup
+}
