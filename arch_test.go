@@ -136,6 +136,12 @@ var rules = []rule{
 		direct: true,
 		why:    "every other room knows a Store and its promise",
 	}, {
+		name:   "SMTP lives in depot/mail",
+		except: []string{"depot/mail"},
+		never:  []string{"github.com/wneessen/go-mail", "net/smtp"},
+		direct: true,
+		why:    "one room sees to it that no password goes over an open line and that no name becomes a header",
+	}, {
 		name:   "AEADs, HPKE, HKDF and Argon2 live in vault/seal and vault/keyring",
 		except: []string{"vault/seal", "vault/keyring"},
 		never:  []string{"crypto/aes", "crypto/cipher", "crypto/hpke", "crypto/hkdf", "crypto/mlkem", "golang.org/x/crypto/argon2", "golang.org/x/crypto/hkdf", "golang.org/x/crypto/chacha20poly1305"},
