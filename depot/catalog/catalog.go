@@ -36,6 +36,13 @@ type Config struct {
 	Chunk      Chunk         // zero: 256 KiB, 1 MiB, 4 MiB
 	URLTTL     time.Duration // how long presigned addresses of packs live; 0: one hour
 
+	UndoWindow time.Duration // how long a deletion can be taken back; 0: seven days; negative: not at all
+	Quarantine time.Duration // how long swept packs wait before they are unlinked: longer than addresses live; 0: a day; negative: not at all
+	Grace      time.Duration // how long what no snapshot refers to waits for the next try of a backup that broke off; 0: seven days; negative: not at all
+
+	// Undo, if not nil, is asked for the UndoWindow at every deletion.
+	Undo func(ctx context.Context) (time.Duration, error)
+
 	// Sign makes an address from which this server hands out a pack, for stores that cannot do it themselves.
 	Sign func(space id.Space, pack id.Pack, size int64) (url string, expires time.Time)
 }
@@ -54,7 +61,18 @@ func New(cfg Config) *Service {
 	if cfg.URLTTL == 0 {
 		cfg.URLTTL = time.Hour
 	}
+	cfg.UndoWindow = orDefault(cfg.UndoWindow, 7*24*time.Hour)
+	cfg.Quarantine = orDefault(cfg.Quarantine, 24*time.Hour)
+	cfg.Grace = orDefault(cfg.Grace, 7*24*time.Hour)
 	return &Service{cfg}
+}
+
+// orDefault returns d, def if it is zero, and zero if it is negative.
+func orDefault(d, def time.Duration) time.Duration {
+	if d == 0 {
+		return def
+	}
+	return max(d, 0)
 }
 
 // Begun is a fresh backup session.
@@ -135,6 +153,10 @@ type Snapshot struct {
 	Bytes         int64
 	Problems      int64
 	UploadedBytes int64
+	Scheduled     bool       // a policy made it: only such snapshots are deleted by rule
+	PinnedAt      *time.Time // no rule deletes it
+	DeletedAt     *time.Time
+	PurgeAfter    *time.Time // until then a deletion can be taken back; nil while it is live
 }
 
 // SnapshotFilter narrows a list of snapshots.
@@ -167,7 +189,7 @@ type PackLocation struct {
 type Usage struct {
 	Snapshots      int
 	Objects        int64
-	StoredBytes    int64
+	StoredBytes    int64 // of packs, without those in quarantine
 	ProtectedBytes int64 // by the newest snapshot of each device
 	LogicalBytes   int64 // by all live snapshots
 }

@@ -260,11 +260,15 @@ func (v *survey) record(ctx context.Context, sp spaceRow, snapshot id.Snapshot, 
 		}
 		deleted = &d.At
 	}
+	undo, err := v.s.undoWindow(ctx)
+	if err != nil {
+		return true, err
+	}
 	return true, v.s.inTx(ctx, func(tx *sqlx.Tx) error {
 		if err := lockShared(ctx, tx, sp.ID); err != nil {
 			return err
 		}
-		fresh, err := insertSnapshot(ctx, tx, sp.ID, r, deleted)
+		fresh, err := insertSnapshot(ctx, tx, sp.ID, r, deleted, undo)
 		if fresh {
 			v.note(func(r *Report) { r.Restored++ })
 		}

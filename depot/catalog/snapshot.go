@@ -4,14 +4,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
-	"github.com/holdfast-backup/holdfast/depot/audit"
-	"github.com/holdfast-backup/holdfast/depot/catalog/record"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -58,29 +55,29 @@ func (s *Service) Snapshot(ctx context.Context, a actor.Actor, snapshot id.Snaps
 	if err != nil {
 		return nil, err
 	}
-	row, err := s.owned(ctx, s.cfg.DB, user, snapshot, false)
+	row, _, err := s.owned(ctx, s.cfg.DB, user, snapshot, false)
 	if err != nil {
 		return nil, pg.Fault(err)
 	}
 	return row.noun(), nil
 }
 
-// owned reads a live snapshot of a user's.
-func (s *Service) owned(ctx context.Context, q sqlx.QueryerContext, user id.User, snapshot id.Snapshot, lock bool) (*snapshotRow, error) {
+// owned reads a live snapshot of a user's, with its space; with lock, nobody else changes it until the transaction ends.
+func (s *Service) owned(ctx context.Context, q sqlx.QueryerContext, user id.User, snapshot id.Snapshot, lock bool) (*snapshotRow, *spaceRow, error) {
 	space, err := spaceOf(ctx, q, user)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var row *snapshotRow
 	if space != nil {
 		if row, err = snapshotIn(ctx, q, space.ID, snapshot, lock); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if row == nil {
-		return nil, fault.New(fault.NotFound, "there is no such snapshot")
+		return nil, nil, fault.New(fault.NotFound, "there is no such snapshot")
 	}
-	return row, nil
+	return row, space, nil
 }
 
 // LatestSnapshots gives the newest live snapshot of each of the devices that has one: of the caller's own devices;
@@ -115,54 +112,6 @@ func only(devices []id.Device, d id.Device) []id.Device {
 	return nil
 }
 
-// DeleteSnapshot deletes a snapshot of the caller's. Only a person may. Its space is freed by a later cleaning.
-//
-// The deletion is in the store, as a record of its own, before it is visible, or a rebuild of the index would bring
-// the snapshot back; with it a rebuild brings it back as deleted, so that nothing is lost that could still be
-// taken back. If the transaction fails after that, the record is withdrawn.
-func (s *Service) DeleteSnapshot(ctx context.Context, a actor.Actor, snapshot id.Snapshot) error {
-	user, err := a.Person()
-	if err != nil {
-		return err
-	}
-	wrote := ""
-	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
-		row, err := s.owned(ctx, tx, user, snapshot, true)
-		if err != nil {
-			return err
-		}
-		space, err := spaceOf(ctx, tx, user)
-		if err != nil {
-			return err
-		}
-		now, err := clock(ctx, tx)
-		if err != nil {
-			return err
-		}
-		if err := markDeleted(ctx, tx, snapshot, now); err != nil {
-			return err
-		}
-		if err := audit.Write(ctx, tx, audit.Event{Kind: "snapshot.deleted", Actor: a, Owner: user,
-			Text: "The snapshot " + snapshot.String() + " of " + row.CreatedAt.UTC().Format(time.RFC3339) + " was deleted."}); err != nil {
-			return err
-		}
-		d := record.Deletion{ID: snapshot, Space: space.PublicID, At: now}
-		name := deletionName(space.PublicID, snapshot)
-		switch _, err := s.cfg.Store.Stat(ctx, name); {
-		case errors.Is(err, fault.NotFound):
-			wrote = name
-			return s.put(ctx, name, d.Append(nil))
-		default:
-			return err // a record is there: an earlier try left it
-		}
-	})
-	// An error of kind Unavailable may hide a commit that did happen: then the record must stay.
-	if err != nil && wrote != "" && fault.KindOf(err) != fault.Unavailable && ctx.Err() == nil {
-		return errors.Join(err, s.cfg.Store.Delete(ctx, wrote))
-	}
-	return err
-}
-
 // Usage says what a user's space holds, to the user and to administrators.
 func (s *Service) Usage(ctx context.Context, a actor.Actor, user id.User) (*Usage, error) {
 	if !a.MayRead(user) {
@@ -180,7 +129,16 @@ func (s *Service) Usage(ctx context.Context, a actor.Actor, user id.User) (*Usag
 
 func (r *snapshotRow) noun() *Snapshot {
 	return &Snapshot{ID: r.ID, DeviceID: r.DeviceID, CreatedAt: r.CreatedAt.UTC(), Root: r.Root[:], Manifest: r.Manifest,
-		Files: r.Files, Bytes: r.Bytes, Problems: r.Problems, UploadedBytes: r.UploadedBytes}
+		Files: r.Files, Bytes: r.Bytes, Problems: r.Problems, UploadedBytes: r.UploadedBytes,
+		Scheduled: r.Scheduled, PinnedAt: utc(r.PinnedAt), DeletedAt: utc(r.DeletedAt), PurgeAfter: utc(r.PurgeAfter)}
+}
+
+func utc(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	u := t.UTC()
+	return &u
 }
 
 // position is a place between two snapshots: time first, because that is what people read by; id makes it unique.

@@ -243,10 +243,13 @@ type packRow struct {
 	Due        bool      // to be read again: never verified since, or damaged
 	Damaged    bool
 	Lost       bool
+	Swept      bool // in quarantine
+	Dead       int  // objects whose rows were deleted
 }
 
 const packColumns = `
 	SELECT p.id, p.space_id, s.public_id, p.name, p.size, p.verified_at, p.damaged_at IS NOT NULL AS damaged, p.lost,
+		p.swept_at IS NOT NULL AS swept, p.dead,
 		p.damaged_at IS NOT NULL OR p.verified_at < clock_timestamp() - make_interval(secs => $1) AS due
 	FROM packs p JOIN spaces s ON s.id = p.space_id`
 
@@ -254,9 +257,9 @@ func readPack(ctx context.Context, q sqlx.QueryerContext, space id.Space, name i
 	return maybe[packRow](ctx, q, packColumns+` WHERE s.public_id = $2 AND p.name = $3`, 0, space, name)
 }
 
-// packsAfter gives a portion of all packs that are numbered after and up to last.
+// packsAfter gives a portion of all packs that are numbered after and up to last, without those in quarantine.
 func packsAfter(ctx context.Context, q sqlx.QueryerContext, olderThan time.Duration, after, last, n int) (rows []packRow, err error) {
-	err = sqlx.SelectContext(ctx, q, &rows, packColumns+` WHERE p.id > $2 AND p.id <= $3 ORDER BY p.id LIMIT $4`,
+	err = sqlx.SelectContext(ctx, q, &rows, packColumns+` WHERE p.id > $2 AND p.id <= $3 AND p.swept_at IS NULL ORDER BY p.id LIMIT $4`,
 		olderThan.Seconds(), after, last, n)
 	return rows, err
 }
@@ -264,7 +267,7 @@ func packsAfter(ctx context.Context, q sqlx.QueryerContext, olderThan time.Durat
 // packState returns the highest pack number so far and how many packs are believed to be in the store.
 func packState(ctx context.Context, q sqlx.QueryerContext) (last, n int, err error) {
 	var row struct{ Last, N int }
-	err = sqlx.GetContext(ctx, q, &row, `SELECT coalesce(max(id), 0) AS last, count(*) FILTER (WHERE NOT lost) AS n FROM packs`)
+	err = sqlx.GetContext(ctx, q, &row, `SELECT coalesce(max(id), 0) AS last, count(*) FILTER (WHERE NOT lost AND swept_at IS NULL) AS n FROM packs`)
 	return row.Last, row.N, err
 }
 
@@ -276,14 +279,15 @@ func inDoubt(ctx context.Context, q sqlx.QueryerContext, space int) (yes bool, e
 	return yes, err
 }
 
-// spares returns the sound packs of a space that hold copies of objects whose rows point elsewhere.
+// spares returns the sound packs of a space that hold copies of objects whose rows point elsewhere. Those in quarantine
+// count: what was moved out of them lies there still.
 func spares(ctx context.Context, q sqlx.QueryerContext, space int) (rows []packRow, err error) {
 	err = sqlx.SelectContext(ctx, q, &rows, packColumns+` WHERE p.space_id = $2 AND p.shadowed > 0 AND p.damaged_at IS NULL ORDER BY p.id`, 0, space)
 	return rows, err
 }
 
 func hasPacks(ctx context.Context, q sqlx.QueryerContext, space int) (ok bool, err error) {
-	err = sqlx.GetContext(ctx, q, &ok, `SELECT EXISTS (SELECT 1 FROM packs WHERE space_id = $1)`, space)
+	err = sqlx.GetContext(ctx, q, &ok, `SELECT EXISTS (SELECT 1 FROM packs WHERE space_id = $1 AND swept_at IS NULL)`, space)
 	return ok, err
 }
 
@@ -304,7 +308,7 @@ func markSound(ctx context.Context, q sqlx.QueryerContext, packID int) (healed b
 func markDamaged(ctx context.Context, tx *sqlx.Tx, p packRow, lost bool) (fresh *bool, err error) {
 	return maybe[bool](ctx, tx, `
 		UPDATE packs p SET damaged_at = coalesce(p.damaged_at, clock_timestamp()), lost = $3
-		FROM (SELECT id, damaged_at IS NULL AS sound FROM packs WHERE id = $1 AND verified_at = $2 FOR UPDATE) old
+		FROM (SELECT id, damaged_at IS NULL AS sound FROM packs WHERE id = $1 AND verified_at = $2 AND swept_at IS NULL FOR UPDATE) old
 		WHERE p.id = old.id RETURNING old.sound`, p.ID, p.VerifiedAt, lost)
 }
 
@@ -322,10 +326,14 @@ type snapshotRow struct {
 	UploadedBytes int64      `db:"uploaded_bytes"`
 	BackupID      *id.Backup `db:"backup_id"`
 	DeletedAt     *time.Time `db:"deleted_at"`
+	PurgeAfter    *time.Time `db:"purge_after"`
+	PinnedAt      *time.Time `db:"pinned_at"`
+	Scheduled     bool
 }
 
 const snapshotColumns = `
-	SELECT sn.id, sn.device_id, sn.created_at, sn.root, sn.manifest, sn.files, sn.bytes, sn.problems, sn.uploaded_bytes, sn.backup_id, sn.deleted_at
+	SELECT sn.id, sn.device_id, sn.created_at, sn.root, sn.manifest, sn.files, sn.bytes, sn.problems, sn.uploaded_bytes, sn.backup_id,
+		sn.deleted_at, sn.purge_after, sn.pinned_at, sn.scheduled
 	FROM snapshots sn`
 
 func clock(ctx context.Context, q sqlx.QueryerContext) (at time.Time, err error) {
@@ -333,12 +341,16 @@ func clock(ctx context.Context, q sqlx.QueryerContext) (at time.Time, err error)
 	return at, err
 }
 
-// insertSnapshot makes a snapshot's row and reports whether there was none.
-func insertSnapshot(ctx context.Context, tx *sqlx.Tx, space int, r *record.Snapshot, deleted *time.Time) (bool, error) {
+// insertSnapshot makes a snapshot's row and reports whether there was none. One that was deleted can be taken back for
+// undo from now on.
+func insertSnapshot(ctx context.Context, tx *sqlx.Tx, space int, r *record.Snapshot, deleted *time.Time, undo time.Duration) (bool, error) {
 	return changed(tx.ExecContext(ctx, `
-		INSERT INTO snapshots (id, space_id, device_id, backup_id, root, manifest, created_at, files, bytes, problems, uploaded_bytes, deleted_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`,
-		r.ID, space, r.Device, r.Backup, r.Root, r.Manifest, r.Created, r.Files, r.Bytes, r.Problems, r.UploadedBytes, deleted))
+		INSERT INTO snapshots (id, space_id, device_id, backup_id, root, manifest, created_at, files, bytes, problems, uploaded_bytes,
+			deleted_at, purge_after)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::timestamptz,
+			CASE WHEN $12::timestamptz IS NOT NULL THEN clock_timestamp() + make_interval(secs => $13) END)
+		ON CONFLICT DO NOTHING`,
+		r.ID, space, r.Device, r.Backup, r.Root, r.Manifest, r.Created, r.Files, r.Bytes, r.Problems, r.UploadedBytes, deleted, undo.Seconds()))
 }
 
 func snapshotOfBackup(ctx context.Context, q sqlx.QueryerContext, backup id.Backup) (*snapshotRow, error) {
@@ -383,9 +395,83 @@ func latest(ctx context.Context, q sqlx.QueryerContext, owner id.User, devices [
 	return rows, err
 }
 
-func markDeleted(ctx context.Context, tx *sqlx.Tx, snapshot id.Snapshot, at time.Time) error {
-	_, err := tx.ExecContext(ctx, `UPDATE snapshots SET deleted_at = $2 WHERE id = $1`, snapshot, at)
+// deletedOf gives a user's snapshots that can be taken back, the last deleted first.
+func deletedOf(ctx context.Context, q sqlx.QueryerContext, owner id.User, n int) (rows []snapshotRow, err error) {
+	err = sqlx.SelectContext(ctx, q, &rows, snapshotColumns+` JOIN spaces s ON s.id = sn.space_id
+		WHERE s.owner_id = $1 AND sn.purge_after > clock_timestamp() ORDER BY sn.deleted_at DESC, sn.id DESC LIMIT $2`, owner, n)
+	return rows, err
+}
+
+// lockDeleted returns a snapshot of a space that can be taken back, or nil. Nobody else changes it until tx ends.
+func lockDeleted(ctx context.Context, tx *sqlx.Tx, space int, snapshot id.Snapshot) (*snapshotRow, error) {
+	return maybe[snapshotRow](ctx, tx, snapshotColumns+`
+		WHERE sn.space_id = $1 AND sn.id = $2 AND sn.purge_after > clock_timestamp() FOR UPDATE`, space, snapshot)
+}
+
+// markDeleted deletes live snapshots that are not pinned, for good after undo, and returns how many there were.
+func markDeleted(ctx context.Context, tx *sqlx.Tx, snapshots []id.Snapshot, by string, at time.Time, undo time.Duration) (int64, error) {
+	r, err := tx.ExecContext(ctx, `
+		UPDATE snapshots SET deleted_at = $2, deleted_by = $3, purge_after = $2::timestamptz + make_interval(secs => $4)
+		WHERE id = ANY ($1::uuid[]) AND deleted_at IS NULL AND pinned_at IS NULL`, pq.Array(snapshots), at, by, undo.Seconds())
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+func markLive(ctx context.Context, tx *sqlx.Tx, snapshot id.Snapshot) error {
+	_, err := tx.ExecContext(ctx, `UPDATE snapshots SET deleted_at = NULL, deleted_by = NULL, purge_after = NULL WHERE id = $1`, snapshot)
 	return err
+}
+
+func setPinned(ctx context.Context, tx *sqlx.Tx, snapshot id.Snapshot, pinned bool) error {
+	_, err := tx.ExecContext(ctx, `
+		UPDATE snapshots SET pinned_at = CASE WHEN $2 THEN coalesce(pinned_at, clock_timestamp()) END WHERE id = $1`, snapshot, pinned)
+	return err
+}
+
+func setScheduled(ctx context.Context, tx *sqlx.Tx, device id.Device, snapshot id.Snapshot) (bool, error) {
+	return changed(tx.ExecContext(ctx, `UPDATE snapshots SET scheduled = true WHERE id = $2 AND device_id = $1`, device, snapshot))
+}
+
+// retainedRow is what retention looks at.
+type retainedRow struct {
+	ID        id.Snapshot
+	Space     id.Space  `db:"public_id"`
+	Owner     id.User   `db:"owner_id"`
+	CreatedAt time.Time `db:"created_at"`
+	Problems  int64
+	Scheduled bool
+	Pinned    bool
+}
+
+// Of the space of the device's owner only: an older one that nobody owns is not touched.
+const retainedQuery = `
+	SELECT sn.id, s.public_id, s.owner_id, sn.created_at, sn.problems, sn.scheduled, sn.pinned_at IS NOT NULL AS pinned
+	FROM snapshots sn JOIN spaces s ON s.id = sn.space_id JOIN devices d ON d.id = sn.device_id AND d.user_id = s.owner_id
+	WHERE sn.device_id = $1 AND sn.deleted_at IS NULL`
+
+// retained gives the live snapshots of a device, oldest first.
+func retained(ctx context.Context, q sqlx.QueryerContext, device id.Device) (rows []retainedRow, err error) {
+	err = sqlx.SelectContext(ctx, q, &rows, retainedQuery+` ORDER BY sn.created_at, sn.id`, device)
+	return rows, err
+}
+
+// lockRetained gives those that a policy made. Nobody else pins or deletes them until tx ends.
+func lockRetained(ctx context.Context, tx *sqlx.Tx, device id.Device) (rows []retainedRow, err error) {
+	err = tx.SelectContext(ctx, &rows, retainedQuery+` AND sn.scheduled ORDER BY sn.created_at, sn.id FOR UPDATE OF sn`, device)
+	return rows, err
+}
+
+// newestGood returns when the newest live snapshot of a device without problems was made, of those up to now; nil: there is none.
+func newestGood(ctx context.Context, tx *sqlx.Tx, device id.Device, now time.Time) (at *time.Time, err error) {
+	err = tx.GetContext(ctx, &at, `
+		SELECT max(created_at) FROM snapshots WHERE device_id = $1 AND deleted_at IS NULL AND problems = 0 AND created_at <= $2`, device, now)
+	return at, err
+}
+
+func ownerOfDevice(ctx context.Context, q sqlx.QueryerContext, device id.Device) (*id.User, error) {
+	return maybe[id.User](ctx, q, `SELECT user_id FROM devices WHERE id = $1`, device)
 }
 
 // snapshotsAfter gives a portion of all snapshots of a space, deleted ones too, by id, without their manifests.
@@ -407,8 +493,8 @@ func readUsage(ctx context.Context, q sqlx.QueryerContext, space int) (*Usage, e
 	}
 	err := sqlx.GetContext(ctx, q, &u, `
 		SELECT p.objects, p.stored, sn.snapshots, sn.logical, l.protected
-		FROM (SELECT coalesce(sum(objects - shadowed), 0)::bigint AS objects, coalesce(sum(size), 0)::bigint AS stored
-			FROM packs WHERE space_id = $1 AND NOT lost) p,
+		FROM (SELECT coalesce(sum(objects - shadowed - dead), 0)::bigint AS objects, coalesce(sum(size), 0)::bigint AS stored
+			FROM packs WHERE space_id = $1 AND NOT lost AND swept_at IS NULL) p,
 		(SELECT count(*) AS snapshots, coalesce(sum(bytes), 0)::bigint AS logical FROM snapshots WHERE space_id = $1 AND deleted_at IS NULL) sn,
 		(SELECT coalesce(sum(bytes), 0)::bigint AS protected FROM (
 			SELECT DISTINCT ON (device_id) bytes FROM snapshots WHERE space_id = $1 AND deleted_at IS NULL
@@ -425,7 +511,7 @@ func readDoctor(ctx context.Context, q sqlx.QueryerContext) (r doctorRow, err er
 	err = sqlx.GetContext(ctx, q, &r, `
 		SELECT (SELECT count(*) FROM spaces) AS spaces, (SELECT count(*) FROM spaces WHERE owner_id IS NULL) AS ownerless,
 			count(*) AS packs, count(damaged_at) FILTER (WHERE NOT lost) AS damaged, count(*) FILTER (WHERE lost) AS lost,
-			min(verified_at) AS oldest FROM packs`)
+			min(verified_at) AS oldest FROM packs WHERE swept_at IS NULL`)
 	return r, err
 }
 
