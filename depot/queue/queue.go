@@ -10,6 +10,8 @@
 //   - [Client.Tick] says that a slot of a calendar has come. Every worker's clock says so for every slot; the first one makes the task, and the
 //     slot's number in the task's id turns the others away, also after the task is done.
 //
+// [Inspector] shows what is in the queue, for administrators.
+//
 // asynq remembers a task's id as long as the task exists in any state, and a task that failed for good is kept for months: an id used for
 // ever would be blocked for ever. So ticks never fail in asynq's eyes (an error is logged; the next slot is the repeat), and Ring clears a failed predecessor away.
 package queue
