@@ -39,3 +39,15 @@ func forget(ctx context.Context, tx *sqlx.Tx, user id.User, key string) error {
 	_, err := tx.ExecContext(ctx, `UPDATE notifications SET key = NULL WHERE user_id = $1 AND key = $2`, user, key)
 	return pg.Fault(err)
 }
+
+func forgetAll(ctx context.Context, tx *sqlx.Tx, key string) error {
+	_, err := tx.ExecContext(ctx, `UPDATE notifications SET key = NULL WHERE key = $1`, key)
+	return pg.Fault(err)
+}
+
+// admins returns those who look after the installation and can act.
+func admins(ctx context.Context, tx *sqlx.Tx) ([]id.User, error) {
+	var users []id.User
+	err := tx.SelectContext(ctx, &users, `SELECT id FROM users WHERE role IN ('admin', 'superuser') AND suspended_at IS NULL ORDER BY id`)
+	return users, pg.Fault(err)
+}

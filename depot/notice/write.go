@@ -33,5 +33,25 @@ func Forget(ctx context.Context, tx *sqlx.Tx, user id.User, key string) error {
 	return forget(ctx, tx, user, key)
 }
 
+// Admins tells all administrators and superusers as part of tx; e.User is not looked at. It returns whom to ring after the commit.
+func Admins(ctx context.Context, tx *sqlx.Tx, e Event) ([]id.User, error) {
+	users, err := admins(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range users {
+		e.User = u
+		if err := Write(ctx, tx, e); err != nil {
+			return nil, err
+		}
+	}
+	return users, nil
+}
+
+// ForgetAll is [Forget] for everybody who was told.
+func ForgetAll(ctx context.Context, tx *sqlx.Tx, key string) error {
+	return forgetAll(ctx, tx, key)
+}
+
 // Topic is where a person's notifications ring.
 func Topic(user id.User) string { return "notices:" + user.String() }
