@@ -39,6 +39,9 @@ func startCached(ctx context.Context, s *server) error {
 	if err := s.startIn(ctx, dir); err != nil || cached == "" {
 		return err
 	}
+	if _, err := s.shiftedTemplate(ctx); err != nil {
+		return err
+	}
 	// The files are whole only while the server is down.
 	if err := s.admin.Close(); err != nil {
 		return err

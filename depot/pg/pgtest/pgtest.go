@@ -49,13 +49,22 @@ func NewURL(t testing.TB) (*sqlx.DB, string) {
 	if err != nil {
 		t.Fatalf("a PostgreSQL for tests: %v", err)
 	}
+	return server.database(t, server.template, "")
+}
+
+// database returns a copy of a template, and its address, with a search path unless that is empty.
+func (server *server) database(t testing.TB, template, path string) (*sqlx.DB, string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	name := fmt.Sprintf("holdfast_test_%d_%d", os.Getpid(), serial.Add(1))
-	if err := createFrom(ctx, server.admin, name, server.template); err != nil {
+	if err := createFrom(ctx, server.admin, name, template); err != nil {
 		t.Fatalf("a database for the test: %v", err)
 	}
 	at := withDatabase(server.url, name)
+	if path != "" {
+		at = withSearchPath(at, path)
+	}
 	db, err := pg.Open(ctx, at)
 	if err != nil {
 		t.Fatalf("a database for the test: %v", err)
@@ -108,7 +117,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	s.admin.SetMaxIdleConns(2)
 	s.template = "holdfast_template_" + schemaHash()
-	return makeTemplate(ctx, s)
+	return makeTemplate(ctx, s, s.template, false)
 }
 
 var redis = sync.OnceValues(func() (string, error) {
@@ -203,5 +212,17 @@ func withDatabase(at, name string) string {
 		return at // pg.Open has accepted it before, so it is not a URL but words; it will fail with a clear error
 	}
 	u.Path = "/" + name
+	return u.String()
+}
+
+// withSearchPath returns an address whose connections look for names along a path.
+func withSearchPath(at, path string) string {
+	u, err := url.Parse(at)
+	if err != nil {
+		return at // see withDatabase
+	}
+	q := u.Query()
+	q.Set("search_path", path)
+	u.RawQuery = q.Encode()
 	return u.String()
 }
