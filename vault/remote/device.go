@@ -23,6 +23,27 @@ type Device struct {
 	Active                   *Progress // of the backup that runs now
 	ActiveBackup             id.Backup
 	ActiveSince              time.Time
+	Health                   *Health // only where Devices lists it
+}
+
+// Health is how a device is doing, by the server's records.
+type Health struct {
+	State         string    // GOOD, WORKING, WARNING, BAD, NEW, REVOKED
+	LastSuccessAt time.Time // zero: never
+	NextDueAt     time.Time // zero: no policy asks for it
+	StaleDays     int       // whole days without a backup
+}
+
+// Policy is what a device's owner may know of a policy.
+type Policy struct {
+	Name     string
+	Schedule string // in words
+}
+
+// PolicySummary is what applies to a device.
+type PolicySummary struct {
+	Policies []Policy  // by name
+	Next     time.Time // when the next of them is due; zero: never
 }
 
 // LatestSnapshot is what is known of a device's newest snapshot without opening it.
@@ -120,11 +141,29 @@ func (c *Client) Devices(ctx context.Context) ([]*Device, error) {
 	}
 	list := make([]*Device, len(r.Devices))
 	for i, f := range r.Devices {
-		if list[i], err = device(f); err != nil {
+		if list[i], err = device(f.DeviceFields); err != nil {
 			return nil, err
 		}
+		h := f.Health
+		list[i].Health = &Health{string(h.State), deref(h.LastSuccessAt), deref(h.NextDueAt), h.StaleDays}
 	}
 	return list, nil
+}
+
+// ThisDevicePolicy returns what applies to the device whose token the client presents.
+func (c *Client) ThisDevicePolicy(ctx context.Context) (PolicySummary, error) {
+	r, err := api.ThisDevicePolicy(ctx, c.gql(always))
+	if err != nil {
+		return PolicySummary{}, err
+	}
+	var s PolicySummary
+	for _, p := range r.ThisDevice.EffectivePolicy.Policies {
+		s.Policies = append(s.Policies, Policy{p.Name, p.Schedule.Text})
+	}
+	for _, n := range r.ThisDevice.EffectivePolicy.Next {
+		s.Next = n.At
+	}
+	return s, nil
 }
 
 // ThisDevice returns the device whose token the client presents.

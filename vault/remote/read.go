@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -33,17 +34,59 @@ type packURL struct {
 // expiryMargin is how long before its expiry an address is renewed: a read must begin, not end, in time.
 const expiryMargin = 30 * time.Second
 
-// Locate implements [restore.Remote]. It needs a session of the owner's. The packs' addresses are kept for
-// ReadPack.
+// objects is a [restore.Remote]: it asks where objects lie in one of the two ways that there are, and keeps the packs'
+// addresses for ReadPack.
+type objects struct {
+	c   *Client
+	ask func(ctx context.Context, ids []byte) (*api.LocationFields, error)
+
+	mu    sync.Mutex
+	packs map[packName]packURL
+}
+
+// Locate implements [restore.Remote]. It needs a session of the owner's.
 func (c *Client) Locate(ctx context.Context, ids []id.Object) ([]restore.Location, error) {
+	return c.owned.Locate(ctx, ids)
+}
+
+// ReadPack implements [restore.Remote].
+func (c *Client) ReadPack(ctx context.Context, name id.Pack, offset int64, dst []byte) error {
+	return c.owned.ReadPack(ctx, name, offset, dst)
+}
+
+// asOwner makes what Client reads by.
+func (c *Client) asOwner() *objects {
+	return &objects{c: c, packs: map[packName]packURL{}, ask: func(ctx context.Context, ids []byte) (*api.LocationFields, error) {
+		r, err := api.ObjectLocations(ctx, c.gql(always), api.ObjectLocationsInput{Ids: ids})
+		if err != nil {
+			return nil, err
+		}
+		return &r.ObjectLocations, nil
+	}}
+}
+
+// RunRemote returns the objects that a device may read for a restore run: one that it took under this lease, for as long as
+// it keeps it. It needs the device's token.
+func (c *Client) RunRemote(run id.Run, lease int64) restore.Remote {
+	return &objects{c: c, packs: map[packName]packURL{}, ask: func(ctx context.Context, ids []byte) (*api.LocationFields, error) {
+		r, err := api.RunObjectLocations(ctx, c.gql(always), api.RunObjectLocationsInput{Run: run.String(), Lease: lease, Ids: ids})
+		if err != nil {
+			return nil, err
+		}
+		return &r.RunObjectLocations, nil
+	}}
+}
+
+// Locate implements [restore.Remote].
+func (o *objects) Locate(ctx context.Context, ids []id.Object) ([]restore.Location, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	r, err := api.ObjectLocations(ctx, c.gql(always), api.ObjectLocationsInput{Ids: join(ids)})
+	r, err := o.ask(ctx, join(ids))
 	if err != nil {
 		return nil, err
 	}
-	packs, table := r.ObjectLocations.Packs, r.ObjectLocations.Table
+	packs, table := r.Packs, r.Table
 	nonsense := func(what string) error {
 		return fault.New(fault.Internal, "the server's reply about where objects lie makes no sense: %s", what)
 	}
@@ -73,57 +116,57 @@ func (c *Client) Locate(ctx context.Context, ids []id.Object) ([]restore.Locatio
 		samples[index] = ids[i]
 		locations[i] = restore.Location{Pack: names[index], Offset: offset, Length: length, Stored: true}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	for i, p := range packs {
-		c.packs[names[i]] = packURL{url: p.Url, expires: p.ExpiresAt, sample: samples[i], size: int64(p.Size)}
+		o.packs[names[i]] = packURL{url: p.Url, expires: p.ExpiresAt, sample: samples[i], size: int64(p.Size)}
 	}
 	return locations, nil
 }
 
 // address returns where a pack can be read from now.
-func (c *Client) address(ctx context.Context, name id.Pack, fresh bool) (packURL, error) {
-	c.mu.Lock()
-	p, ok := c.packs[name]
-	c.mu.Unlock()
+func (o *objects) address(ctx context.Context, name id.Pack, fresh bool) (packURL, error) {
+	o.mu.Lock()
+	p, ok := o.packs[name]
+	o.mu.Unlock()
 	if !ok {
 		return p, fault.New(fault.Internal, "pack %s was never located", name)
 	}
-	now := time.Now().Add(time.Duration(c.skew.Load()))
+	now := time.Now().Add(time.Duration(o.c.skew.Load()))
 	if !fresh && now.Add(expiryMargin).Before(p.expires) {
 		return p, nil
 	}
-	locations, err := c.Locate(ctx, []id.Object{p.sample})
+	locations, err := o.Locate(ctx, []id.Object{p.sample})
 	if err != nil {
 		return p, err
 	}
 	if locations[0].Pack != name {
 		return p, fault.New(fault.NotFound, "pack %s has gone from the server meanwhile: begin the restore again", name)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.packs[name], nil
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.packs[name], nil
 }
 
 // ReadPack implements [restore.Remote]: one ranged GET. An address that the server no longer honours is
 // renewed once.
-func (c *Client) ReadPack(ctx context.Context, name id.Pack, offset int64, dst []byte) error {
+func (o *objects) ReadPack(ctx context.Context, name id.Pack, offset int64, dst []byte) error {
 	if len(dst) == 0 {
 		return nil
 	}
 	fresh := false
-	return c.retry(ctx, always, func(ctx context.Context) error {
-		p, err := c.address(ctx, name, fresh)
+	return o.c.retry(ctx, always, func(ctx context.Context) error {
+		p, err := o.address(ctx, name, fresh)
 		if err != nil {
 			return err
 		}
-		renewable, err := c.get(ctx, name, p, offset, dst)
+		renewable, err := o.c.get(ctx, name, p, offset, dst)
 		if renewable && !fresh {
 			fresh = true
-			if p, err = c.address(ctx, name, true); err != nil {
+			if p, err = o.address(ctx, name, true); err != nil {
 				return err
 			}
-			_, err = c.get(ctx, name, p, offset, dst)
+			_, err = o.c.get(ctx, name, p, offset, dst)
 		}
 		return err
 	})

@@ -32,7 +32,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -72,8 +71,7 @@ type Client struct {
 	chain *atomic.Pointer[[]string] // fingerprints of the certificates that the server presented last
 	skew  *atomic.Int64             // server's clock minus ours, ns, as the last reply showed it
 
-	mu    sync.Mutex
-	packs map[packName]packURL // where packs are read from; see read.go
+	owned *objects // what the owner's token reads; see read.go
 }
 
 // Dial checks the address and the options and returns a client. It makes no connection yet.
@@ -99,7 +97,8 @@ func Dial(address string, opts Options) (*Client, error) {
 		opts.Connect = 10 * time.Second
 	}
 	c := &Client{base: base, opts: opts, up: limiter(opts.UploadLimit), down: limiter(opts.DownloadLimit),
-		chain: new(atomic.Pointer[[]string]), skew: new(atomic.Int64), packs: map[packName]packURL{}}
+		chain: new(atomic.Pointer[[]string]), skew: new(atomic.Int64)}
+	c.owned = c.asOwner()
 	c.api = &http.Client{Transport: c.transport(c.tlsConfig()), CheckRedirect: noRedirect}
 	c.store = &http.Client{Transport: c.transport(nil), CheckRedirect: noRedirect}
 	return c, nil
@@ -118,8 +117,9 @@ func (c *Client) URL() string { return c.base.String() }
 func (c *Client) WithToken(token string) *Client {
 	opts := c.opts
 	opts.Token = token
-	return &Client{base: c.base, opts: opts, api: c.api, store: c.store, up: c.up, down: c.down,
-		chain: c.chain, skew: c.skew, packs: map[packName]packURL{}}
+	other := &Client{base: c.base, opts: opts, api: c.api, store: c.store, up: c.up, down: c.down, chain: c.chain, skew: c.skew}
+	other.owned = other.asOwner()
+	return other
 }
 
 // ParseURL checks a server's address: http or https, a host, no query or fragment. A missing scheme means

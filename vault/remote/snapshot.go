@@ -18,6 +18,9 @@ type Snapshot struct {
 	Root                                  id.Object
 	Manifest                              []byte
 	Files, Bytes, Problems, UploadedBytes int64
+	Scheduled                             bool      // made for a policy: only such are deleted by rule
+	PinnedAt                              time.Time // zero: not pinned
+	DeletedAt, PurgeAfter                 time.Time // zero: live
 }
 
 // snapshotPage is how many snapshots are asked for at once.
@@ -69,9 +72,49 @@ func (c *Client) Snapshot(ctx context.Context, s id.Snapshot) (*Snapshot, error)
 	return snapshot(*r.Snapshot)
 }
 
+// DeletedSnapshots returns the account's snapshots that were deleted and can still be taken back, the last deleted first.
+func (c *Client) DeletedSnapshots(ctx context.Context) ([]*Snapshot, error) {
+	r, err := api.DeletedSnapshots(ctx, c.gql(always))
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*Snapshot, len(r.DeletedSnapshots))
+	for i, f := range r.DeletedSnapshots {
+		if list[i], err = snapshot(f); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// DeleteSnapshot deletes a snapshot. For some days it can be taken back.
+func (c *Client) DeleteSnapshot(ctx context.Context, s id.Snapshot) error {
+	_, err := api.DeleteSnapshot(ctx, c.gql(ifUnsent), api.DeleteSnapshotInput{Id: s.String()})
+	return err
+}
+
+// RestoreDeletedSnapshot takes a deletion back.
+func (c *Client) RestoreDeletedSnapshot(ctx context.Context, s id.Snapshot) (*Snapshot, error) {
+	r, err := api.RestoreDeletedSnapshot(ctx, c.gql(ifUnsent), api.RestoreDeletedSnapshotInput{Id: s.String()})
+	if err != nil {
+		return nil, err
+	}
+	return snapshot(r.RestoreDeletedSnapshot.Snapshot)
+}
+
+// PinSnapshot keeps a snapshot from being deleted by rule, or lets go of it.
+func (c *Client) PinSnapshot(ctx context.Context, s id.Snapshot, pinned bool) (*Snapshot, error) {
+	r, err := api.PinSnapshot(ctx, c.gql(always), api.PinSnapshotInput{Id: s.String(), Pinned: pinned})
+	if err != nil {
+		return nil, err
+	}
+	return snapshot(r.PinSnapshot.Snapshot)
+}
+
 func snapshot(f api.SnapshotFields) (*Snapshot, error) {
 	s := &Snapshot{DeviceName: f.Device.Name, CreatedAt: f.CreatedAt, Manifest: f.Manifest,
-		Files: f.Files, Bytes: f.Bytes, Problems: f.Problems, UploadedBytes: f.UploadedBytes}
+		Files: f.Files, Bytes: f.Bytes, Problems: f.Problems, UploadedBytes: f.UploadedBytes, Scheduled: f.Scheduled,
+		PinnedAt: deref(f.PinnedAt), DeletedAt: deref(f.DeletedAt), PurgeAfter: deref(f.PurgeAfter)}
 	var err error
 	if s.ID, err = parse[id.Snapshot](f.Id); err != nil {
 		return nil, err

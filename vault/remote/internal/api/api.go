@@ -59,6 +59,30 @@ func (v *AccountKeysInput) GetAuthKey() []byte { return v.AuthKey }
 // GetBundle returns AccountKeysInput.Bundle, and is useful for accessing the field via an interface.
 func (v *AccountKeysInput) GetBundle() []byte { return v.Bundle }
 
+// BackUpNowBackUpNowRunPayload includes the requested fields of the GraphQL type RunPayload.
+type BackUpNowBackUpNowRunPayload struct {
+	Run RunFields `json:"run"`
+}
+
+// GetRun returns BackUpNowBackUpNowRunPayload.Run, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayload) GetRun() RunFields { return v.Run }
+
+type BackUpNowInput struct {
+	Device string `json:"device"`
+}
+
+// GetDevice returns BackUpNowInput.Device, and is useful for accessing the field via an interface.
+func (v *BackUpNowInput) GetDevice() string { return v.Device }
+
+// BackUpNowResponse is returned by BackUpNow on success.
+type BackUpNowResponse struct {
+	// Backs up a device of the caller's now; administrators, any device.
+	BackUpNow BackUpNowBackUpNowRunPayload `json:"backUpNow"`
+}
+
+// GetBackUpNow returns BackUpNowResponse.BackUpNow, and is useful for accessing the field via an interface.
+func (v *BackUpNowResponse) GetBackUpNow() BackUpNowBackUpNowRunPayload { return v.BackUpNow }
+
 type BackupState string
 
 const (
@@ -143,6 +167,30 @@ type BeginBackupResponse struct {
 func (v *BeginBackupResponse) GetBeginBackup() BeginBackupBeginBackupBeginBackupPayload {
 	return v.BeginBackup
 }
+
+// CancelRunCancelRunRunPayload includes the requested fields of the GraphQL type RunPayload.
+type CancelRunCancelRunRunPayload struct {
+	Run RunFields `json:"run"`
+}
+
+// GetRun returns CancelRunCancelRunRunPayload.Run, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayload) GetRun() RunFields { return v.Run }
+
+type CancelRunInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns CancelRunInput.Id, and is useful for accessing the field via an interface.
+func (v *CancelRunInput) GetId() string { return v.Id }
+
+// CancelRunResponse is returned by CancelRun on success.
+type CancelRunResponse struct {
+	// Asks a run to stop. A waiting one is cancelled at once, a running one when its device hears of it.
+	CancelRun CancelRunCancelRunRunPayload `json:"cancelRun"`
+}
+
+// GetCancelRun returns CancelRunResponse.CancelRun, and is useful for accessing the field via an interface.
+func (v *CancelRunResponse) GetCancelRun() CancelRunCancelRunRunPayload { return v.CancelRun }
 
 // ChangePasswordChangePasswordChangePasswordPayload includes the requested fields of the GraphQL type ChangePasswordPayload.
 type ChangePasswordChangePasswordChangePasswordPayload struct {
@@ -260,6 +308,22 @@ func (v *CommitSnapshotResponse) GetCommitSnapshot() CommitSnapshotCommitSnapsho
 	return v.CommitSnapshot
 }
 
+type CompressionLevel string
+
+const (
+	CompressionLevelNone    CompressionLevel = "NONE"
+	CompressionLevelFast    CompressionLevel = "FAST"
+	CompressionLevelDefault CompressionLevel = "DEFAULT"
+	CompressionLevelBetter  CompressionLevel = "BETTER"
+)
+
+var AllCompressionLevel = []CompressionLevel{
+	CompressionLevelNone,
+	CompressionLevelFast,
+	CompressionLevelDefault,
+	CompressionLevelBetter,
+}
+
 // CreateEnrolmentCreateEnrolmentCreateEnrolmentPayload includes the requested fields of the GraphQL type CreateEnrolmentPayload.
 type CreateEnrolmentCreateEnrolmentCreateEnrolmentPayload struct {
 	Id        string    `json:"id"`
@@ -296,6 +360,41 @@ type CreateEnrolmentResponse struct {
 func (v *CreateEnrolmentResponse) GetCreateEnrolment() CreateEnrolmentCreateEnrolmentCreateEnrolmentPayload {
 	return v.CreateEnrolment
 }
+
+// DeleteSnapshotDeleteSnapshotDeleteSnapshotPayload includes the requested fields of the GraphQL type DeleteSnapshotPayload.
+type DeleteSnapshotDeleteSnapshotDeleteSnapshotPayload struct {
+	Id string `json:"id"`
+}
+
+// GetId returns DeleteSnapshotDeleteSnapshotDeleteSnapshotPayload.Id, and is useful for accessing the field via an interface.
+func (v *DeleteSnapshotDeleteSnapshotDeleteSnapshotPayload) GetId() string { return v.Id }
+
+type DeleteSnapshotInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns DeleteSnapshotInput.Id, and is useful for accessing the field via an interface.
+func (v *DeleteSnapshotInput) GetId() string { return v.Id }
+
+// DeleteSnapshotResponse is returned by DeleteSnapshot on success.
+type DeleteSnapshotResponse struct {
+	// Deletes a snapshot of the caller's. It can be taken back for some days; the space it took is freed by a later cleaning. No device token can do it.
+	DeleteSnapshot DeleteSnapshotDeleteSnapshotDeleteSnapshotPayload `json:"deleteSnapshot"`
+}
+
+// GetDeleteSnapshot returns DeleteSnapshotResponse.DeleteSnapshot, and is useful for accessing the field via an interface.
+func (v *DeleteSnapshotResponse) GetDeleteSnapshot() DeleteSnapshotDeleteSnapshotDeleteSnapshotPayload {
+	return v.DeleteSnapshot
+}
+
+// DeletedSnapshotsResponse is returned by DeletedSnapshots on success.
+type DeletedSnapshotsResponse struct {
+	// Snapshots of the caller's that were deleted and can still be taken back, the last deleted first.
+	DeletedSnapshots []SnapshotFields `json:"deletedSnapshots"`
+}
+
+// GetDeletedSnapshots returns DeletedSnapshotsResponse.DeletedSnapshots, and is useful for accessing the field via an interface.
+func (v *DeletedSnapshotsResponse) GetDeletedSnapshots() []SnapshotFields { return v.DeletedSnapshots }
 
 // DeviceFields includes the GraphQL fields of Device requested by the fragment DeviceFields.
 // The GraphQL type's documentation follows.
@@ -549,11 +648,111 @@ func (v *DeviceProgressResponse) GetDeviceProgress() DeviceProgressDeviceProgres
 // DevicesResponse is returned by Devices on success.
 type DevicesResponse struct {
 	// The caller's devices, by name.
-	Devices []DeviceFields `json:"devices"`
+	Devices []OwnedDeviceFields `json:"devices"`
 }
 
 // GetDevices returns DevicesResponse.Devices, and is useful for accessing the field via an interface.
-func (v *DevicesResponse) GetDevices() []DeviceFields { return v.Devices }
+func (v *DevicesResponse) GetDevices() []OwnedDeviceFields { return v.Devices }
+
+// What a device may know of a run of its own.
+type DueFields struct {
+	Id         string     `json:"id"`
+	Kind       RunKind    `json:"kind"`
+	Trigger    RunTrigger `json:"trigger"`
+	State      RunState   `json:"state"`
+	DueAt      time.Time  `json:"dueAt"`
+	DeadlineAt time.Time  `json:"deadlineAt"`
+	Attempts   int        `json:"attempts"`
+}
+
+// GetId returns DueFields.Id, and is useful for accessing the field via an interface.
+func (v *DueFields) GetId() string { return v.Id }
+
+// GetKind returns DueFields.Kind, and is useful for accessing the field via an interface.
+func (v *DueFields) GetKind() RunKind { return v.Kind }
+
+// GetTrigger returns DueFields.Trigger, and is useful for accessing the field via an interface.
+func (v *DueFields) GetTrigger() RunTrigger { return v.Trigger }
+
+// GetState returns DueFields.State, and is useful for accessing the field via an interface.
+func (v *DueFields) GetState() RunState { return v.State }
+
+// GetDueAt returns DueFields.DueAt, and is useful for accessing the field via an interface.
+func (v *DueFields) GetDueAt() time.Time { return v.DueAt }
+
+// GetDeadlineAt returns DueFields.DeadlineAt, and is useful for accessing the field via an interface.
+func (v *DueFields) GetDeadlineAt() time.Time { return v.DeadlineAt }
+
+// GetAttempts returns DueFields.Attempts, and is useful for accessing the field via an interface.
+func (v *DueFields) GetAttempts() int { return v.Attempts }
+
+// EndRunsEndRunsEndRunsPayload includes the requested fields of the GraphQL type EndRunsPayload.
+type EndRunsEndRunsEndRunsPayload struct {
+	Runs []DueFields `json:"runs"`
+}
+
+// GetRuns returns EndRunsEndRunsEndRunsPayload.Runs, and is useful for accessing the field via an interface.
+func (v *EndRunsEndRunsEndRunsPayload) GetRuns() []DueFields { return v.Runs }
+
+type EndRunsInput struct {
+	Runs    []string   `json:"runs"`
+	Lease   int64      `json:"lease"`
+	Outcome RunOutcome `json:"outcome"`
+	// The snapshot that was committed.
+	Snapshot *string `json:"snapshot"`
+	// Of a failure.
+	Code *string `json:"code"`
+	// Whether trying again later may help.
+	Retry         bool            `json:"retry"`
+	Files         int64           `json:"files"`
+	Bytes         int64           `json:"bytes"`
+	UploadedBytes int64           `json:"uploadedBytes"`
+	Causes        []RunCauseInput `json:"causes"`
+	// What happened, by name, sealed to the owner.
+	Report *[]byte `json:"report"`
+}
+
+// GetRuns returns EndRunsInput.Runs, and is useful for accessing the field via an interface.
+func (v *EndRunsInput) GetRuns() []string { return v.Runs }
+
+// GetLease returns EndRunsInput.Lease, and is useful for accessing the field via an interface.
+func (v *EndRunsInput) GetLease() int64 { return v.Lease }
+
+// GetOutcome returns EndRunsInput.Outcome, and is useful for accessing the field via an interface.
+func (v *EndRunsInput) GetOutcome() RunOutcome { return v.Outcome }
+
+// GetSnapshot returns EndRunsInput.Snapshot, and is useful for accessing the field via an interface.
+func (v *EndRunsInput) GetSnapshot() *string { return v.Snapshot }
+
+// GetCode returns EndRunsInput.Code, and is useful for accessing the field via an interface.
+func (v *EndRunsInput) GetCode() *string { return v.Code }
+
+// GetRetry returns EndRunsInput.Retry, and is useful for accessing the field via an interface.
+func (v *EndRunsInput) GetRetry() bool { return v.Retry }
+
+// GetFiles returns EndRunsInput.Files, and is useful for accessing the field via an interface.
+func (v *EndRunsInput) GetFiles() int64 { return v.Files }
+
+// GetBytes returns EndRunsInput.Bytes, and is useful for accessing the field via an interface.
+func (v *EndRunsInput) GetBytes() int64 { return v.Bytes }
+
+// GetUploadedBytes returns EndRunsInput.UploadedBytes, and is useful for accessing the field via an interface.
+func (v *EndRunsInput) GetUploadedBytes() int64 { return v.UploadedBytes }
+
+// GetCauses returns EndRunsInput.Causes, and is useful for accessing the field via an interface.
+func (v *EndRunsInput) GetCauses() []RunCauseInput { return v.Causes }
+
+// GetReport returns EndRunsInput.Report, and is useful for accessing the field via an interface.
+func (v *EndRunsInput) GetReport() *[]byte { return v.Report }
+
+// EndRunsResponse is returned by EndRuns on success.
+type EndRunsResponse struct {
+	// Says how runs ended. Success needs the committed snapshot, or a restore without failures: the server looks.
+	EndRuns EndRunsEndRunsEndRunsPayload `json:"endRuns"`
+}
+
+// GetEndRuns returns EndRunsResponse.EndRuns, and is useful for accessing the field via an interface.
+func (v *EndRunsResponse) GetEndRuns() EndRunsEndRunsEndRunsPayload { return v.EndRuns }
 
 // EnrolmentEnrolmentEnrolmentOffer includes the requested fields of the GraphQL type EnrolmentOffer.
 // The GraphQL type's documentation follows.
@@ -584,6 +783,32 @@ type EnrolmentResponse struct {
 
 // GetEnrolment returns EnrolmentResponse.Enrolment, and is useful for accessing the field via an interface.
 func (v *EnrolmentResponse) GetEnrolment() EnrolmentEnrolmentEnrolmentOffer { return v.Enrolment }
+
+type HealthState string
+
+const (
+	// The last run succeeded and is recent.
+	HealthStateGood HealthState = "GOOD"
+	// A backup is running or waiting for the device.
+	HealthStateWorking HealthState = "WORKING"
+	// The last run had unreadable files.
+	HealthStateWarning HealthState = "WARNING"
+	// The last run failed or was missed, or there was no backup for too long.
+	HealthStateBad HealthState = "BAD"
+	// Nothing was due yet.
+	HealthStateNew HealthState = "NEW"
+	// Its token was withdrawn.
+	HealthStateRevoked HealthState = "REVOKED"
+)
+
+var AllHealthState = []HealthState{
+	HealthStateGood,
+	HealthStateWorking,
+	HealthStateWarning,
+	HealthStateBad,
+	HealthStateNew,
+	HealthStateRevoked,
+}
 
 // InvitationInvitation includes the requested fields of the GraphQL type Invitation.
 type InvitationInvitation struct {
@@ -678,6 +903,110 @@ type JoinResponse struct {
 
 // GetJoin returns JoinResponse.Join, and is useful for accessing the field via an interface.
 func (v *JoinResponse) GetJoin() JoinJoinLoginPayload { return v.Join }
+
+type KeepRunsInput struct {
+	Runs  []string `json:"runs"`
+	Lease int64    `json:"lease"`
+	// The backup session that works for them.
+	Backup        *string `json:"backup"`
+	Phase         string  `json:"phase"`
+	Files         int64   `json:"files"`
+	Bytes         int64   `json:"bytes"`
+	TotalFiles    int64   `json:"totalFiles"`
+	TotalBytes    int64   `json:"totalBytes"`
+	UploadedBytes int64   `json:"uploadedBytes"`
+	Problems      int64   `json:"problems"`
+}
+
+// GetRuns returns KeepRunsInput.Runs, and is useful for accessing the field via an interface.
+func (v *KeepRunsInput) GetRuns() []string { return v.Runs }
+
+// GetLease returns KeepRunsInput.Lease, and is useful for accessing the field via an interface.
+func (v *KeepRunsInput) GetLease() int64 { return v.Lease }
+
+// GetBackup returns KeepRunsInput.Backup, and is useful for accessing the field via an interface.
+func (v *KeepRunsInput) GetBackup() *string { return v.Backup }
+
+// GetPhase returns KeepRunsInput.Phase, and is useful for accessing the field via an interface.
+func (v *KeepRunsInput) GetPhase() string { return v.Phase }
+
+// GetFiles returns KeepRunsInput.Files, and is useful for accessing the field via an interface.
+func (v *KeepRunsInput) GetFiles() int64 { return v.Files }
+
+// GetBytes returns KeepRunsInput.Bytes, and is useful for accessing the field via an interface.
+func (v *KeepRunsInput) GetBytes() int64 { return v.Bytes }
+
+// GetTotalFiles returns KeepRunsInput.TotalFiles, and is useful for accessing the field via an interface.
+func (v *KeepRunsInput) GetTotalFiles() int64 { return v.TotalFiles }
+
+// GetTotalBytes returns KeepRunsInput.TotalBytes, and is useful for accessing the field via an interface.
+func (v *KeepRunsInput) GetTotalBytes() int64 { return v.TotalBytes }
+
+// GetUploadedBytes returns KeepRunsInput.UploadedBytes, and is useful for accessing the field via an interface.
+func (v *KeepRunsInput) GetUploadedBytes() int64 { return v.UploadedBytes }
+
+// GetProblems returns KeepRunsInput.Problems, and is useful for accessing the field via an interface.
+func (v *KeepRunsInput) GetProblems() int64 { return v.Problems }
+
+// KeepRunsKeepRunsKeepRunsPayload includes the requested fields of the GraphQL type KeepRunsPayload.
+type KeepRunsKeepRunsKeepRunsPayload struct {
+	// Whether somebody asked to stop.
+	Cancel bool `json:"cancel"`
+}
+
+// GetCancel returns KeepRunsKeepRunsKeepRunsPayload.Cancel, and is useful for accessing the field via an interface.
+func (v *KeepRunsKeepRunsKeepRunsPayload) GetCancel() bool { return v.Cancel }
+
+// KeepRunsResponse is returned by KeepRuns on success.
+type KeepRunsResponse struct {
+	// Heartbeat and progress of runs that the device took. Without one for the lease's time the device counts as gone.
+	KeepRuns KeepRunsKeepRunsKeepRunsPayload `json:"keepRuns"`
+}
+
+// GetKeepRuns returns KeepRunsResponse.KeepRuns, and is useful for accessing the field via an interface.
+func (v *KeepRunsResponse) GetKeepRuns() KeepRunsKeepRunsKeepRunsPayload { return v.KeepRuns }
+
+// LocationFields includes the GraphQL fields of ObjectLocations requested by the fragment LocationFields.
+// The GraphQL type's documentation follows.
+//
+// Where objects lie.
+type LocationFields struct {
+	// The packs that `table` refers to.
+	Packs []LocationFieldsPacksPackLocation `json:"packs"`
+	// 12 bytes an object, in the order that was asked: three big-endian 32-bit numbers, index in packs (0xffffffff: no such object), offset, length.
+	Table []byte `json:"table"`
+}
+
+// GetPacks returns LocationFields.Packs, and is useful for accessing the field via an interface.
+func (v *LocationFields) GetPacks() []LocationFieldsPacksPackLocation { return v.Packs }
+
+// GetTable returns LocationFields.Table, and is useful for accessing the field via an interface.
+func (v *LocationFields) GetTable() []byte { return v.Table }
+
+// LocationFieldsPacksPackLocation includes the requested fields of the GraphQL type PackLocation.
+// The GraphQL type's documentation follows.
+//
+// A pack to read from.
+type LocationFieldsPacksPackLocation struct {
+	Name string `json:"name"`
+	// Bytes.
+	Size int `json:"size"`
+	// Absolute or relative to the server; answers range requests until it expires.
+	Url       string    `json:"url"`
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// GetName returns LocationFieldsPacksPackLocation.Name, and is useful for accessing the field via an interface.
+func (v *LocationFieldsPacksPackLocation) GetName() string { return v.Name }
+
+// GetSize returns LocationFieldsPacksPackLocation.Size, and is useful for accessing the field via an interface.
+func (v *LocationFieldsPacksPackLocation) GetSize() int { return v.Size }
+
+// GetUrl returns LocationFieldsPacksPackLocation.Url, and is useful for accessing the field via an interface.
+func (v *LocationFieldsPacksPackLocation) GetUrl() string { return v.Url }
+
+// GetExpiresAt returns LocationFieldsPacksPackLocation.ExpiresAt, and is useful for accessing the field via an interface.
+func (v *LocationFieldsPacksPackLocation) GetExpiresAt() time.Time { return v.ExpiresAt }
 
 type LoginInput struct {
 	Email   string `json:"email"`
@@ -892,62 +1221,275 @@ type ObjectLocationsInput struct {
 // GetIds returns ObjectLocationsInput.Ids, and is useful for accessing the field via an interface.
 func (v *ObjectLocationsInput) GetIds() []byte { return v.Ids }
 
-// ObjectLocationsObjectLocations includes the requested fields of the GraphQL type ObjectLocations.
-// The GraphQL type's documentation follows.
-//
-// Where objects lie.
-type ObjectLocationsObjectLocations struct {
-	// The packs that `table` refers to.
-	Packs []ObjectLocationsObjectLocationsPacksPackLocation `json:"packs"`
-	// 12 bytes an object, in the order that was asked: three big-endian 32-bit numbers, index in packs (0xffffffff: no such object), offset, length.
-	Table []byte `json:"table"`
-}
-
-// GetPacks returns ObjectLocationsObjectLocations.Packs, and is useful for accessing the field via an interface.
-func (v *ObjectLocationsObjectLocations) GetPacks() []ObjectLocationsObjectLocationsPacksPackLocation {
-	return v.Packs
-}
-
-// GetTable returns ObjectLocationsObjectLocations.Table, and is useful for accessing the field via an interface.
-func (v *ObjectLocationsObjectLocations) GetTable() []byte { return v.Table }
-
-// ObjectLocationsObjectLocationsPacksPackLocation includes the requested fields of the GraphQL type PackLocation.
-// The GraphQL type's documentation follows.
-//
-// A pack to read from.
-type ObjectLocationsObjectLocationsPacksPackLocation struct {
-	Name string `json:"name"`
-	// Bytes.
-	Size int `json:"size"`
-	// Absolute or relative to the server; answers range requests until it expires.
-	Url       string    `json:"url"`
-	ExpiresAt time.Time `json:"expiresAt"`
-}
-
-// GetName returns ObjectLocationsObjectLocationsPacksPackLocation.Name, and is useful for accessing the field via an interface.
-func (v *ObjectLocationsObjectLocationsPacksPackLocation) GetName() string { return v.Name }
-
-// GetSize returns ObjectLocationsObjectLocationsPacksPackLocation.Size, and is useful for accessing the field via an interface.
-func (v *ObjectLocationsObjectLocationsPacksPackLocation) GetSize() int { return v.Size }
-
-// GetUrl returns ObjectLocationsObjectLocationsPacksPackLocation.Url, and is useful for accessing the field via an interface.
-func (v *ObjectLocationsObjectLocationsPacksPackLocation) GetUrl() string { return v.Url }
-
-// GetExpiresAt returns ObjectLocationsObjectLocationsPacksPackLocation.ExpiresAt, and is useful for accessing the field via an interface.
-func (v *ObjectLocationsObjectLocationsPacksPackLocation) GetExpiresAt() time.Time {
-	return v.ExpiresAt
-}
-
 // ObjectLocationsResponse is returned by ObjectLocations on success.
 type ObjectLocationsResponse struct {
 	// Where objects lie, for their owner: at most 20,000 at once. No device token can ask.
-	ObjectLocations ObjectLocationsObjectLocations `json:"objectLocations"`
+	ObjectLocations LocationFields `json:"objectLocations"`
 }
 
 // GetObjectLocations returns ObjectLocationsResponse.ObjectLocations, and is useful for accessing the field via an interface.
-func (v *ObjectLocationsResponse) GetObjectLocations() ObjectLocationsObjectLocations {
-	return v.ObjectLocations
+func (v *ObjectLocationsResponse) GetObjectLocations() LocationFields { return v.ObjectLocations }
+
+type OrderRestoreInput struct {
+	Device   string `json:"device"`
+	Snapshot string `json:"snapshot"`
+	// Sealed for the device.
+	Order []byte `json:"order"`
 }
+
+// GetDevice returns OrderRestoreInput.Device, and is useful for accessing the field via an interface.
+func (v *OrderRestoreInput) GetDevice() string { return v.Device }
+
+// GetSnapshot returns OrderRestoreInput.Snapshot, and is useful for accessing the field via an interface.
+func (v *OrderRestoreInput) GetSnapshot() string { return v.Snapshot }
+
+// GetOrder returns OrderRestoreInput.Order, and is useful for accessing the field via an interface.
+func (v *OrderRestoreInput) GetOrder() []byte { return v.Order }
+
+// OrderRestoreOrderRestoreRunPayload includes the requested fields of the GraphQL type RunPayload.
+type OrderRestoreOrderRestoreRunPayload struct {
+	Run RunFields `json:"run"`
+}
+
+// GetRun returns OrderRestoreOrderRestoreRunPayload.Run, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayload) GetRun() RunFields { return v.Run }
+
+// OrderRestoreResponse is returned by OrderRestore on success.
+type OrderRestoreResponse struct {
+	// Orders a restore for a device of the caller's: the order is sealed for the device, the server can neither read nor make one.
+	OrderRestore OrderRestoreOrderRestoreRunPayload `json:"orderRestore"`
+}
+
+// GetOrderRestore returns OrderRestoreResponse.OrderRestore, and is useful for accessing the field via an interface.
+func (v *OrderRestoreResponse) GetOrderRestore() OrderRestoreOrderRestoreRunPayload {
+	return v.OrderRestore
+}
+
+// OwnedDeviceFields includes the GraphQL fields of Device requested by the fragment OwnedDeviceFields.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type OwnedDeviceFields struct {
+	DeviceFields `json:"-"`
+	// The newest run of each open and closed state is what a health light shows.
+	Health OwnedDeviceFieldsHealthDeviceHealth `json:"health"`
+}
+
+// GetHealth returns OwnedDeviceFields.Health, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFields) GetHealth() OwnedDeviceFieldsHealthDeviceHealth { return v.Health }
+
+// GetId returns OwnedDeviceFields.Id, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFields) GetId() string { return v.DeviceFields.Id }
+
+// GetName returns OwnedDeviceFields.Name, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFields) GetName() string { return v.DeviceFields.Name }
+
+// GetHostname returns OwnedDeviceFields.Hostname, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFields) GetHostname() string { return v.DeviceFields.Hostname }
+
+// GetOs returns OwnedDeviceFields.Os, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFields) GetOs() string { return v.DeviceFields.Os }
+
+// GetArch returns OwnedDeviceFields.Arch, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFields) GetArch() string { return v.DeviceFields.Arch }
+
+// GetAgentVersion returns OwnedDeviceFields.AgentVersion, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFields) GetAgentVersion() string { return v.DeviceFields.AgentVersion }
+
+// GetPublicKey returns OwnedDeviceFields.PublicKey, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFields) GetPublicKey() []byte { return v.DeviceFields.PublicKey }
+
+// GetMac returns OwnedDeviceFields.Mac, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFields) GetMac() []byte { return v.DeviceFields.Mac }
+
+// GetCreatedAt returns OwnedDeviceFields.CreatedAt, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFields) GetCreatedAt() time.Time { return v.DeviceFields.CreatedAt }
+
+// GetLastSeenAt returns OwnedDeviceFields.LastSeenAt, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFields) GetLastSeenAt() *time.Time { return v.DeviceFields.LastSeenAt }
+
+// GetRevokedAt returns OwnedDeviceFields.RevokedAt, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFields) GetRevokedAt() *time.Time { return v.DeviceFields.RevokedAt }
+
+// GetLatestSnapshot returns OwnedDeviceFields.LatestSnapshot, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFields) GetLatestSnapshot() *DeviceFieldsLatestSnapshot {
+	return v.DeviceFields.LatestSnapshot
+}
+
+// GetActiveBackup returns OwnedDeviceFields.ActiveBackup, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFields) GetActiveBackup() *DeviceFieldsActiveBackup {
+	return v.DeviceFields.ActiveBackup
+}
+
+func (v *OwnedDeviceFields) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*OwnedDeviceFields
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.OwnedDeviceFields = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.DeviceFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalOwnedDeviceFields struct {
+	Health OwnedDeviceFieldsHealthDeviceHealth `json:"health"`
+
+	Id string `json:"id"`
+
+	Name string `json:"name"`
+
+	Hostname string `json:"hostname"`
+
+	Os string `json:"os"`
+
+	Arch string `json:"arch"`
+
+	AgentVersion string `json:"agentVersion"`
+
+	PublicKey []byte `json:"publicKey"`
+
+	Mac []byte `json:"mac"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	LastSeenAt *time.Time `json:"lastSeenAt"`
+
+	RevokedAt *time.Time `json:"revokedAt"`
+
+	LatestSnapshot *DeviceFieldsLatestSnapshot `json:"latestSnapshot"`
+
+	ActiveBackup *DeviceFieldsActiveBackup `json:"activeBackup"`
+}
+
+func (v *OwnedDeviceFields) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *OwnedDeviceFields) __premarshalJSON() (*__premarshalOwnedDeviceFields, error) {
+	var retval __premarshalOwnedDeviceFields
+
+	retval.Health = v.Health
+	retval.Id = v.DeviceFields.Id
+	retval.Name = v.DeviceFields.Name
+	retval.Hostname = v.DeviceFields.Hostname
+	retval.Os = v.DeviceFields.Os
+	retval.Arch = v.DeviceFields.Arch
+	retval.AgentVersion = v.DeviceFields.AgentVersion
+	retval.PublicKey = v.DeviceFields.PublicKey
+	retval.Mac = v.DeviceFields.Mac
+	retval.CreatedAt = v.DeviceFields.CreatedAt
+	retval.LastSeenAt = v.DeviceFields.LastSeenAt
+	retval.RevokedAt = v.DeviceFields.RevokedAt
+	retval.LatestSnapshot = v.DeviceFields.LatestSnapshot
+	retval.ActiveBackup = v.DeviceFields.ActiveBackup
+	return &retval, nil
+}
+
+// OwnedDeviceFieldsHealthDeviceHealth includes the requested fields of the GraphQL type DeviceHealth.
+// The GraphQL type's documentation follows.
+//
+// How a device is doing, by the server's records.
+type OwnedDeviceFieldsHealthDeviceHealth struct {
+	State HealthState `json:"state"`
+	// The newest backup that succeeded, with or without warnings.
+	LastSuccessAt *time.Time `json:"lastSuccessAt"`
+	// When a policy wants it next; null without a policy.
+	NextDueAt *time.Time `json:"nextDueAt"`
+	// Whole days without a backup; 0 if it never had one and is new.
+	StaleDays int `json:"staleDays"`
+}
+
+// GetState returns OwnedDeviceFieldsHealthDeviceHealth.State, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFieldsHealthDeviceHealth) GetState() HealthState { return v.State }
+
+// GetLastSuccessAt returns OwnedDeviceFieldsHealthDeviceHealth.LastSuccessAt, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFieldsHealthDeviceHealth) GetLastSuccessAt() *time.Time { return v.LastSuccessAt }
+
+// GetNextDueAt returns OwnedDeviceFieldsHealthDeviceHealth.NextDueAt, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFieldsHealthDeviceHealth) GetNextDueAt() *time.Time { return v.NextDueAt }
+
+// GetStaleDays returns OwnedDeviceFieldsHealthDeviceHealth.StaleDays, and is useful for accessing the field via an interface.
+func (v *OwnedDeviceFieldsHealthDeviceHealth) GetStaleDays() int { return v.StaleDays }
+
+type PinSnapshotInput struct {
+	Id     string `json:"id"`
+	Pinned bool   `json:"pinned"`
+}
+
+// GetId returns PinSnapshotInput.Id, and is useful for accessing the field via an interface.
+func (v *PinSnapshotInput) GetId() string { return v.Id }
+
+// GetPinned returns PinSnapshotInput.Pinned, and is useful for accessing the field via an interface.
+func (v *PinSnapshotInput) GetPinned() bool { return v.Pinned }
+
+// PinSnapshotPinSnapshotSnapshotPayload includes the requested fields of the GraphQL type SnapshotPayload.
+type PinSnapshotPinSnapshotSnapshotPayload struct {
+	Snapshot SnapshotFields `json:"snapshot"`
+}
+
+// GetSnapshot returns PinSnapshotPinSnapshotSnapshotPayload.Snapshot, and is useful for accessing the field via an interface.
+func (v *PinSnapshotPinSnapshotSnapshotPayload) GetSnapshot() SnapshotFields { return v.Snapshot }
+
+// PinSnapshotResponse is returned by PinSnapshot on success.
+type PinSnapshotResponse struct {
+	// Pins a snapshot of the caller's, so that no rule deletes it, or lets go of it.
+	PinSnapshot PinSnapshotPinSnapshotSnapshotPayload `json:"pinSnapshot"`
+}
+
+// GetPinSnapshot returns PinSnapshotResponse.PinSnapshot, and is useful for accessing the field via an interface.
+func (v *PinSnapshotResponse) GetPinSnapshot() PinSnapshotPinSnapshotSnapshotPayload {
+	return v.PinSnapshot
+}
+
+// PolicyFields includes the GraphQL fields of PolicySummary requested by the fragment PolicyFields.
+// The GraphQL type's documentation follows.
+//
+// What a device's owner may know of a policy.
+type PolicyFields struct {
+	Id       string               `json:"id"`
+	Name     string               `json:"name"`
+	Schedule PolicyFieldsSchedule `json:"schedule"`
+}
+
+// GetId returns PolicyFields.Id, and is useful for accessing the field via an interface.
+func (v *PolicyFields) GetId() string { return v.Id }
+
+// GetName returns PolicyFields.Name, and is useful for accessing the field via an interface.
+func (v *PolicyFields) GetName() string { return v.Name }
+
+// GetSchedule returns PolicyFields.Schedule, and is useful for accessing the field via an interface.
+func (v *PolicyFields) GetSchedule() PolicyFieldsSchedule { return v.Schedule }
+
+// PolicyFieldsSchedule includes the requested fields of the GraphQL type Schedule.
+// The GraphQL type's documentation follows.
+//
+// When a policy's slots come.
+type PolicyFieldsSchedule struct {
+	// In words.
+	Text string `json:"text"`
+}
+
+// GetText returns PolicyFieldsSchedule.Text, and is useful for accessing the field via an interface.
+func (v *PolicyFieldsSchedule) GetText() string { return v.Text }
 
 // The recovery code's keys, made by the client.
 type RecoveryKeysInput struct {
@@ -1141,6 +1683,34 @@ func (v *ReportProgressResponse) GetReportProgress() ReportProgressReportProgres
 	return v.ReportProgress
 }
 
+type RestoreDeletedSnapshotInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns RestoreDeletedSnapshotInput.Id, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotInput) GetId() string { return v.Id }
+
+// RestoreDeletedSnapshotResponse is returned by RestoreDeletedSnapshot on success.
+type RestoreDeletedSnapshotResponse struct {
+	// Takes a deletion back, as long as the snapshot's undo window lasts.
+	RestoreDeletedSnapshot RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayload `json:"restoreDeletedSnapshot"`
+}
+
+// GetRestoreDeletedSnapshot returns RestoreDeletedSnapshotResponse.RestoreDeletedSnapshot, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotResponse) GetRestoreDeletedSnapshot() RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayload {
+	return v.RestoreDeletedSnapshot
+}
+
+// RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayload includes the requested fields of the GraphQL type SnapshotPayload.
+type RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayload struct {
+	Snapshot SnapshotFields `json:"snapshot"`
+}
+
+// GetSnapshot returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayload.Snapshot, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayload) GetSnapshot() SnapshotFields {
+	return v.Snapshot
+}
+
 type RevokeDeviceInput struct {
 	Id string `json:"id"`
 }
@@ -1167,6 +1737,27 @@ type RevokeDeviceRevokeDeviceRevokeDevicePayload struct {
 // GetDevice returns RevokeDeviceRevokeDeviceRevokeDevicePayload.Device, and is useful for accessing the field via an interface.
 func (v *RevokeDeviceRevokeDeviceRevokeDevicePayload) GetDevice() DeviceFields { return v.Device }
 
+// RingsResponse is returned by Rings on success.
+type RingsResponse struct {
+	// Rings when a device should look for work. The first ring comes at once.
+	Rings RingsRingsRing `json:"rings"`
+}
+
+// GetRings returns RingsResponse.Rings, and is useful for accessing the field via an interface.
+func (v *RingsResponse) GetRings() RingsRingsRing { return v.Rings }
+
+// RingsRingsRing includes the requested fields of the GraphQL type Ring.
+// The GraphQL type's documentation follows.
+//
+// Look for work.
+type RingsRingsRing struct {
+	// The server's clock.
+	At time.Time `json:"at"`
+}
+
+// GetAt returns RingsRingsRing.At, and is useful for accessing the field via an interface.
+func (v *RingsRingsRing) GetAt() time.Time { return v.At }
+
 // What a user may do. Each role includes the ones before it.
 type Role string
 
@@ -1184,6 +1775,373 @@ var AllRole = []Role{
 	RoleAdmin,
 	RoleSuperuser,
 }
+
+type RunCauseInput struct {
+	Cause string `json:"cause"`
+	Count int64  `json:"count"`
+}
+
+// GetCause returns RunCauseInput.Cause, and is useful for accessing the field via an interface.
+func (v *RunCauseInput) GetCause() string { return v.Cause }
+
+// GetCount returns RunCauseInput.Count, and is useful for accessing the field via an interface.
+func (v *RunCauseInput) GetCount() int64 { return v.Count }
+
+// RunChangesResponse is returned by RunChanges on success.
+type RunChangesResponse struct {
+	// Runs as they change: of the caller's devices; of all devices for administrators who ask for the fleet. The first events are the runs that are open now.
+	RunChanges RunFields `json:"runChanges"`
+}
+
+// GetRunChanges returns RunChangesResponse.RunChanges, and is useful for accessing the field via an interface.
+func (v *RunChangesResponse) GetRunChanges() RunFields { return v.RunChanges }
+
+// RunFields includes the GraphQL fields of Run requested by the fragment RunFields.
+// The GraphQL type's documentation follows.
+//
+// A backup or restore of one device that is due, under way or over.
+type RunFields struct {
+	Id      string          `json:"id"`
+	Device  RunFieldsDevice `json:"device"`
+	Kind    RunKind         `json:"kind"`
+	Trigger RunTrigger      `json:"trigger"`
+	// Null for scheduled runs and for runs of deleted policies.
+	Policy     *PolicyFields `json:"policy"`
+	State      RunState      `json:"state"`
+	CreatedAt  time.Time     `json:"createdAt"`
+	DueAt      time.Time     `json:"dueAt"`
+	DeadlineAt time.Time     `json:"deadlineAt"`
+	StartedAt  *time.Time    `json:"startedAt"`
+	EndedAt    *time.Time    `json:"endedAt"`
+	// Somebody asked it to stop.
+	Cancelling bool                         `json:"cancelling"`
+	Attempts   int                          `json:"attempts"`
+	Progress   RunFieldsProgressRunProgress `json:"progress"`
+	// Why it failed: a code of errors, or AGENT_LOST, NOTHING_FOUND.
+	Code *string `json:"code"`
+	// A sentence about it, without names of files.
+	Text *string `json:"text"`
+	// Unreadable files by cause: permission, vanished, changed, io, too-long, other.
+	Causes []RunFieldsCausesRunCause `json:"causes"`
+	// The snapshot that it made; of a restore, the one that is restored. Null for whoever does not own it.
+	Snapshot *RunFieldsSnapshot `json:"snapshot"`
+	// What happened, by name, sealed to the owner; null for everybody else.
+	SealedReport *[]byte `json:"sealedReport"`
+}
+
+// GetId returns RunFields.Id, and is useful for accessing the field via an interface.
+func (v *RunFields) GetId() string { return v.Id }
+
+// GetDevice returns RunFields.Device, and is useful for accessing the field via an interface.
+func (v *RunFields) GetDevice() RunFieldsDevice { return v.Device }
+
+// GetKind returns RunFields.Kind, and is useful for accessing the field via an interface.
+func (v *RunFields) GetKind() RunKind { return v.Kind }
+
+// GetTrigger returns RunFields.Trigger, and is useful for accessing the field via an interface.
+func (v *RunFields) GetTrigger() RunTrigger { return v.Trigger }
+
+// GetPolicy returns RunFields.Policy, and is useful for accessing the field via an interface.
+func (v *RunFields) GetPolicy() *PolicyFields { return v.Policy }
+
+// GetState returns RunFields.State, and is useful for accessing the field via an interface.
+func (v *RunFields) GetState() RunState { return v.State }
+
+// GetCreatedAt returns RunFields.CreatedAt, and is useful for accessing the field via an interface.
+func (v *RunFields) GetCreatedAt() time.Time { return v.CreatedAt }
+
+// GetDueAt returns RunFields.DueAt, and is useful for accessing the field via an interface.
+func (v *RunFields) GetDueAt() time.Time { return v.DueAt }
+
+// GetDeadlineAt returns RunFields.DeadlineAt, and is useful for accessing the field via an interface.
+func (v *RunFields) GetDeadlineAt() time.Time { return v.DeadlineAt }
+
+// GetStartedAt returns RunFields.StartedAt, and is useful for accessing the field via an interface.
+func (v *RunFields) GetStartedAt() *time.Time { return v.StartedAt }
+
+// GetEndedAt returns RunFields.EndedAt, and is useful for accessing the field via an interface.
+func (v *RunFields) GetEndedAt() *time.Time { return v.EndedAt }
+
+// GetCancelling returns RunFields.Cancelling, and is useful for accessing the field via an interface.
+func (v *RunFields) GetCancelling() bool { return v.Cancelling }
+
+// GetAttempts returns RunFields.Attempts, and is useful for accessing the field via an interface.
+func (v *RunFields) GetAttempts() int { return v.Attempts }
+
+// GetProgress returns RunFields.Progress, and is useful for accessing the field via an interface.
+func (v *RunFields) GetProgress() RunFieldsProgressRunProgress { return v.Progress }
+
+// GetCode returns RunFields.Code, and is useful for accessing the field via an interface.
+func (v *RunFields) GetCode() *string { return v.Code }
+
+// GetText returns RunFields.Text, and is useful for accessing the field via an interface.
+func (v *RunFields) GetText() *string { return v.Text }
+
+// GetCauses returns RunFields.Causes, and is useful for accessing the field via an interface.
+func (v *RunFields) GetCauses() []RunFieldsCausesRunCause { return v.Causes }
+
+// GetSnapshot returns RunFields.Snapshot, and is useful for accessing the field via an interface.
+func (v *RunFields) GetSnapshot() *RunFieldsSnapshot { return v.Snapshot }
+
+// GetSealedReport returns RunFields.SealedReport, and is useful for accessing the field via an interface.
+func (v *RunFields) GetSealedReport() *[]byte { return v.SealedReport }
+
+// RunFieldsCausesRunCause includes the requested fields of the GraphQL type RunCause.
+type RunFieldsCausesRunCause struct {
+	Cause string `json:"cause"`
+	Count int64  `json:"count"`
+}
+
+// GetCause returns RunFieldsCausesRunCause.Cause, and is useful for accessing the field via an interface.
+func (v *RunFieldsCausesRunCause) GetCause() string { return v.Cause }
+
+// GetCount returns RunFieldsCausesRunCause.Count, and is useful for accessing the field via an interface.
+func (v *RunFieldsCausesRunCause) GetCount() int64 { return v.Count }
+
+// RunFieldsDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type RunFieldsDevice struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns RunFieldsDevice.Id, and is useful for accessing the field via an interface.
+func (v *RunFieldsDevice) GetId() string { return v.Id }
+
+// GetName returns RunFieldsDevice.Name, and is useful for accessing the field via an interface.
+func (v *RunFieldsDevice) GetName() string { return v.Name }
+
+// RunFieldsProgressRunProgress includes the requested fields of the GraphQL type RunProgress.
+type RunFieldsProgressRunProgress struct {
+	Phase         string `json:"phase"`
+	Files         int64  `json:"files"`
+	Bytes         int64  `json:"bytes"`
+	TotalFiles    int64  `json:"totalFiles"`
+	TotalBytes    int64  `json:"totalBytes"`
+	UploadedBytes int64  `json:"uploadedBytes"`
+	Problems      int64  `json:"problems"`
+}
+
+// GetPhase returns RunFieldsProgressRunProgress.Phase, and is useful for accessing the field via an interface.
+func (v *RunFieldsProgressRunProgress) GetPhase() string { return v.Phase }
+
+// GetFiles returns RunFieldsProgressRunProgress.Files, and is useful for accessing the field via an interface.
+func (v *RunFieldsProgressRunProgress) GetFiles() int64 { return v.Files }
+
+// GetBytes returns RunFieldsProgressRunProgress.Bytes, and is useful for accessing the field via an interface.
+func (v *RunFieldsProgressRunProgress) GetBytes() int64 { return v.Bytes }
+
+// GetTotalFiles returns RunFieldsProgressRunProgress.TotalFiles, and is useful for accessing the field via an interface.
+func (v *RunFieldsProgressRunProgress) GetTotalFiles() int64 { return v.TotalFiles }
+
+// GetTotalBytes returns RunFieldsProgressRunProgress.TotalBytes, and is useful for accessing the field via an interface.
+func (v *RunFieldsProgressRunProgress) GetTotalBytes() int64 { return v.TotalBytes }
+
+// GetUploadedBytes returns RunFieldsProgressRunProgress.UploadedBytes, and is useful for accessing the field via an interface.
+func (v *RunFieldsProgressRunProgress) GetUploadedBytes() int64 { return v.UploadedBytes }
+
+// GetProblems returns RunFieldsProgressRunProgress.Problems, and is useful for accessing the field via an interface.
+func (v *RunFieldsProgressRunProgress) GetProblems() int64 { return v.Problems }
+
+// RunFieldsSnapshot includes the requested fields of the GraphQL type Snapshot.
+// The GraphQL type's documentation follows.
+//
+// A device's files at one time. What they are called and what is in them is sealed.
+type RunFieldsSnapshot struct {
+	Id string `json:"id"`
+}
+
+// GetId returns RunFieldsSnapshot.Id, and is useful for accessing the field via an interface.
+func (v *RunFieldsSnapshot) GetId() string { return v.Id }
+
+type RunFilter struct {
+	Device *string    `json:"device"`
+	User   *string    `json:"user"`
+	Group  *string    `json:"group"`
+	Policy *string    `json:"policy"`
+	Kind   *RunKind   `json:"kind"`
+	States []RunState `json:"states"`
+	// By the time at which they were made, from (inclusive) to (exclusive).
+	From *time.Time `json:"from"`
+	To   *time.Time `json:"to"`
+}
+
+// GetDevice returns RunFilter.Device, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetDevice() *string { return v.Device }
+
+// GetUser returns RunFilter.User, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetUser() *string { return v.User }
+
+// GetGroup returns RunFilter.Group, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetGroup() *string { return v.Group }
+
+// GetPolicy returns RunFilter.Policy, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetPolicy() *string { return v.Policy }
+
+// GetKind returns RunFilter.Kind, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetKind() *RunKind { return v.Kind }
+
+// GetStates returns RunFilter.States, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetStates() []RunState { return v.States }
+
+// GetFrom returns RunFilter.From, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetFrom() *time.Time { return v.From }
+
+// GetTo returns RunFilter.To, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetTo() *time.Time { return v.To }
+
+type RunKind string
+
+const (
+	RunKindBackup  RunKind = "BACKUP"
+	RunKindRestore RunKind = "RESTORE"
+)
+
+var AllRunKind = []RunKind{
+	RunKindBackup,
+	RunKindRestore,
+}
+
+type RunObjectLocationsInput struct {
+	Run   string `json:"run"`
+	Lease int64  `json:"lease"`
+	// 16 bytes an object.
+	Ids []byte `json:"ids"`
+}
+
+// GetRun returns RunObjectLocationsInput.Run, and is useful for accessing the field via an interface.
+func (v *RunObjectLocationsInput) GetRun() string { return v.Run }
+
+// GetLease returns RunObjectLocationsInput.Lease, and is useful for accessing the field via an interface.
+func (v *RunObjectLocationsInput) GetLease() int64 { return v.Lease }
+
+// GetIds returns RunObjectLocationsInput.Ids, and is useful for accessing the field via an interface.
+func (v *RunObjectLocationsInput) GetIds() []byte { return v.Ids }
+
+// RunObjectLocationsResponse is returned by RunObjectLocations on success.
+type RunObjectLocationsResponse struct {
+	// Where objects lie, for a restore run that the device took and that is still under way: at most 20,000 at once.
+	RunObjectLocations LocationFields `json:"runObjectLocations"`
+}
+
+// GetRunObjectLocations returns RunObjectLocationsResponse.RunObjectLocations, and is useful for accessing the field via an interface.
+func (v *RunObjectLocationsResponse) GetRunObjectLocations() LocationFields {
+	return v.RunObjectLocations
+}
+
+type RunOutcome string
+
+const (
+	RunOutcomeSucceeded RunOutcome = "SUCCEEDED"
+	RunOutcomeFailed    RunOutcome = "FAILED"
+	RunOutcomeCancelled RunOutcome = "CANCELLED"
+)
+
+var AllRunOutcome = []RunOutcome{
+	RunOutcomeSucceeded,
+	RunOutcomeFailed,
+	RunOutcomeCancelled,
+}
+
+// RunResponse is returned by Run on success.
+type RunResponse struct {
+	// One run of the caller's devices; any for administrators.
+	Run *RunFields `json:"run"`
+}
+
+// GetRun returns RunResponse.Run, and is useful for accessing the field via an interface.
+func (v *RunResponse) GetRun() *RunFields { return v.Run }
+
+type RunState string
+
+const (
+	// Due, or due later; the device has not taken it.
+	RunStateWaiting RunState = "WAITING"
+	// The device works on it.
+	RunStateRunning RunState = "RUNNING"
+	// All of it was done.
+	RunStateSucceeded RunState = "SUCCEEDED"
+	// Done, but some files could not be read or restored.
+	RunStateWarned RunState = "WARNED"
+	RunStateFailed RunState = "FAILED"
+	// Not begun before its deadline.
+	RunStateMissed    RunState = "MISSED"
+	RunStateCancelled RunState = "CANCELLED"
+)
+
+var AllRunState = []RunState{
+	RunStateWaiting,
+	RunStateRunning,
+	RunStateSucceeded,
+	RunStateWarned,
+	RunStateFailed,
+	RunStateMissed,
+	RunStateCancelled,
+}
+
+type RunTrigger string
+
+const (
+	RunTriggerSchedule RunTrigger = "SCHEDULE"
+	RunTriggerOwner    RunTrigger = "OWNER"
+	RunTriggerAdmin    RunTrigger = "ADMIN"
+	RunTriggerDevice   RunTrigger = "DEVICE"
+)
+
+var AllRunTrigger = []RunTrigger{
+	RunTriggerSchedule,
+	RunTriggerOwner,
+	RunTriggerAdmin,
+	RunTriggerDevice,
+}
+
+// RunsResponse is returned by Runs on success.
+type RunsResponse struct {
+	// Runs of the caller's devices; of all devices for administrators who ask for the fleet. Newest first.
+	Runs RunsRunsRunConnection `json:"runs"`
+}
+
+// GetRuns returns RunsResponse.Runs, and is useful for accessing the field via an interface.
+func (v *RunsResponse) GetRuns() RunsRunsRunConnection { return v.Runs }
+
+// RunsRunsRunConnection includes the requested fields of the GraphQL type RunConnection.
+type RunsRunsRunConnection struct {
+	Edges    []RunsRunsRunConnectionEdgesRunEdge `json:"edges"`
+	PageInfo RunsRunsRunConnectionPageInfo       `json:"pageInfo"`
+}
+
+// GetEdges returns RunsRunsRunConnection.Edges, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnection) GetEdges() []RunsRunsRunConnectionEdgesRunEdge { return v.Edges }
+
+// GetPageInfo returns RunsRunsRunConnection.PageInfo, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnection) GetPageInfo() RunsRunsRunConnectionPageInfo { return v.PageInfo }
+
+// RunsRunsRunConnectionEdgesRunEdge includes the requested fields of the GraphQL type RunEdge.
+type RunsRunsRunConnectionEdgesRunEdge struct {
+	Node RunFields `json:"node"`
+}
+
+// GetNode returns RunsRunsRunConnectionEdgesRunEdge.Node, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdge) GetNode() RunFields { return v.Node }
+
+// RunsRunsRunConnectionPageInfo includes the requested fields of the GraphQL type PageInfo.
+// The GraphQL type's documentation follows.
+//
+// Where a page of a connection stands (Relay cursor connections).
+type RunsRunsRunConnectionPageInfo struct {
+	// Whether `after: endCursor` would give more.
+	HasNextPage bool `json:"hasNextPage"`
+	// The cursor of the last edge, null on an empty page.
+	EndCursor *string `json:"endCursor"`
+}
+
+// GetHasNextPage returns RunsRunsRunConnectionPageInfo.HasNextPage, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionPageInfo) GetHasNextPage() bool { return v.HasNextPage }
+
+// GetEndCursor returns RunsRunsRunConnectionPageInfo.EndCursor, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionPageInfo) GetEndCursor() *string { return v.EndCursor }
 
 // ServerResponse is returned by Server on success.
 type ServerResponse struct {
@@ -1249,6 +2207,12 @@ type SnapshotFields struct {
 	Problems int64  `json:"problems"`
 	// Bytes of packs that were uploaded for it.
 	UploadedBytes int64 `json:"uploadedBytes"`
+	// Whether a policy made it: only such snapshots are deleted by rule.
+	Scheduled bool       `json:"scheduled"`
+	PinnedAt  *time.Time `json:"pinnedAt"`
+	DeletedAt *time.Time `json:"deletedAt"`
+	// Until when a deletion can be taken back; null while it is live.
+	PurgeAfter *time.Time `json:"purgeAfter"`
 }
 
 // GetId returns SnapshotFields.Id, and is useful for accessing the field via an interface.
@@ -1277,6 +2241,18 @@ func (v *SnapshotFields) GetProblems() int64 { return v.Problems }
 
 // GetUploadedBytes returns SnapshotFields.UploadedBytes, and is useful for accessing the field via an interface.
 func (v *SnapshotFields) GetUploadedBytes() int64 { return v.UploadedBytes }
+
+// GetScheduled returns SnapshotFields.Scheduled, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetScheduled() bool { return v.Scheduled }
+
+// GetPinnedAt returns SnapshotFields.PinnedAt, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetPinnedAt() *time.Time { return v.PinnedAt }
+
+// GetDeletedAt returns SnapshotFields.DeletedAt, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetDeletedAt() *time.Time { return v.DeletedAt }
+
+// GetPurgeAfter returns SnapshotFields.PurgeAfter, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetPurgeAfter() *time.Time { return v.PurgeAfter }
 
 // SnapshotFieldsDevice includes the requested fields of the GraphQL type Device.
 // The GraphQL type's documentation follows.
@@ -1358,6 +2334,135 @@ func (v *SnapshotsSnapshotsSnapshotConnectionPageInfo) GetHasNextPage() bool { r
 // GetEndCursor returns SnapshotsSnapshotsSnapshotConnectionPageInfo.EndCursor, and is useful for accessing the field via an interface.
 func (v *SnapshotsSnapshotsSnapshotConnectionPageInfo) GetEndCursor() *string { return v.EndCursor }
 
+// StartBackupResponse is returned by StartBackup on success.
+type StartBackupResponse struct {
+	// The device wants to back up now, by policy: makes a run.
+	StartBackup StartBackupStartBackupRunPayload `json:"startBackup"`
+}
+
+// GetStartBackup returns StartBackupResponse.StartBackup, and is useful for accessing the field via an interface.
+func (v *StartBackupResponse) GetStartBackup() StartBackupStartBackupRunPayload { return v.StartBackup }
+
+// StartBackupStartBackupRunPayload includes the requested fields of the GraphQL type RunPayload.
+type StartBackupStartBackupRunPayload struct {
+	Run DueFields `json:"run"`
+}
+
+// GetRun returns StartBackupStartBackupRunPayload.Run, and is useful for accessing the field via an interface.
+func (v *StartBackupStartBackupRunPayload) GetRun() DueFields { return v.Run }
+
+// TakeWorkResponse is returned by TakeWork on success.
+type TakeWorkResponse struct {
+	// Takes what is due for the device: one restore, or all backups that are due, to be answered by one snapshot.
+	TakeWork TakeWorkTakeWorkTakeWorkPayload `json:"takeWork"`
+}
+
+// GetTakeWork returns TakeWorkResponse.TakeWork, and is useful for accessing the field via an interface.
+func (v *TakeWorkResponse) GetTakeWork() TakeWorkTakeWorkTakeWorkPayload { return v.TakeWork }
+
+// TakeWorkTakeWorkTakeWorkPayload includes the requested fields of the GraphQL type TakeWorkPayload.
+// The GraphQL type's documentation follows.
+//
+// What a device is to do.
+type TakeWorkTakeWorkTakeWorkPayload struct {
+	// Empty: nothing is due.
+	Runs []DueFields `json:"runs"`
+	// To be sent with every word about these runs.
+	Lease int64 `json:"lease"`
+	// Seconds without a word after which the device counts as gone.
+	Ttl int `json:"ttl"`
+	// Of a restore: the sealed order.
+	Order *[]byte `json:"order"`
+	// Of backups: what to save.
+	Policy *TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicy `json:"policy"`
+	// Seconds after which to look again, should no ring come.
+	LookAgain int `json:"lookAgain"`
+}
+
+// GetRuns returns TakeWorkTakeWorkTakeWorkPayload.Runs, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayload) GetRuns() []DueFields { return v.Runs }
+
+// GetLease returns TakeWorkTakeWorkTakeWorkPayload.Lease, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayload) GetLease() int64 { return v.Lease }
+
+// GetTtl returns TakeWorkTakeWorkTakeWorkPayload.Ttl, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayload) GetTtl() int { return v.Ttl }
+
+// GetOrder returns TakeWorkTakeWorkTakeWorkPayload.Order, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayload) GetOrder() *[]byte { return v.Order }
+
+// GetPolicy returns TakeWorkTakeWorkTakeWorkPayload.Policy, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayload) GetPolicy() *TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicy {
+	return v.Policy
+}
+
+// GetLookAgain returns TakeWorkTakeWorkTakeWorkPayload.LookAgain, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayload) GetLookAgain() int { return v.LookAgain }
+
+// TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicy includes the requested fields of the GraphQL type EffectivePolicy.
+// The GraphQL type's documentation follows.
+//
+// All policies of one device, merged.
+type TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicy struct {
+	// A file is saved if any of these takes it.
+	Selections  []TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicySelectionsSelection `json:"selections"`
+	Level       CompressionLevel                                                          `json:"level"`
+	UploadLimit int64                                                                     `json:"uploadLimit"`
+}
+
+// GetSelections returns TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicy.Selections, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicy) GetSelections() []TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicySelectionsSelection {
+	return v.Selections
+}
+
+// GetLevel returns TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicy.Level, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicy) GetLevel() CompressionLevel {
+	return v.Level
+}
+
+// GetUploadLimit returns TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicy.UploadLimit, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicy) GetUploadLimit() int64 {
+	return v.UploadLimit
+}
+
+// TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicySelectionsSelection includes the requested fields of the GraphQL type Selection.
+// The GraphQL type's documentation follows.
+//
+// What one policy takes of a device.
+type TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicySelectionsSelection struct {
+	Policy string   `json:"policy"`
+	Roots  []string `json:"roots"`
+	// Empty: every file.
+	Extensions  []string `json:"extensions"`
+	Excludes    []string `json:"excludes"`
+	MaxFileSize int64    `json:"maxFileSize"`
+}
+
+// GetPolicy returns TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicySelectionsSelection.Policy, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicySelectionsSelection) GetPolicy() string {
+	return v.Policy
+}
+
+// GetRoots returns TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicySelectionsSelection.Roots, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicySelectionsSelection) GetRoots() []string {
+	return v.Roots
+}
+
+// GetExtensions returns TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicySelectionsSelection.Extensions, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicySelectionsSelection) GetExtensions() []string {
+	return v.Extensions
+}
+
+// GetExcludes returns TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicySelectionsSelection.Excludes, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicySelectionsSelection) GetExcludes() []string {
+	return v.Excludes
+}
+
+// GetMaxFileSize returns TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicySelectionsSelection.MaxFileSize, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicySelectionsSelection) GetMaxFileSize() int64 {
+	return v.MaxFileSize
+}
+
 // ThisDeviceLatestResponse is returned by ThisDeviceLatest on success.
 type ThisDeviceLatestResponse struct {
 	// The device whose token this is.
@@ -1401,6 +2506,60 @@ func (v *ThisDeviceLatestThisDeviceLatestSnapshot) GetRoot() []byte { return v.R
 
 // GetManifest returns ThisDeviceLatestThisDeviceLatestSnapshot.Manifest, and is useful for accessing the field via an interface.
 func (v *ThisDeviceLatestThisDeviceLatestSnapshot) GetManifest() []byte { return v.Manifest }
+
+// ThisDevicePolicyResponse is returned by ThisDevicePolicy on success.
+type ThisDevicePolicyResponse struct {
+	// The device whose token this is.
+	ThisDevice ThisDevicePolicyThisDevice `json:"thisDevice"`
+}
+
+// GetThisDevice returns ThisDevicePolicyResponse.ThisDevice, and is useful for accessing the field via an interface.
+func (v *ThisDevicePolicyResponse) GetThisDevice() ThisDevicePolicyThisDevice { return v.ThisDevice }
+
+// ThisDevicePolicyThisDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type ThisDevicePolicyThisDevice struct {
+	// What applies to this device, all policies together.
+	EffectivePolicy ThisDevicePolicyThisDeviceEffectivePolicy `json:"effectivePolicy"`
+}
+
+// GetEffectivePolicy returns ThisDevicePolicyThisDevice.EffectivePolicy, and is useful for accessing the field via an interface.
+func (v *ThisDevicePolicyThisDevice) GetEffectivePolicy() ThisDevicePolicyThisDeviceEffectivePolicy {
+	return v.EffectivePolicy
+}
+
+// ThisDevicePolicyThisDeviceEffectivePolicy includes the requested fields of the GraphQL type EffectivePolicy.
+// The GraphQL type's documentation follows.
+//
+// All policies of one device, merged.
+type ThisDevicePolicyThisDeviceEffectivePolicy struct {
+	// By name, enabled ones only.
+	Policies []PolicyFields `json:"policies"`
+	// The next slots of all of them.
+	Next []ThisDevicePolicyThisDeviceEffectivePolicyNextSlot `json:"next"`
+}
+
+// GetPolicies returns ThisDevicePolicyThisDeviceEffectivePolicy.Policies, and is useful for accessing the field via an interface.
+func (v *ThisDevicePolicyThisDeviceEffectivePolicy) GetPolicies() []PolicyFields { return v.Policies }
+
+// GetNext returns ThisDevicePolicyThisDeviceEffectivePolicy.Next, and is useful for accessing the field via an interface.
+func (v *ThisDevicePolicyThisDeviceEffectivePolicy) GetNext() []ThisDevicePolicyThisDeviceEffectivePolicyNextSlot {
+	return v.Next
+}
+
+// ThisDevicePolicyThisDeviceEffectivePolicyNextSlot includes the requested fields of the GraphQL type Slot.
+type ThisDevicePolicyThisDeviceEffectivePolicyNextSlot struct {
+	At     time.Time `json:"at"`
+	Policy string    `json:"policy"`
+}
+
+// GetAt returns ThisDevicePolicyThisDeviceEffectivePolicyNextSlot.At, and is useful for accessing the field via an interface.
+func (v *ThisDevicePolicyThisDeviceEffectivePolicyNextSlot) GetAt() time.Time { return v.At }
+
+// GetPolicy returns ThisDevicePolicyThisDeviceEffectivePolicyNextSlot.Policy, and is useful for accessing the field via an interface.
+func (v *ThisDevicePolicyThisDeviceEffectivePolicyNextSlot) GetPolicy() string { return v.Policy }
 
 // ThisDeviceResponse is returned by ThisDevice on success.
 type ThisDeviceResponse struct {
@@ -1492,6 +2651,14 @@ type __AbortBackupInput struct {
 // GetInput returns __AbortBackupInput.Input, and is useful for accessing the field via an interface.
 func (v *__AbortBackupInput) GetInput() AbortBackupInput { return v.Input }
 
+// __BackUpNowInput is used internally by genqlient
+type __BackUpNowInput struct {
+	Input BackUpNowInput `json:"input"`
+}
+
+// GetInput returns __BackUpNowInput.Input, and is useful for accessing the field via an interface.
+func (v *__BackUpNowInput) GetInput() BackUpNowInput { return v.Input }
+
 // __BeginBackupInput is used internally by genqlient
 type __BeginBackupInput struct {
 	Input BeginBackupInput `json:"input"`
@@ -1499,6 +2666,14 @@ type __BeginBackupInput struct {
 
 // GetInput returns __BeginBackupInput.Input, and is useful for accessing the field via an interface.
 func (v *__BeginBackupInput) GetInput() BeginBackupInput { return v.Input }
+
+// __CancelRunInput is used internally by genqlient
+type __CancelRunInput struct {
+	Input CancelRunInput `json:"input"`
+}
+
+// GetInput returns __CancelRunInput.Input, and is useful for accessing the field via an interface.
+func (v *__CancelRunInput) GetInput() CancelRunInput { return v.Input }
 
 // __ChangePasswordInput is used internally by genqlient
 type __ChangePasswordInput struct {
@@ -1524,6 +2699,14 @@ type __CreateEnrolmentInput struct {
 // GetInput returns __CreateEnrolmentInput.Input, and is useful for accessing the field via an interface.
 func (v *__CreateEnrolmentInput) GetInput() CreateEnrolmentInput { return v.Input }
 
+// __DeleteSnapshotInput is used internally by genqlient
+type __DeleteSnapshotInput struct {
+	Input DeleteSnapshotInput `json:"input"`
+}
+
+// GetInput returns __DeleteSnapshotInput.Input, and is useful for accessing the field via an interface.
+func (v *__DeleteSnapshotInput) GetInput() DeleteSnapshotInput { return v.Input }
+
 // __DeviceProgressInput is used internally by genqlient
 type __DeviceProgressInput struct {
 	Device string `json:"device"`
@@ -1531,6 +2714,14 @@ type __DeviceProgressInput struct {
 
 // GetDevice returns __DeviceProgressInput.Device, and is useful for accessing the field via an interface.
 func (v *__DeviceProgressInput) GetDevice() string { return v.Device }
+
+// __EndRunsInput is used internally by genqlient
+type __EndRunsInput struct {
+	Input EndRunsInput `json:"input"`
+}
+
+// GetInput returns __EndRunsInput.Input, and is useful for accessing the field via an interface.
+func (v *__EndRunsInput) GetInput() EndRunsInput { return v.Input }
 
 // __EnrolmentInput is used internally by genqlient
 type __EnrolmentInput struct {
@@ -1555,6 +2746,14 @@ type __JoinInput struct {
 
 // GetInput returns __JoinInput.Input, and is useful for accessing the field via an interface.
 func (v *__JoinInput) GetInput() JoinInput { return v.Input }
+
+// __KeepRunsInput is used internally by genqlient
+type __KeepRunsInput struct {
+	Input KeepRunsInput `json:"input"`
+}
+
+// GetInput returns __KeepRunsInput.Input, and is useful for accessing the field via an interface.
+func (v *__KeepRunsInput) GetInput() KeepRunsInput { return v.Input }
 
 // __LoginInput is used internally by genqlient
 type __LoginInput struct {
@@ -1596,6 +2795,22 @@ type __ObjectLocationsInput struct {
 // GetInput returns __ObjectLocationsInput.Input, and is useful for accessing the field via an interface.
 func (v *__ObjectLocationsInput) GetInput() ObjectLocationsInput { return v.Input }
 
+// __OrderRestoreInput is used internally by genqlient
+type __OrderRestoreInput struct {
+	Input OrderRestoreInput `json:"input"`
+}
+
+// GetInput returns __OrderRestoreInput.Input, and is useful for accessing the field via an interface.
+func (v *__OrderRestoreInput) GetInput() OrderRestoreInput { return v.Input }
+
+// __PinSnapshotInput is used internally by genqlient
+type __PinSnapshotInput struct {
+	Input PinSnapshotInput `json:"input"`
+}
+
+// GetInput returns __PinSnapshotInput.Input, and is useful for accessing the field via an interface.
+func (v *__PinSnapshotInput) GetInput() PinSnapshotInput { return v.Input }
+
 // __RegisterDeviceInput is used internally by genqlient
 type __RegisterDeviceInput struct {
 	Input RegisterDeviceInput `json:"input"`
@@ -1620,6 +2835,14 @@ type __ReportProgressInput struct {
 // GetInput returns __ReportProgressInput.Input, and is useful for accessing the field via an interface.
 func (v *__ReportProgressInput) GetInput() ReportProgressInput { return v.Input }
 
+// __RestoreDeletedSnapshotInput is used internally by genqlient
+type __RestoreDeletedSnapshotInput struct {
+	Input RestoreDeletedSnapshotInput `json:"input"`
+}
+
+// GetInput returns __RestoreDeletedSnapshotInput.Input, and is useful for accessing the field via an interface.
+func (v *__RestoreDeletedSnapshotInput) GetInput() RestoreDeletedSnapshotInput { return v.Input }
+
 // __RevokeDeviceInput is used internally by genqlient
 type __RevokeDeviceInput struct {
 	Input RevokeDeviceInput `json:"input"`
@@ -1627,6 +2850,38 @@ type __RevokeDeviceInput struct {
 
 // GetInput returns __RevokeDeviceInput.Input, and is useful for accessing the field via an interface.
 func (v *__RevokeDeviceInput) GetInput() RevokeDeviceInput { return v.Input }
+
+// __RunInput is used internally by genqlient
+type __RunInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns __RunInput.Id, and is useful for accessing the field via an interface.
+func (v *__RunInput) GetId() string { return v.Id }
+
+// __RunObjectLocationsInput is used internally by genqlient
+type __RunObjectLocationsInput struct {
+	Input RunObjectLocationsInput `json:"input"`
+}
+
+// GetInput returns __RunObjectLocationsInput.Input, and is useful for accessing the field via an interface.
+func (v *__RunObjectLocationsInput) GetInput() RunObjectLocationsInput { return v.Input }
+
+// __RunsInput is used internally by genqlient
+type __RunsInput struct {
+	Filter *RunFilter `json:"filter"`
+	First  *int       `json:"first"`
+	After  *string    `json:"after"`
+}
+
+// GetFilter returns __RunsInput.Filter, and is useful for accessing the field via an interface.
+func (v *__RunsInput) GetFilter() *RunFilter { return v.Filter }
+
+// GetFirst returns __RunsInput.First, and is useful for accessing the field via an interface.
+func (v *__RunsInput) GetFirst() *int { return v.First }
+
+// GetAfter returns __RunsInput.After, and is useful for accessing the field via an interface.
+func (v *__RunsInput) GetAfter() *string { return v.After }
 
 // __SnapshotInput is used internally by genqlient
 type __SnapshotInput struct {
@@ -1694,6 +2949,88 @@ func AbortBackup(
 	return data_, err_
 }
 
+// The mutation executed by BackUpNow.
+const BackUpNow_Operation = `
+mutation BackUpNow ($input: BackUpNowInput!) {
+	backUpNow(input: $input) {
+		run {
+			... RunFields
+		}
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		... PolicyFields
+	}
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	startedAt
+	endedAt
+	cancelling
+	attempts
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	code
+	text
+	causes {
+		cause
+		count
+	}
+	snapshot {
+		id
+	}
+	sealedReport
+}
+fragment PolicyFields on PolicySummary {
+	id
+	name
+	schedule {
+		text
+	}
+}
+`
+
+func BackUpNow(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input BackUpNowInput,
+) (data_ *BackUpNowResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "BackUpNow",
+		Query:  BackUpNow_Operation,
+		Variables: &__BackUpNowInput{
+			Input: input,
+		},
+	}
+
+	data_ = &BackUpNowResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by BeginBackup.
 const BeginBackup_Operation = `
 mutation BeginBackup ($input: BeginBackupInput!) {
@@ -1725,6 +3062,88 @@ func BeginBackup(
 	}
 
 	data_ = &BeginBackupResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by CancelRun.
+const CancelRun_Operation = `
+mutation CancelRun ($input: CancelRunInput!) {
+	cancelRun(input: $input) {
+		run {
+			... RunFields
+		}
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		... PolicyFields
+	}
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	startedAt
+	endedAt
+	cancelling
+	attempts
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	code
+	text
+	causes {
+		cause
+		count
+	}
+	snapshot {
+		id
+	}
+	sealedReport
+}
+fragment PolicyFields on PolicySummary {
+	id
+	name
+	schedule {
+		text
+	}
+}
+`
+
+func CancelRun(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input CancelRunInput,
+) (data_ *CancelRunResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "CancelRun",
+		Query:  CancelRun_Operation,
+		Variables: &__CancelRunInput{
+			Input: input,
+		},
+	}
+
+	data_ = &CancelRunResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -1843,6 +3262,88 @@ func CreateEnrolment(
 	return data_, err_
 }
 
+// The mutation executed by DeleteSnapshot.
+const DeleteSnapshot_Operation = `
+mutation DeleteSnapshot ($input: DeleteSnapshotInput!) {
+	deleteSnapshot(input: $input) {
+		id
+	}
+}
+`
+
+func DeleteSnapshot(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input DeleteSnapshotInput,
+) (data_ *DeleteSnapshotResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "DeleteSnapshot",
+		Query:  DeleteSnapshot_Operation,
+		Variables: &__DeleteSnapshotInput{
+			Input: input,
+		},
+	}
+
+	data_ = &DeleteSnapshotResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by DeletedSnapshots.
+const DeletedSnapshots_Operation = `
+query DeletedSnapshots {
+	deletedSnapshots {
+		... SnapshotFields
+	}
+}
+fragment SnapshotFields on Snapshot {
+	id
+	device {
+		id
+		name
+	}
+	createdAt
+	root
+	manifest
+	files
+	bytes
+	problems
+	uploadedBytes
+	scheduled
+	pinnedAt
+	deletedAt
+	purgeAfter
+}
+`
+
+func DeletedSnapshots(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *DeletedSnapshotsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "DeletedSnapshots",
+		Query:  DeletedSnapshots_Operation,
+	}
+
+	data_ = &DeletedSnapshotsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The subscription executed by DeviceProgress.
 const DeviceProgress_Operation = `
 subscription DeviceProgress ($device: ID!) {
@@ -1918,7 +3419,16 @@ func DeviceProgressForwardData(interfaceChan interface{}, jsonRawMsg json.RawMes
 const Devices_Operation = `
 query Devices {
 	devices {
-		... DeviceFields
+		... OwnedDeviceFields
+	}
+}
+fragment OwnedDeviceFields on Device {
+	... DeviceFields
+	health {
+		state
+		lastSuccessAt
+		nextDueAt
+		staleDays
 	}
 }
 fragment DeviceFields on Device {
@@ -1966,6 +3476,51 @@ func Devices(
 	}
 
 	data_ = &DevicesResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by EndRuns.
+const EndRuns_Operation = `
+mutation EndRuns ($input: EndRunsInput!) {
+	endRuns(input: $input) {
+		runs {
+			... DueFields
+		}
+	}
+}
+fragment DueFields on Run {
+	id
+	kind
+	trigger
+	state
+	dueAt
+	deadlineAt
+	attempts
+}
+`
+
+func EndRuns(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input EndRunsInput,
+) (data_ *EndRunsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "EndRuns",
+		Query:  EndRuns_Operation,
+		Variables: &__EndRunsInput{
+			Input: input,
+		},
+	}
+
+	data_ = &EndRunsResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -2085,6 +3640,40 @@ func Join(
 	}
 
 	data_ = &JoinResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by KeepRuns.
+const KeepRuns_Operation = `
+mutation KeepRuns ($input: KeepRunsInput!) {
+	keepRuns(input: $input) {
+		cancel
+	}
+}
+`
+
+func KeepRuns(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input KeepRunsInput,
+) (data_ *KeepRunsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "KeepRuns",
+		Query:  KeepRuns_Operation,
+		Variables: &__KeepRunsInput{
+			Input: input,
+		},
+	}
+
+	data_ = &KeepRunsResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -2293,14 +3882,17 @@ func MissingObjects(
 const ObjectLocations_Operation = `
 query ObjectLocations ($input: ObjectLocationsInput!) {
 	objectLocations(input: $input) {
-		packs {
-			name
-			size
-			url
-			expiresAt
-		}
-		table
+		... LocationFields
 	}
+}
+fragment LocationFields on ObjectLocations {
+	packs {
+		name
+		size
+		url
+		expiresAt
+	}
+	table
 }
 `
 
@@ -2318,6 +3910,142 @@ func ObjectLocations(
 	}
 
 	data_ = &ObjectLocationsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by OrderRestore.
+const OrderRestore_Operation = `
+mutation OrderRestore ($input: OrderRestoreInput!) {
+	orderRestore(input: $input) {
+		run {
+			... RunFields
+		}
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		... PolicyFields
+	}
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	startedAt
+	endedAt
+	cancelling
+	attempts
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	code
+	text
+	causes {
+		cause
+		count
+	}
+	snapshot {
+		id
+	}
+	sealedReport
+}
+fragment PolicyFields on PolicySummary {
+	id
+	name
+	schedule {
+		text
+	}
+}
+`
+
+func OrderRestore(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input OrderRestoreInput,
+) (data_ *OrderRestoreResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "OrderRestore",
+		Query:  OrderRestore_Operation,
+		Variables: &__OrderRestoreInput{
+			Input: input,
+		},
+	}
+
+	data_ = &OrderRestoreResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by PinSnapshot.
+const PinSnapshot_Operation = `
+mutation PinSnapshot ($input: PinSnapshotInput!) {
+	pinSnapshot(input: $input) {
+		snapshot {
+			... SnapshotFields
+		}
+	}
+}
+fragment SnapshotFields on Snapshot {
+	id
+	device {
+		id
+		name
+	}
+	createdAt
+	root
+	manifest
+	files
+	bytes
+	problems
+	uploadedBytes
+	scheduled
+	pinnedAt
+	deletedAt
+	purgeAfter
+}
+`
+
+func PinSnapshot(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input PinSnapshotInput,
+) (data_ *PinSnapshotResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "PinSnapshot",
+		Query:  PinSnapshot_Operation,
+		Variables: &__PinSnapshotInput{
+			Input: input,
+		},
+	}
+
+	data_ = &PinSnapshotResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -2438,6 +4166,60 @@ func ReportProgress(
 	return data_, err_
 }
 
+// The mutation executed by RestoreDeletedSnapshot.
+const RestoreDeletedSnapshot_Operation = `
+mutation RestoreDeletedSnapshot ($input: RestoreDeletedSnapshotInput!) {
+	restoreDeletedSnapshot(input: $input) {
+		snapshot {
+			... SnapshotFields
+		}
+	}
+}
+fragment SnapshotFields on Snapshot {
+	id
+	device {
+		id
+		name
+	}
+	createdAt
+	root
+	manifest
+	files
+	bytes
+	problems
+	uploadedBytes
+	scheduled
+	pinnedAt
+	deletedAt
+	purgeAfter
+}
+`
+
+func RestoreDeletedSnapshot(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input RestoreDeletedSnapshotInput,
+) (data_ *RestoreDeletedSnapshotResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RestoreDeletedSnapshot",
+		Query:  RestoreDeletedSnapshot_Operation,
+		Variables: &__RestoreDeletedSnapshotInput{
+			Input: input,
+		},
+	}
+
+	data_ = &RestoreDeletedSnapshotResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by RevokeDevice.
 const RevokeDevice_Operation = `
 mutation RevokeDevice ($input: RevokeDeviceInput!) {
@@ -2507,6 +4289,369 @@ func RevokeDevice(
 	return data_, err_
 }
 
+// The subscription executed by Rings.
+const Rings_Operation = `
+subscription Rings {
+	rings {
+		at
+	}
+}
+`
+
+// Spoken over graphql-transport-ws in rings.go.
+// To unsubscribe, use [graphql.WebSocketClient.Unsubscribe]
+func Rings(
+	ctx_ context.Context,
+	client_ graphql.WebSocketClient,
+) (dataChan_ chan RingsWsResponse, subscriptionID_ string, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "Rings",
+		Query:  Rings_Operation,
+	}
+
+	dataChan_ = make(chan RingsWsResponse)
+	subscriptionID_, err_ = client_.Subscribe(req_, dataChan_, RingsForwardData)
+
+	return dataChan_, subscriptionID_, err_
+}
+
+type RingsWsResponse graphql.BaseResponse[*RingsResponse]
+
+func RingsForwardData(interfaceChan interface{}, jsonRawMsg json.RawMessage) error {
+	var gqlResp graphql.Response
+	var wsResp RingsWsResponse
+	err := json.Unmarshal(jsonRawMsg, &gqlResp)
+	if err != nil {
+		return err
+	}
+	if len(gqlResp.Errors) == 0 {
+		err = json.Unmarshal(jsonRawMsg, &wsResp)
+		if err != nil {
+			return err
+		}
+	} else {
+		wsResp.Errors = gqlResp.Errors
+	}
+	dataChan_, ok := interfaceChan.(chan RingsWsResponse)
+	if !ok {
+		return errors.New("failed to cast interface into 'chan RingsWsResponse'")
+	}
+	dataChan_ <- wsResp
+	return nil
+}
+
+// The query executed by Run.
+const Run_Operation = `
+query Run ($id: ID!) {
+	run(id: $id) {
+		... RunFields
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		... PolicyFields
+	}
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	startedAt
+	endedAt
+	cancelling
+	attempts
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	code
+	text
+	causes {
+		cause
+		count
+	}
+	snapshot {
+		id
+	}
+	sealedReport
+}
+fragment PolicyFields on PolicySummary {
+	id
+	name
+	schedule {
+		text
+	}
+}
+`
+
+func Run(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id string,
+) (data_ *RunResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "Run",
+		Query:  Run_Operation,
+		Variables: &__RunInput{
+			Id: id,
+		},
+	}
+
+	data_ = &RunResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The subscription executed by RunChanges.
+const RunChanges_Operation = `
+subscription RunChanges {
+	runChanges {
+		... RunFields
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		... PolicyFields
+	}
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	startedAt
+	endedAt
+	cancelling
+	attempts
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	code
+	text
+	causes {
+		cause
+		count
+	}
+	snapshot {
+		id
+	}
+	sealedReport
+}
+fragment PolicyFields on PolicySummary {
+	id
+	name
+	schedule {
+		text
+	}
+}
+`
+
+// Spoken over graphql-transport-ws in follow.go.
+// To unsubscribe, use [graphql.WebSocketClient.Unsubscribe]
+func RunChanges(
+	ctx_ context.Context,
+	client_ graphql.WebSocketClient,
+) (dataChan_ chan RunChangesWsResponse, subscriptionID_ string, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RunChanges",
+		Query:  RunChanges_Operation,
+	}
+
+	dataChan_ = make(chan RunChangesWsResponse)
+	subscriptionID_, err_ = client_.Subscribe(req_, dataChan_, RunChangesForwardData)
+
+	return dataChan_, subscriptionID_, err_
+}
+
+type RunChangesWsResponse graphql.BaseResponse[*RunChangesResponse]
+
+func RunChangesForwardData(interfaceChan interface{}, jsonRawMsg json.RawMessage) error {
+	var gqlResp graphql.Response
+	var wsResp RunChangesWsResponse
+	err := json.Unmarshal(jsonRawMsg, &gqlResp)
+	if err != nil {
+		return err
+	}
+	if len(gqlResp.Errors) == 0 {
+		err = json.Unmarshal(jsonRawMsg, &wsResp)
+		if err != nil {
+			return err
+		}
+	} else {
+		wsResp.Errors = gqlResp.Errors
+	}
+	dataChan_, ok := interfaceChan.(chan RunChangesWsResponse)
+	if !ok {
+		return errors.New("failed to cast interface into 'chan RunChangesWsResponse'")
+	}
+	dataChan_ <- wsResp
+	return nil
+}
+
+// The mutation executed by RunObjectLocations.
+const RunObjectLocations_Operation = `
+mutation RunObjectLocations ($input: RunObjectLocationsInput!) {
+	runObjectLocations(input: $input) {
+		... LocationFields
+	}
+}
+fragment LocationFields on ObjectLocations {
+	packs {
+		name
+		size
+		url
+		expiresAt
+	}
+	table
+}
+`
+
+func RunObjectLocations(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input RunObjectLocationsInput,
+) (data_ *RunObjectLocationsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RunObjectLocations",
+		Query:  RunObjectLocations_Operation,
+		Variables: &__RunObjectLocationsInput{
+			Input: input,
+		},
+	}
+
+	data_ = &RunObjectLocationsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by Runs.
+const Runs_Operation = `
+query Runs ($filter: RunFilter, $first: Int, $after: String) {
+	runs(filter: $filter, first: $first, after: $after) {
+		edges {
+			node {
+				... RunFields
+			}
+		}
+		pageInfo {
+			hasNextPage
+			endCursor
+		}
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		... PolicyFields
+	}
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	startedAt
+	endedAt
+	cancelling
+	attempts
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	code
+	text
+	causes {
+		cause
+		count
+	}
+	snapshot {
+		id
+	}
+	sealedReport
+}
+fragment PolicyFields on PolicySummary {
+	id
+	name
+	schedule {
+		text
+	}
+}
+`
+
+func Runs(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	filter *RunFilter,
+	first *int,
+	after *string,
+) (data_ *RunsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "Runs",
+		Query:  Runs_Operation,
+		Variables: &__RunsInput{
+			Filter: filter,
+			First:  first,
+			After:  after,
+		},
+	}
+
+	data_ = &RunsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The query executed by Server.
 const Server_Operation = `
 query Server {
@@ -2562,6 +4707,10 @@ fragment SnapshotFields on Snapshot {
 	bytes
 	problems
 	uploadedBytes
+	scheduled
+	pinnedAt
+	deletedAt
+	purgeAfter
 }
 `
 
@@ -2619,6 +4768,10 @@ fragment SnapshotFields on Snapshot {
 	bytes
 	problems
 	uploadedBytes
+	scheduled
+	pinnedAt
+	deletedAt
+	purgeAfter
 }
 `
 
@@ -2640,6 +4793,103 @@ func Snapshots(
 	}
 
 	data_ = &SnapshotsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by StartBackup.
+const StartBackup_Operation = `
+mutation StartBackup {
+	startBackup {
+		run {
+			... DueFields
+		}
+	}
+}
+fragment DueFields on Run {
+	id
+	kind
+	trigger
+	state
+	dueAt
+	deadlineAt
+	attempts
+}
+`
+
+func StartBackup(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *StartBackupResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "StartBackup",
+		Query:  StartBackup_Operation,
+	}
+
+	data_ = &StartBackupResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by TakeWork.
+const TakeWork_Operation = `
+mutation TakeWork {
+	takeWork {
+		runs {
+			... DueFields
+		}
+		lease
+		ttl
+		order
+		policy {
+			selections {
+				policy
+				roots
+				extensions
+				excludes
+				maxFileSize
+			}
+			level
+			uploadLimit
+		}
+		lookAgain
+	}
+}
+fragment DueFields on Run {
+	id
+	kind
+	trigger
+	state
+	dueAt
+	deadlineAt
+	attempts
+}
+`
+
+func TakeWork(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *TakeWorkResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "TakeWork",
+		Query:  TakeWork_Operation,
+	}
+
+	data_ = &TakeWorkResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -2737,6 +4987,51 @@ func ThisDeviceLatest(
 	}
 
 	data_ = &ThisDeviceLatestResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by ThisDevicePolicy.
+const ThisDevicePolicy_Operation = `
+query ThisDevicePolicy {
+	thisDevice {
+		effectivePolicy {
+			policies {
+				... PolicyFields
+			}
+			next(count: 1) {
+				at
+				policy
+			}
+		}
+	}
+}
+fragment PolicyFields on PolicySummary {
+	id
+	name
+	schedule {
+		text
+	}
+}
+`
+
+func ThisDevicePolicy(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *ThisDevicePolicyResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ThisDevicePolicy",
+		Query:  ThisDevicePolicy_Operation,
+	}
+
+	data_ = &ThisDevicePolicyResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
