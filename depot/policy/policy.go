@@ -12,8 +12,8 @@ type Policy struct {
 	ID              id.Policy
 	Name            string
 	Enabled         bool
-	Revision        int // rises with every change
-	Targets         *Targets
+	Revision        int      // rises with every change
+	Targets         *Targets // nil where nobody may know them
 	Roots           []string // see plan.CheckRoot
 	Presets         []string // kinds of files, by name
 	Extensions      []string // single ones, such as ".docx"; with no preset and none of these: every file
@@ -21,15 +21,18 @@ type Policy struct {
 	Excludes        []string
 	MaxFileSize     int64 // bytes; 0: no limit
 	Schedule        plan.Schedule
-	Zone            string       // IANA name: of schedule, window and retention
+	Zone            string       // IANA name: of schedule, window and retention; Schedule.Zone is the same
 	Window          *plan.Window // in which backups may begin; nil: always
-	DeadlineMinutes int          // after a slot; not begun by then: missed
+	DeadlineMinutes int          // after a slot; not begun by then: missed. 0: see [Policy.DeadlineAt]
 	SpreadMinutes   int          // over which the devices' beginnings are spread
 	UploadLimit     int64        // bytes a second; 0: no limit
 	Level           Level
 	Retention       plan.Retention
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
+
+	tickedAt time.Time // every slot up to here is accounted for
+	asOf     time.Time // when it was read, by the database's clock
 }
 
 // Level is how hard an agent compresses. Its text is what PostgreSQL stores.
