@@ -18,7 +18,17 @@ var errLocked = errors.New("locked")
 // system drops the lock when the process ends, however it ends. A second Lock is a fault.Conflict that names
 // the process which holds it.
 func (d *Dir) Lock() (unlock func(), err error) {
-	path := filepath.Join(d.path, "lock")
+	return d.hold("lock", "another backup of this device is running%s: wait until it is done")
+}
+
+// LockService makes sure that one resident service at a time uses the folder, as [Dir.Lock] does for backups.
+func (d *Dir) LockService() (unlock func(), err error) {
+	return d.hold("service", "the service of this device is running already%s: it does what is due by itself")
+}
+
+// hold locks a file. taken is what to say if another process holds it, with a place for who that is.
+func (d *Dir) hold(name, taken string) (unlock func(), err error) {
+	path := filepath.Join(d.path, name)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, unusable(err, path)
@@ -31,7 +41,7 @@ func (d *Dir) Lock() (unlock func(), err error) {
 			if who != "" {
 				who = " (process " + who + ")"
 			}
-			return nil, fault.New(fault.Conflict, "another backup of this device is running%s: wait until it is done", who)
+			return nil, fault.New(fault.Conflict, taken, who)
 		}
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}

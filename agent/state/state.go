@@ -2,8 +2,11 @@
 //
 //	device.json   whose device this is, the server, the device's token and keys; 0600
 //	lock          held while a backup runs
+//	service       held while the resident service runs
 //	cache         what the newest snapshot holds; disposable
 //	last.json     how the last backup ended; disposable
+//	roots.json    which folders the last backup by policy saved
+//	orders.json   restore orders that were begun
 //
 // Whoever can read the folder can upload as this device, and can see whether the account holds a file whose
 // content they have already; they can neither read nor delete any backup, since no key that opens one is
@@ -44,6 +47,8 @@ type Device struct {
 	SpaceKey    []byte    `json:"spaceKey"`   // 32 bytes
 	Identity    []byte    `json:"identity"`   // the account's public key
 	EnrolledAt  time.Time `json:"enrolledAt"`
+	Home        string    `json:"home,omitempty"` // of the person who enrolled it: what "~" means in a policy; "": not known
+	User        string    `json:"user,omitempty"` // who that is on this machine
 }
 
 // Last is how a backup ended.
@@ -159,6 +164,21 @@ func (d *Dir) Last() *Last {
 
 // SaveLast writes how a backup ended.
 func (d *Dir) SaveLast(l *Last) error { return d.write("last.json", l) }
+
+// Roots reads which folders the last backup by policy saved; none if there was none, or nobody knows any more.
+func (d *Dir) Roots() []string {
+	b, err := os.ReadFile(filepath.Join(d.path, "roots.json"))
+	var v struct{ Roots []string }
+	if err != nil || json.Unmarshal(b, &v) != nil {
+		return nil
+	}
+	return v.Roots
+}
+
+// SaveRoots writes which folders a backup by policy saved.
+func (d *Dir) SaveRoots(roots []string) error {
+	return d.write("roots.json", map[string]any{"roots": roots})
+}
 
 // write replaces a file atomically: it has the old content or the new, whenever the power fails.
 func (d *Dir) write(name string, v any) (err error) {
