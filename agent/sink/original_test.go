@@ -106,11 +106,11 @@ func TestVolumes(t *testing.T) {
 	if err := s.Link("C:/d/hard", "C:/d/file", link, false); err != nil {
 		t.Fatal(err)
 	}
-	if st, err := s.Stat(link.Path, link); err != nil || st != restore.Identical {
-		t.Errorf("the link: %v, %v", st, err)
-	}
 	if err := s.FinishDir(d.Path, d); err != nil {
 		t.Error(err)
+	}
+	if st, err := s.Stat(link.Path, link); err != nil || st != restore.Identical {
+		t.Errorf("the link: %v, %v", st, err)
 	}
 	if err := s.FinishDir("C:", root); err != nil {
 		t.Error(err)
