@@ -10,7 +10,7 @@ import (
 func Notification(b Brand, name string, it Item, settings string) (Content, error) {
 	l := letter{
 		Brand: b, Subject: it.Title, Heading: it.Title, Tone: it.Severity, Greeting: greet(name), Lead: paragraphs(it.Body),
-		Why: "You get this mail because you asked to be told at once.", Settings: settings, list: "notification",
+		Why: whyInstant, Settings: settings, list: "notification",
 	}
 	if it.When != "" {
 		l.Facts = []Fact{{"When", it.When}}
@@ -20,6 +20,21 @@ func Notification(b Brand, name string, it Item, settings string) (Content, erro
 	}
 	return l.write()
 }
+
+// Notifications writes the mail about things that happened at the same time, at least one: the first gives the mail its subject.
+func Notifications(b Brand, name string, items []Item, settings string) (Content, error) {
+	if len(items) == 1 {
+		return Notification(b, name, items[0], settings)
+	}
+	l := letter{
+		Brand: b, Subject: fmt.Sprintf("%s, and %d more", shorten(line(items[0].Title), maxLine/2), len(items)-1),
+		Heading: fmt.Sprintf("%d things to know", len(items)), Tone: items[0].Severity, Greeting: greet(name),
+		ItemsHeading: "What happened", Items: blocks(items), Why: whyInstant, Settings: settings, list: "notification",
+	}
+	return l.write()
+}
+
+const whyInstant = "You get this mail because you asked to be told at once."
 
 // DigestData is what somebody reads about their own backups.
 type DigestData struct {

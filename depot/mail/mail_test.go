@@ -215,7 +215,7 @@ func TestRefusals(t *testing.T) {
 func TestLoginRefused(t *testing.T) {
 	t.Parallel()
 	srv := mailtest.New(t, mailtest.Config{StartTLS: true, User: "ann", Password: "right"})
-	s, cfg := sender(t, srv, "backup@example.org")
+	_, cfg := sender(t, srv, "backup@example.org")
 	cfg.Password = "wr0ng"
 	if err := mail.New(cfg).Send(t.Context(), hello); !errors.Is(err, fault.Forbidden) || strings.Contains(err.Error(), "wr0ng") {
 		t.Errorf("wrong password: %v", err)
@@ -225,7 +225,7 @@ func TestLoginRefused(t *testing.T) {
 		t.Errorf("without a user: %v", err)
 	}
 	odd := mailtest.New(t, mailtest.Config{StartTLS: true, User: "ann", Password: "right", Mechanisms: []string{"XOAUTH2"}})
-	s, _ = sender(t, odd, "backup@example.org")
+	s, _ := sender(t, odd, "backup@example.org")
 	if err := s.Send(t.Context(), hello); !errors.Is(err, fault.Forbidden) || !strings.Contains(err.Error(), "no way to log in") {
 		t.Errorf("no common way: %v", err)
 	}
