@@ -20,6 +20,8 @@ import (
 type EnrollInput struct {
 	Name    string // "": the host's name
 	Replace bool   // forget the device that the folder holds already
+	Home    string // the home folder of the person whose files will be saved; "": not known
+	User    string // who that is on this machine
 
 	Code   string // a one-time code, or:
 	Email  string
@@ -74,7 +76,7 @@ func Enroll(ctx context.Context, s Server, dir *state.Dir, in EnrollInput) (*sta
 	}
 	defer a.Close(ctx)
 	offer := keyring.Offer{SpaceKey: a.Keys.SpaceKey(), IdentityPublic: a.Keys.IdentityPublic(), Fingerprint: s.Fingerprint}
-	return register(ctx, s, a.Client, dir, in.Name, a.User.Email, "", offer)
+	return register(ctx, s, a.Client, dir, in, a.User.Email, "", offer)
 }
 
 func enrollByCode(ctx context.Context, s Server, dir *state.Dir, in EnrollInput) (*state.Device, error) {
@@ -126,18 +128,18 @@ func enrollByCode(ctx context.Context, s Server, dir *state.Dir, in EnrollInput)
 	if s.Fingerprint != "" {
 		offer.Fingerprint = s.Fingerprint
 	}
-	return register(ctx, s, c, dir, in.Name, e.Email, code.Token(), offer)
+	return register(ctx, s, c, dir, in, e.Email, code.Token(), offer)
 }
 
 // register makes the device's keys and the device.
-func register(ctx context.Context, s Server, c *remote.Client, dir *state.Dir, name, email, token string, offer keyring.Offer) (*state.Device, error) {
+func register(ctx context.Context, s Server, c *remote.Client, dir *state.Dir, in EnrollInput, email, token string, offer keyring.Offer) (*state.Device, error) {
 	keys, err := keyring.NewDevice()
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Internal, "making the device's keys")
 	}
 	space := keyring.NewSpace(offer.SpaceKey)
 	d, err := c.RegisterDevice(ctx, remote.RegisterInput{
-		EnrolmentToken: token, Name: name, Hostname: hostname(), OS: runtime.GOOS, Arch: runtime.GOARCH,
+		EnrolmentToken: token, Name: in.Name, Hostname: hostname(), OS: runtime.GOOS, Arch: runtime.GOARCH,
 		PublicKey: keys.Public(), MAC: space.DeviceMAC(keys.Public()),
 	})
 	if err != nil {
@@ -146,7 +148,7 @@ func register(ctx context.Context, s Server, c *remote.Client, dir *state.Dir, n
 	v := &state.Device{
 		Server: strings.TrimRight(c.URL(), "/"), Fingerprint: s.Fingerprint, PlainHTTP: s.PlainHTTP, Email: email,
 		ID: d.ID, Name: d.Name, Token: d.Token, PrivateKey: keys.Private(), SpaceKey: offer.SpaceKey[:],
-		Identity: offer.IdentityPublic, EnrolledAt: time.Now().UTC().Truncate(time.Second),
+		Identity: offer.IdentityPublic, EnrolledAt: time.Now().UTC().Truncate(time.Second), Home: in.Home, User: in.User,
 	}
 	if err := dir.Save(v); err != nil {
 		return nil, err
