@@ -115,6 +115,29 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// TestSeveral: things that happened at once are one mail, named after the first.
+func TestSeveral(t *testing.T) {
+	t.Parallel()
+	first := mail.Item{Severity: mail.Error, Title: "A backup failed " + strings.Repeat("W", 200), Body: "Look at it.", When: "2 March, 14:05", Link: "/runs/1"}
+	c, err := mail.Notifications(brand, "Ada", []mail.Item{first, {Title: "A device was enrolled"}, {Title: "A third"}}, "/settings/mail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(c.Subject, "A backup failed W") || !strings.HasSuffix(c.Subject, "…, and 2 more") || c.ListID != "notification" {
+		t.Errorf("subject %q, list %q", c.Subject, c.ListID)
+	}
+	for _, w := range []string{"3 things to know", "Hello Ada,", "Look at it.", "https://backup.example.org/runs/1", "- A device was enrolled", "- A third", "at once"} {
+		if !strings.Contains(c.Text, w) {
+			t.Errorf("no %q in\n%s", w, c.Text)
+		}
+	}
+	alone, err := mail.Notifications(brand, "Ada", []mail.Item{first}, "")
+	same, err2 := mail.Notification(brand, "Ada", first, "")
+	if err != nil || err2 != nil || alone != same {
+		t.Errorf("one alone differs: %v, %v", err, err2)
+	}
+}
+
 // TestBounds: a mail stays one that can be read, whatever happened.
 func TestBounds(t *testing.T) {
 	t.Parallel()
