@@ -19,8 +19,8 @@ CREATE TABLE notifications (
 );
 CREATE INDEX notifications_user ON notifications (user_id, created_at DESC, id DESC);
 CREATE INDEX notifications_unread ON notifications (user_id) WHERE read_at IS NULL;
-CREATE INDEX notifications_to_mail ON notifications (created_at) WHERE mailed IN ('pending', 'digest');
-CREATE UNIQUE INDEX notifications_key ON notifications (user_id, key) WHERE key IS NOT NULL;
+CREATE INDEX notifications_to_mail ON notifications (mailed, user_id) WHERE mailed IN ('pending', 'digest');
+CREATE UNIQUE INDEX notifications_key ON notifications (key, user_id) WHERE key IS NOT NULL;
 
 CREATE TYPE mail_mode AS ENUM ('none', 'digest', 'instant');
 
@@ -44,14 +44,15 @@ CREATE TABLE mails (
     html        text NOT NULL,
     key         text UNIQUE,                       -- so that a digest of a day is written once
     state       mail_state NOT NULL DEFAULT 'waiting',
-    attempts    int NOT NULL DEFAULT 0,
-    next_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    attempts    int NOT NULL DEFAULT 0,            -- also the fence of the latest one
+    next_at     timestamptz NOT NULL DEFAULT clock_timestamp(), -- whoever sends it moves this ahead: nobody else takes it meanwhile
     error       text,
     created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     sent_at     timestamptz
 );
 CREATE INDEX mails_waiting ON mails (next_at) WHERE state = 'waiting';
 CREATE INDEX mails_address ON mails (address, created_at);
+CREATE INDEX mails_created ON mails (created_at DESC, id DESC);
 
 CREATE TABLE settings (
     key         text PRIMARY KEY,

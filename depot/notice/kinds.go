@@ -31,3 +31,20 @@ var Kinds = []Kind{
 	{"pack.damaged", "Stored data is damaged", Error, Instant, true},
 	{"fleet.stale", "Devices of the fleet have not backed up for days", Warning, Digest, true},
 }
+
+// mailByDefault of a kind that this program does not know, because a newer one wrote it.
+const mailByDefault = Digest
+
+func kindOf(name string) (Kind, bool) {
+	for _, k := range Kinds {
+		if k.Name == name {
+			return k, true
+		}
+	}
+	return Kind{Name: name, Mail: mailByDefault}, false
+}
+
+func isAdmin(kind string) bool {
+	k, _ := kindOf(kind)
+	return k.Admin
+}
