@@ -48,7 +48,13 @@ type Config struct {
 }
 
 // Service is the noun catalog. It is safe for concurrent use.
-type Service struct{ cfg Config }
+type Service struct {
+	cfg      Config
+	unfenced unfenced
+}
+
+// unfenced takes parts of cleaning's fence away, so that tests can show what each is for.
+type unfenced struct{ sessions, roots bool }
 
 // New returns the service.
 func New(cfg Config) *Service {
@@ -64,7 +70,7 @@ func New(cfg Config) *Service {
 	cfg.UndoWindow = orDefault(cfg.UndoWindow, 7*24*time.Hour)
 	cfg.Quarantine = orDefault(cfg.Quarantine, 24*time.Hour)
 	cfg.Grace = orDefault(cfg.Grace, 7*24*time.Hour)
-	return &Service{cfg}
+	return &Service{cfg: cfg}
 }
 
 // orDefault returns d, def if it is zero, and zero if it is negative.

@@ -325,6 +325,14 @@ func (s *Service) tell(ctx context.Context, device id.Device, backup id.Backup) 
 // the answer is fault.Conflict. Sessions that want to begin, uploads and commits wait while fn runs, and those that wait longer than ten seconds
 // get fault.Unavailable: fn should be brief. It may run more than once (see pg.InTx). The space's epoch rises.
 func (s *Service) Exclusive(ctx context.Context, space id.Space, fn func(ctx context.Context, tx *sqlx.Tx) error) error {
+	return s.exclusive(ctx, space, func(ctx context.Context, tx *sqlx.Tx, _ int64) error { return fn(ctx, tx) })
+}
+
+// errBusy is the cause of the CONFLICT that says that a session is alive.
+var errBusy = errors.New("a backup session is alive")
+
+// exclusive is [Service.Exclusive] with the epoch that the space has from now on.
+func (s *Service) exclusive(ctx context.Context, space id.Space, fn func(ctx context.Context, tx *sqlx.Tx, epoch int64) error) error {
 	var lapsed []id.Device
 	err := s.inTx(ctx, func(tx *sqlx.Tx) error {
 		sp, err := spaceNamed(ctx, tx, space)
@@ -345,13 +353,14 @@ func (s *Service) Exclusive(ctx context.Context, space id.Space, fn func(ctx con
 		if err != nil {
 			return err
 		}
-		if n > 0 {
-			return fault.New(fault.Conflict, "%d backups into this space are running: clean it when they are over", n)
+		if n > 0 && !s.unfenced.sessions {
+			return fault.Wrap(errBusy, fault.Conflict, "%d backups into this space are running: clean it when they are over", n)
 		}
-		if err := raiseEpoch(ctx, tx, sp.ID); err != nil {
+		epoch, err := raiseEpoch(ctx, tx, sp.ID)
+		if err != nil {
 			return err
 		}
-		return fn(ctx, tx)
+		return fn(ctx, tx, epoch)
 	})
 	if err != nil {
 		return err

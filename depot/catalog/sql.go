@@ -78,8 +78,28 @@ func ownerByDevices(ctx context.Context, q sqlx.QueryerContext, space int) (*id.
 		HAVING count(DISTINCT d.user_id) = 1`, space)
 }
 
-func raiseEpoch(ctx context.Context, tx *sqlx.Tx, space int) error {
-	_, err := tx.ExecContext(ctx, `UPDATE spaces SET epoch = epoch + 1 WHERE id = $1`, space)
+// raiseEpoch returns the new one.
+func raiseEpoch(ctx context.Context, tx *sqlx.Tx, space int) (epoch int64, err error) {
+	err = tx.GetContext(ctx, &epoch, `UPDATE spaces SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch`, space)
+	return epoch, err
+}
+
+func epochOf(ctx context.Context, q sqlx.QueryerContext, space int) (epoch int64, err error) {
+	err = sqlx.GetContext(ctx, q, &epoch, `SELECT epoch FROM spaces WHERE id = $1`, space)
+	return epoch, err
+}
+
+// cleanerClass keeps the advisory locks of those who clean a space apart.
+const cleanerClass = 0x686f6763
+
+// tryCleaner makes conn the one that cleans a space, if no other does. The lock ends with the connection.
+func tryCleaner(ctx context.Context, conn *sqlx.Conn, space int) (ok bool, err error) {
+	err = conn.GetContext(ctx, &ok, `SELECT pg_try_advisory_lock($1, $2)`, cleanerClass, space)
+	return ok, err
+}
+
+func releaseCleaner(ctx context.Context, conn *sqlx.Conn, space int) error {
+	_, err := conn.ExecContext(ctx, `SELECT pg_advisory_unlock($1, $2)`, cleanerClass, space)
 	return err
 }
 
@@ -183,6 +203,12 @@ func voidLapsed(ctx context.Context, q sqlx.QueryerContext, ttl time.Duration, s
 		UPDATE backups b SET state = 'void', ended_at = clock_timestamp()
 		WHERE state = 'active' AND NOT `+alive+` AND ($2 = 0 OR space_id = $2) RETURNING device_id`, ttl.Seconds(), space)
 	return devices, err
+}
+
+// sessionAlive reports whether there is such a session and it is alive.
+func sessionAlive(ctx context.Context, q sqlx.QueryerContext, ttl time.Duration, backup id.Backup) (ok bool, err error) {
+	err = sqlx.GetContext(ctx, q, &ok, `SELECT EXISTS (SELECT 1 FROM backups b WHERE b.id = $2 AND b.state = 'active' AND `+alive+`)`, ttl.Seconds(), backup)
+	return ok, err
 }
 
 func countActive(ctx context.Context, tx *sqlx.Tx, space int) (n int, err error) {
@@ -479,6 +505,36 @@ func snapshotsAfter(ctx context.Context, q sqlx.QueryerContext, space int, after
 	err = sqlx.SelectContext(ctx, q, &rows, `
 		SELECT id, root, deleted_at FROM snapshots WHERE space_id = $1 AND id > $2 ORDER BY id LIMIT $3`, space, after, n)
 	return rows, err
+}
+
+// snapshotIDs returns all snapshots of a space, deleted ones too.
+func snapshotIDs(ctx context.Context, q sqlx.QueryerContext, space int) (ids []id.Snapshot, err error) {
+	err = sqlx.SelectContext(ctx, q, &ids, `SELECT id FROM snapshots WHERE space_id = $1`, space)
+	return ids, err
+}
+
+// purgeable returns the snapshots of a space that cannot be taken back any more.
+func purgeable(ctx context.Context, q sqlx.QueryerContext, space int) (ids []id.Snapshot, err error) {
+	err = sqlx.SelectContext(ctx, q, &ids, `
+		SELECT id FROM snapshots WHERE space_id = $1 AND purge_after <= clock_timestamp() ORDER BY purge_after, id`, space)
+	return ids, err
+}
+
+// lockPurgeable returns whether a snapshot still cannot be taken back. Nobody else changes it until tx ends.
+func lockPurgeable(ctx context.Context, tx *sqlx.Tx, snapshot id.Snapshot) (bool, error) {
+	row, err := maybe[id.Snapshot](ctx, tx, `SELECT id FROM snapshots WHERE id = $1 AND purge_after <= clock_timestamp() FOR UPDATE`, snapshot)
+	return row != nil, err
+}
+
+func removeSnapshot(ctx context.Context, tx *sqlx.Tx, snapshot id.Snapshot) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM snapshots WHERE id = $1`, snapshot)
+	return err
+}
+
+// packNames returns the names of all packs of a space.
+func packNames(ctx context.Context, q sqlx.QueryerContext, space int) (names []id.Pack, err error) {
+	err = sqlx.SelectContext(ctx, q, &names, `SELECT name FROM packs WHERE space_id = $1`, space)
+	return names, err
 }
 
 // snapshotFull returns a snapshot, deleted or not, or nil.

@@ -117,6 +117,8 @@ func (s *Service) get(ctx context.Context, name string, max int64) ([]byte, erro
 // errWrong is the kind of error for a pack whose bytes are not what its name says, or not a pack.
 var errWrong = errors.New("wrong bytes")
 
+func wrong(why string) error { return fmt.Errorf("%w: %s", errWrong, why) }
+
 // inspect reads a pack from the store once from end to end and returns its index. Its error is errWrong for wrong
 // bytes, fault.NotFound for a blob that is not there; any other says that the store could not be read, which says
 // nothing about the pack. Memory: the index, and a buffer.
@@ -145,7 +147,7 @@ func (s *Service) hash(ctx context.Context, space id.Space, name id.Pack) (size 
 		return size, fault.Wrap(err, fault.Unavailable, "the store broke off while %s was read", packName(space, name))
 	}
 	if id.Pack(h.Sum(nil)) != name {
-		return size, fmt.Errorf("%w: its SHA-256 is not its name", errWrong)
+		return size, wrong("its SHA-256 is not its name")
 	}
 	return size, nil
 }

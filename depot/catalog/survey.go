@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/holdfast-backup/holdfast/depot/blob"
+	"github.com/holdfast-backup/holdfast/depot/catalog/gc"
 	"github.com/holdfast-backup/holdfast/depot/catalog/index"
 	"github.com/holdfast-backup/holdfast/depot/catalog/record"
 	"github.com/holdfast-backup/holdfast/depot/pg"
@@ -98,7 +99,8 @@ func (v *survey) packs(ctx context.Context, expected int, visit func(context.Con
 	return nil
 }
 
-// take reads a pack and makes it known with all that it holds, or flags it.
+// take reads a pack and makes it known with all that it holds, or flags it. One that was swept is taken, too: after a loss of
+// the database it may have been swept before a snapshot came that needs it. What nothing needs the next cleaning sweeps again.
 func (v *survey) take(ctx context.Context, p parsed, info blob.Info) error {
 	row, err := readPack(ctx, v.s.cfg.DB, p.space, p.pack)
 	if err != nil {
@@ -123,15 +125,20 @@ func (v *survey) take(ctx context.Context, p parsed, info blob.Info) error {
 	}
 	var added index.Added
 	err = v.s.inTx(ctx, func(tx *sqlx.Tx) error {
-		if err := lockShared(ctx, tx, space); err != nil {
+		if err := v.s.lockPresent(ctx, tx, space, info.Name); err != nil {
 			return err
 		}
 		if added, err = index.Add(ctx, tx, space, index.Pack{Name: p.pack, Size: size, Created: info.ModTime}, entries, true); err != nil {
 			return err
 		}
-		_, err = markSound(ctx, tx, added.ID)
-		return err
+		if _, err = markSound(ctx, tx, added.ID); err != nil || added.Objects == 0 {
+			return err
+		}
+		return gc.Soil(ctx, tx, space) // whoever left it here may have left it for good
 	})
+	if errors.Is(err, fault.NotFound) {
+		return nil // unlinked since it was read
+	}
 	if err != nil {
 		return err
 	}
@@ -143,11 +150,21 @@ func (v *survey) take(ctx context.Context, p parsed, info blob.Info) error {
 		switch {
 		case added.Healed:
 			r.Healed++
-		case !added.Existed:
+		case !added.Existed && !added.Revived:
 			r.Adopted++
 		}
 	})
 	return nil
+}
+
+// lockPresent takes the space's lock, shared, and fails with fault.NotFound if a pack is no longer in the store: under the lock no
+// cleaning can unlink it.
+func (s *Service) lockPresent(ctx context.Context, tx *sqlx.Tx, space int, name string) error {
+	if err := lockShared(ctx, tx, space); err != nil {
+		return err
+	}
+	_, err := s.cfg.Store.Stat(ctx, name)
+	return err
 }
 
 // recheck reads a known pack again.
@@ -292,13 +309,13 @@ func (v *survey) relink(ctx context.Context, space int) error {
 			return err
 		}
 		err = v.s.inTx(ctx, func(tx *sqlx.Tx) error {
-			if err := lockShared(ctx, tx, space); err != nil {
+			if err := v.s.lockPresent(ctx, tx, space, packName(row.Space, row.Name)); err != nil {
 				return err
 			}
 			_, err := index.Add(ctx, tx, space, index.Pack{Name: row.Name, Size: row.Size}, entries, true)
 			return err
 		})
-		if err != nil {
+		if err != nil && !errors.Is(err, fault.NotFound) {
 			return err
 		}
 	}

@@ -6,7 +6,9 @@
 //
 // An object has one row. If a second pack holds it too, that pack counts it as shadowed, and the row stays
 // where it is, unless its pack is damaged: then the row moves to the new pack. A damaged pack's objects count
-// as missing, so that the next backup sends them again.
+// as missing, so that the next backup sends them again. An object whose row a sweep has deleted is counted by its pack as
+// dead. So a pack's objects, without the shadowed and the dead ones, are the rows that point to it; to one in quarantine
+// none does.
 //
 // Sets of ids travel as one uuid[] in its text form, sorted, so that neighbours meet the same index pages.
 // Look-ups are written as correlated sub-selects on purpose: PostgreSQL has no choice but to probe the primary
@@ -45,13 +47,15 @@ type Pack struct {
 // Added says what [Add] did.
 type Added struct {
 	ID      int   // the pack's number
-	Existed bool  // it was known, and sound
+	Existed bool  // it was known, and sound, with all its objects
 	Healed  bool  // it was known as damaged
+	Revived bool  // it was known, but a sweep had deleted objects of it, or put it into quarantine
 	Objects int64 // rows that were added or moved here
 }
 
 // Add makes a sound pack known, with its objects and nodes. What is known already stays as it is, so repeating
-// it is harmless. With reindex the objects of a known pack are added too; otherwise a known sound pack is left alone.
+// it is harmless. With reindex the objects of a known pack are added too; otherwise a known sound pack is left alone,
+// unless a sweep has deleted objects of it: then all of them are stored again, and it leaves quarantine.
 // It expects the space's lock, shared.
 func Add(ctx context.Context, tx *sqlx.Tx, space int, p Pack, entries []pack.Entry, reindex bool) (Added, error) {
 	entries = distinct(entries)
@@ -59,7 +63,7 @@ func Add(ctx context.Context, tx *sqlx.Tx, space int, p Pack, entries []pack.Ent
 	if err != nil || added.Existed && !reindex {
 		return added, err
 	}
-	fresh := !added.Existed && !added.Healed
+	fresh := !added.Existed && !added.Healed && !added.Revived
 	damaged, err := lockDamaged(ctx, tx, space)
 	if err != nil {
 		return added, err

@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-backup/holdfast/wire/pack"
 )
 
-// putPack makes a pack's row, or finds it; a damaged one is sound from now on.
+// putPack makes a pack's row, or finds it; a damaged one is sound from now on, and one in quarantine leaves it.
 func putPack(ctx context.Context, tx *sqlx.Tx, space int, p Pack, objects int) (Added, error) {
 	var a Added
 	var created any
@@ -30,16 +30,20 @@ func putPack(ctx context.Context, tx *sqlx.Tx, space int, p Pack, objects int) (
 	var row struct {
 		ID      int
 		Damaged bool
+		Swept   bool // its objects, or some of them
 	}
 	err = tx.GetContext(ctx, &row, `
-		SELECT id, damaged_at IS NOT NULL AS damaged FROM packs WHERE space_id = $1 AND name = $2 FOR UPDATE`, space, p.Name)
+		SELECT id, damaged_at IS NOT NULL AS damaged, swept_at IS NOT NULL OR dead > 0 AS swept
+		FROM packs WHERE space_id = $1 AND name = $2 FOR UPDATE`, space, p.Name)
 	if err != nil {
 		return a, err
 	}
-	a.ID, a.Existed, a.Healed = row.ID, !row.Damaged, row.Damaged
-	if row.Damaged {
+	a.ID, a.Existed, a.Healed, a.Revived = row.ID, !row.Damaged && !row.Swept, row.Damaged, row.Swept
+	if !a.Existed {
+		// What was swept and comes again is as young as if it came for the first time: a sweep leaves it alone for as long.
 		_, err = tx.ExecContext(ctx, `
-			UPDATE packs SET damaged_at = NULL, lost = false, verified_at = clock_timestamp() WHERE id = $1`, row.ID)
+			UPDATE packs SET damaged_at = NULL, lost = false, swept_at = NULL, verified_at = clock_timestamp(),
+				created_at = CASE WHEN $2 THEN coalesce($3::timestamptz, now()) ELSE created_at END WHERE id = $1`, row.ID, row.Swept, created)
 	}
 	return a, err
 }
@@ -102,8 +106,9 @@ func countOwn(ctx context.Context, tx *sqlx.Tx, space, packID int, ids string) (
 	return n, err
 }
 
+// setShadowed counts the objects of a pack anew: it has none that are dead.
 func setShadowed(ctx context.Context, tx *sqlx.Tx, packID int, n int64) error {
-	_, err := tx.ExecContext(ctx, `UPDATE packs SET shadowed = $2 WHERE id = $1`, packID, n)
+	_, err := tx.ExecContext(ctx, `UPDATE packs SET shadowed = $2, dead = 0, dead_bytes = 0 WHERE id = $1`, packID, n)
 	return err
 }
 
