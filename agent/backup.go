@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-backup/holdfast/vault/seal"
 	"github.com/holdfast-backup/holdfast/vault/tree"
 	"github.com/holdfast-backup/holdfast/wire/fault"
+	"github.com/holdfast-backup/holdfast/wire/id"
 	"github.com/holdfast-backup/holdfast/wire/proto"
 )
 
@@ -29,12 +30,20 @@ type BackupInput struct {
 	OneFileSystem bool
 	Level         seal.Level
 
+	Rules []walk.Rule // of policies: instead of all of the above but Level
+	Wait  bool        // for another backup of this device to end, instead of failing
+
 	Server     func(*Server) // adjusts limits and patience of the device's own server; may be nil
+	OnSession  func(id.Backup)
 	OnProgress func(backup.Progress)
 }
 
-// source returns the walk over the input's paths.
-func (in BackupInput) source(skip ...string) (*walk.Tree, error) {
+// source returns the walk over the input's paths, or what its rules take. expected are the roots of the last backup by
+// rules.
+func (in BackupInput) source(expected []string, skip ...string) (*walk.Tree, error) {
+	if len(in.Rules) > 0 {
+		return walk.New(walk.Options{Rules: in.Rules, Expected: expected, Skip: skip})
+	}
 	if len(in.Paths) == 0 {
 		return nil, fault.New(fault.Invalid, "say what to back up: holdfast-agent backup PATH…")
 	}
@@ -51,8 +60,8 @@ func (in BackupInput) source(skip ...string) (*walk.Tree, error) {
 		}
 		roots[i] = abs
 	}
-	return walk.New(walk.Options{Roots: roots, Exclude: in.Exclude, Extensions: in.Extensions, MaxSize: in.MaxSize,
-		OneFileSystem: in.OneFileSystem, Skip: skip})
+	rule := walk.Rule{Roots: roots, Exclude: in.Exclude, Extensions: in.Extensions, MaxSize: in.MaxSize}
+	return walk.New(walk.Options{Rules: []walk.Rule{rule}, OneFileSystem: in.OneFileSystem, Skip: skip})
 }
 
 // Backup makes one snapshot. One backup of a state folder runs at a time; how it ended is kept for [Check].
@@ -62,16 +71,16 @@ func Backup(ctx context.Context, dir *state.Dir, in BackupInput) (backup.Result,
 	if err != nil {
 		return none, err
 	}
-	src, err := in.source(dir.Path())
-	if err != nil {
-		return none, err
-	}
-	defer src.Close()
-	release, err := dir.Lock()
+	release, err := in.lock(ctx, dir)
 	if err != nil {
 		return none, err
 	}
 	defer release()
+	src, err := in.source(dir.Roots(), dir.Path())
+	if err != nil {
+		return none, err
+	}
+	defer src.Close()
 	s := ServerOf(d)
 	s.RetryFor = PatienceBackup
 	if in.Server != nil {
@@ -91,7 +100,7 @@ func Backup(ctx context.Context, dir *state.Dir, in BackupInput) (backup.Result,
 			Device: d.ID, DeviceName: d.Name, Hostname: hostname(), OS: runtime.GOOS, Roots: src.Roots(), AgentVersion: proto.Version,
 		},
 		Level: in.Level, OnProgress: in.OnProgress,
-	}, src, c, cache.New(dir.Cache()))
+	}, src, noting{c, in.OnSession}, cache.New(dir.Cache()))
 	last.Finished = time.Now().UTC()
 	if err != nil {
 		last.Error = Sentence(err)
@@ -99,9 +108,49 @@ func Backup(ctx context.Context, dir *state.Dir, in BackupInput) (backup.Result,
 		last.Snapshot = result.Snapshot
 		last.Files, last.Bytes, last.UploadedBytes, last.Problems = result.Files, result.Bytes, result.UploadedBytes, result.ProblemCount
 	}
-	// The backup stands, or failed, whether or not this can be written.
+	// The backup stands, or failed, whether or not these can be written.
 	_ = dir.SaveLast(last)
+	if err == nil && len(in.Rules) > 0 {
+		_ = dir.SaveRoots(src.Roots())
+	}
 	return result, err
+}
+
+// lockEvery is how often somebody who waits for another backup looks whether it is over.
+const lockEvery = time.Second
+
+// lock takes the folder's lock.
+func (in BackupInput) lock(ctx context.Context, dir *state.Dir) (release func(), err error) {
+	release, err = dir.Lock()
+	if !in.Wait || !errors.Is(err, fault.Conflict) {
+		return release, err
+	}
+	look := time.NewTicker(lockEvery)
+	defer look.Stop()
+	for errors.Is(err, fault.Conflict) {
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-look.C:
+			release, err = dir.Lock()
+		}
+	}
+	return release, err
+}
+
+// noting is a remote that tells which sessions it begins.
+type noting struct {
+	backup.Remote
+	began func(id.Backup) // may be nil
+}
+
+// Begin implements [backup.Remote].
+func (n noting) Begin(ctx context.Context, parent id.Snapshot) (backup.Session, error) {
+	s, err := n.Remote.Begin(ctx, parent)
+	if err == nil && n.began != nil {
+		n.began(s.Info().ID)
+	}
+	return s, err
 }
 
 // Plan is what a backup would save.
@@ -114,7 +163,7 @@ type Plan struct {
 // DryRun walks what Backup would walk, and asks no server anything. fn, which may be nil, sees every entry.
 func DryRun(ctx context.Context, in BackupInput, skip []string, fn func(*tree.Entry)) (Plan, error) {
 	var p Plan
-	src, err := in.source(skip...)
+	src, err := in.source(nil, skip...)
 	if err != nil {
 		return p, err
 	}

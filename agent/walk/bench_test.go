@@ -115,7 +115,7 @@ func BenchmarkBackup(b *testing.B) {
 		cfg := backup.Config{Space: a.Space(), Identity: a.IdentityPublic()}
 		once := func(b *testing.B, s *sink, c backup.Cache) backup.Result {
 			b.Helper()
-			w, err := walk.New(walk.Options{Roots: []string{dir}})
+			w, err := walk.New(walk.Options{Rules: []walk.Rule{{Roots: []string{dir}}}})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -147,6 +147,37 @@ func BenchmarkBackup(b *testing.B) {
 			for b.Loop() {
 				res := once(b, s, c) // the temporary folder itself may have changed: one leaf
 				b.ReportMetric(float64(res.UploadedBytes), "stored")
+			}
+		})
+	}
+}
+
+// BenchmarkWalk measures the walk alone, of 20,000 files in 200 folders: by one rule, with filters, and by four rules of
+// which two overlap.
+func BenchmarkWalk(b *testing.B) {
+	dir := b.TempDir()
+	if err := plant(dir, 20_000, 10, 10); err != nil {
+		b.Fatal(err)
+	}
+	filtered := walk.Rule{Roots: []string{dir}, Extensions: []string{".docx", ".dat"}, Exclude: []string{"*.tmp", "/home/*/cache", "node_modules/"}}
+	for name, rules := range map[string][]walk.Rule{
+		"one":      {{Roots: []string{dir}}},
+		"filtered": {filtered},
+		"four": {filtered, {Roots: []string{filepath.Join(dir, "000")}}, {Roots: []string{filepath.Join(dir, "001")}, MaxSize: 5},
+			{Roots: []string{dir}, Extensions: []string{".pdf"}}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			w, err := walk.New(walk.Options{Rules: rules})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer w.Close()
+			b.ReportAllocs()
+			for b.Loop() {
+				n := 0
+				if err := w.Walk(b.Context(), func(*backup.Item) error { n++; return nil }); err != nil || n < 20_000 {
+					b.Fatal(n, err)
+				}
 			}
 		})
 	}

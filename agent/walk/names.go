@@ -79,8 +79,11 @@ func (n *names) sortArena() {
 	n.pos = 0
 }
 
-// next returns the next name in order, valid until the call after; nil at the end.
+// next returns the next name in order, valid until the call after; nil at the end. A nil *names has no names.
 func (n *names) next() ([]byte, error) {
+	if n == nil {
+		return nil, nil
+	}
 	var best *run
 	for _, r := range n.runs {
 		if !r.done && (best == nil || bytes.Compare(r.head, best.head) < 0) {

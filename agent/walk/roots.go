@@ -2,6 +2,7 @@ package walk
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,13 +31,21 @@ func join(components []string) string {
 	return string(filepath.Separator) + filepath.Join(components...)
 }
 
+// key is a clean absolute path as entries have it, for comparing: without regard to case where names have none.
+func key(path string) string {
+	k := strings.Join(split(path), "/")
+	if foldNames {
+		return strings.ToLower(k)
+	}
+	return k
+}
+
 // merge returns the roots clean and sorted, without those that lie in others.
 func merge(roots []string) []string {
 	paths := make([]string, len(roots))
 	for i, r := range roots {
 		paths[i] = filepath.Clean(r)
 	}
-	key := func(p string) string { return strings.Join(split(p), "/") }
 	slices.SortFunc(paths, func(a, b string) int { return tree.Compare(key(a), key(b)) })
 	var kept []string
 	for _, p := range paths {
@@ -48,11 +57,65 @@ func merge(roots []string) []string {
 	return kept
 }
 
+// isExpected reports whether the last backup had a clean root, or one inside it.
+func isExpected(root string, expected []string) bool {
+	return slices.ContainsFunc(expected, func(e string) bool { return tree.Within(key(filepath.Clean(e)), key(root)) })
+}
+
+// absent reports whether a clean root does not exist, and nothing says that it should: a symbolic link on the way to it
+// that leads nowhere does say so.
+func absent(root string) bool {
+	for path := root; ; path = filepath.Dir(path) {
+		switch info, err := os.Lstat(path); {
+		case err == nil && path == root:
+			return false
+		case err == nil && info.Mode()&os.ModeSymlink != 0:
+			_, err := os.Stat(path)
+			return err == nil
+		case err == nil:
+			return true
+		case !errors.Is(err, os.ErrNotExist):
+			return false
+		case path == filepath.Dir(path): // a volume that is not there
+			return true
+		}
+	}
+}
+
 // plan says what is wanted of a folder that leads to roots.
 type plan struct {
 	children map[string]*plan
-	whole    bool  // a root: the entry and everything below it
-	err      error // a root ended here: this component could not be read
+	rules    []*rule // that have a root here: the entry, and what they take of everything below it
+	err      error   // a root ended here: this component could not be read
+}
+
+// names returns the names of the children, in order.
+func (p *plan) names() []string {
+	if p == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(p.children))
+}
+
+// failure returns why the component could not be read.
+func (p *plan) failure() error {
+	if p == nil {
+		return nil
+	}
+	return p.err
+}
+
+// join returns the rules and those that have a root here: rules itself if there are no more.
+func (p *plan) join(rules []*rule) []*rule {
+	if p == nil {
+		return rules
+	}
+	for _, r := range p.rules {
+		if !slices.Contains(rules, r) {
+			rules = append(slices.Clip(rules), r)
+		}
+	}
+	return rules
 }
 
 // add inserts a path and returns its plan.
@@ -74,11 +137,13 @@ func (t *Tree) plan() (*plan, error) {
 	top := &plan{}
 	var missing error
 	found := false
-	for _, root := range t.roots {
-		if err := top.resolve(root); err == nil {
-			found = true
-		} else if missing == nil {
-			missing = err
+	for _, r := range t.rules {
+		for _, root := range r.roots {
+			if err := top.resolve(root, r); err == nil {
+				found = true
+			} else if missing == nil {
+				missing = err
+			}
 		}
 	}
 	switch {
@@ -92,8 +157,8 @@ func (t *Tree) plan() (*plan, error) {
 	return nil, fault.Wrap(missing, fault.NotFound, "nothing can be backed up: not one of the %d folders exists", len(t.roots))
 }
 
-// resolve adds a root and the symbolic links on the way to it.
-func (p *plan) resolve(root string) error {
+// resolve adds a root of a rule and the symbolic links on the way to it.
+func (p *plan) resolve(root string, r *rule) error {
 	rest := split(root)
 	var done []string
 	for links := 0; len(rest) > 0; {
@@ -102,6 +167,9 @@ func (p *plan) resolve(root string) error {
 		if c == ".." { // of a link's target; done has no links, so going up is dropping the last component
 			done = done[:max(0, len(done)-1)]
 			continue
+		}
+		if foldNames {
+			c = spelled(done, c)
 		}
 		done = append(done, c)
 		info, err := os.Lstat(join(done))
@@ -126,6 +194,36 @@ func (p *plan) resolve(root string) error {
 		}
 		done = slices.Clip(done)
 	}
-	p.add(done).whole = true
+	if at := p.add(done); !slices.Contains(at.rules, r) {
+		at.rules = append(at.rules, r)
+	}
 	return nil
+}
+
+// spelled returns a name as the folder itself spells it, where names have no case: the entries of two roots that are spelled
+// differently must meet. What cannot be found out stays as it is.
+func spelled(folder []string, name string) string {
+	if vol := filepath.VolumeName(name); len(folder) == 0 && vol != "" {
+		if len(vol) == len("C:") {
+			return strings.ToUpper(vol)
+		}
+		return name
+	}
+	d, err := os.Open(join(folder))
+	if err != nil {
+		return name
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(-1)
+	return spelling(names, name)
+}
+
+// spelling returns the one of the names that is meant.
+func spelling(names []string, name string) string {
+	if !slices.Contains(names, name) {
+		if i := slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, name) }); i >= 0 {
+			return names[i]
+		}
+	}
+	return name
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"slices"
 
 	"github.com/holdfast-backup/holdfast/vault/backup"
 	"github.com/holdfast-backup/holdfast/vault/tree"
@@ -29,88 +28,140 @@ type walker struct {
 	tree    *Tree
 	ctx     context.Context
 	emit    func(*backup.Item) error
-	pending []*backup.Item // with an extension filter: the folders on the way down that were not emitted yet
+	pending []*backup.Item // with extension filters: the folders on the way down that were not emitted yet
 	free    []*names
 	slab    []backup.Item
 	count   int
 	path    []byte
 }
 
-// planned walks a folder of which only some entries are wanted. prefix is its path with a slash behind, or "".
-func (w *walker) planned(f *folder, prefix string, p *plan) error {
-	if p.whole { // the top of the file system itself
-		var in info
-		if err := f.lstat(".", &in); err != nil {
-			return explain(err)
-		}
-		l := w.list(f)
-		l.dev = in.dev
-		if l.err != nil {
-			w.reuse(l.names)
-			return explain(l.err)
-		}
-		return w.whole(f, prefix, l)
+// top walks what p wants.
+func (w *walker) top(p *plan) error {
+	f := top(w.tree.folders)
+	if len(p.rules) == 0 {
+		return w.inside(f, "", nil, p, scope{})
 	}
-	names := make([]string, 0, len(p.children))
-	for name := range p.children {
-		names = append(names, name)
+	var in info // a root is the top of the file system itself
+	if err := f.lstat(".", &in); err != nil {
+		return explain(err)
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		child := p.children[name]
-		path := prefix + name
-		var in info
-		err := child.err
-		if err == nil {
-			err = f.lstat(name, &in)
-		}
+	l, err := w.list(f)
+	if err != nil {
+		w.reuse(l)
+		return err
+	}
+	return w.inside(f, "", l, p, scope{p.rules, in.dev})
+}
+
+// scope is what a folder's entries are judged by.
+type scope struct {
+	rules []*rule // that may take something in the folder
+	dev   uint64  // the file system that the folder is on
+}
+
+// inside walks what is wanted of a folder: those of its entries that rules take, and those that lead to roots. prefix is the
+// folder's path with a slash behind, or "". l is its listing, nil if no rule asks for it; p is nil if it leads to no root.
+func (w *walker) inside(f *folder, prefix string, l *names, p *plan, s scope) error {
+	if l != nil {
+		defer w.reuse(l)
+	}
+	planned := p.names()
+	for {
+		name, err := l.next()
 		if err != nil {
-			if err := w.send(w.failed(path, err)); err != nil {
+			return err
+		}
+		// What leads to roots and is not listed comes in its place.
+		for len(planned) > 0 && (name == nil || planned[0] < string(name)) {
+			q := planned[0]
+			planned = planned[1:]
+			if err := w.entry(f, prefix+q, q, p.children[q], s); err != nil {
 				return err
 			}
-			continue
 		}
-		if in.skip {
-			continue
+		if name == nil {
+			return nil
 		}
-		item := w.item(f, path, name, &in)
-		if in.typ != tree.Dir {
-			if err := w.send(item); err != nil {
-				return err
+		var child *plan
+		if len(planned) > 0 && planned[0] == string(name) {
+			child, planned = p.children[planned[0]], planned[1:]
+		}
+		if w.count++; w.count%256 == 0 {
+			if err := w.ctx.Err(); err != nil {
+				return context.Cause(w.ctx)
 			}
-			continue
 		}
-		sub := f.enter(name)
-		if !child.whole {
-			if err := w.send(item); err != nil {
-				return err
-			}
-			if err := w.planned(sub, path+"/", child); err != nil {
-				return err
-			}
-			continue
+		w.path = append(append(w.path[:0], prefix...), name...)
+		path := string(w.path)
+		if err := w.entry(f, path, path[len(prefix):], child, s); err != nil {
+			return err
 		}
-		l := w.list(sub)
-		item.Err = l.err
+	}
+}
+
+// entry walks one entry of a folder. p is nil if it leads to no root. What leads to one is always sent.
+func (w *walker) entry(f *folder, path, name string, p *plan, s scope) error {
+	t := w.tree
+	rules := s.rules
+	if t.skip[path] {
+		rules = nil
+	}
+	if p == nil && len(rules) == 0 {
+		return nil
+	}
+	var in info
+	err := p.failure()
+	if err == nil {
+		err = f.lstat(name, &in)
+	}
+	if err != nil {
+		if p == nil && !anyTakes(rules, path, name, nil) {
+			return nil
+		}
+		return w.send(w.failed(path, err))
+	}
+	if in.skip {
+		return nil
+	}
+	if in.typ != tree.Dir {
+		if p == nil && !anyTakes(rules, path, name, &in) {
+			return nil
+		}
+		return w.send(w.item(f, path, name, &in))
+	}
+	if rules = inFolder(rules, path, name); p == nil && len(rules) == 0 {
+		return nil
+	}
+	return w.folder(f.enter(name), w.item(f, path, name, &in), p, scope{rules, in.dev}, in.dev != s.dev)
+}
+
+// folder walks a folder. s has the rules that do not exclude it, and mount is set if it is on another file system than the
+// folder it lies in.
+func (w *walker) folder(f *folder, item *backup.Item, p *plan, s scope, mount bool) error {
+	keep := p != nil || everyFile(s.rules)
+	if o := &w.tree.o; len(s.rules) > 0 && mount && (o.OneFileSystem || !o.Pseudo && f.pseudo(item.Path)) {
+		s.rules = nil
+	}
+	s.rules = p.join(s.rules)
+	var l *names
+	if len(s.rules) > 0 {
+		l, item.Err = w.list(f)
+	}
+	before := len(w.pending)
+	if keep || item.Err != nil {
 		if err := w.send(item); err != nil {
 			return err
 		}
-		l.dev = in.dev
-		if err := w.whole(sub, path+"/", l); err != nil {
-			return err
-		}
+	} else {
+		w.pending = append(w.pending, item)
 	}
-	return nil
+	err := w.inside(f, item.Path+"/", l, p, s)
+	w.pending = w.pending[:min(before, len(w.pending))]
+	return err
 }
 
-// listing is a folder's sorted names, as far as they could be read.
-type listing struct {
-	names *names
-	err   error
-	dev   uint64 // the file system of the root
-}
-
-func (w *walker) list(f *folder) listing {
+// list returns a folder's sorted names, as far as they could be read.
+func (w *walker) list(f *folder) (*names, error) {
 	var n *names
 	if k := len(w.free); k > 0 {
 		n, w.free = w.free[k-1], w.free[:k-1]
@@ -121,93 +172,13 @@ func (w *walker) list(f *folder) listing {
 	if sorted := n.sort(); err == nil {
 		err = sorted
 	}
-	return listing{names: n, err: explain(err)}
+	return n, explain(err)
 }
 
 // reuse empties a folder's names for the next folder.
 func (w *walker) reuse(n *names) {
 	n.reset()
 	w.free = append(w.free, n)
-}
-
-// whole walks everything in a folder.
-func (w *walker) whole(f *folder, prefix string, l listing) error {
-	defer w.reuse(l.names)
-	for {
-		b, err := l.names.next()
-		if err != nil {
-			return err
-		}
-		if b == nil {
-			return nil
-		}
-		if w.count++; w.count%256 == 0 {
-			if err := w.ctx.Err(); err != nil {
-				return context.Cause(w.ctx)
-			}
-		}
-		w.path = append(append(w.path[:0], prefix...), b...)
-		path := string(w.path)
-		if err := w.entry(f, path, path[len(prefix):], l.dev); err != nil {
-			return err
-		}
-	}
-}
-
-// entry walks one entry of a folder that is wanted whole.
-func (w *walker) entry(f *folder, path, name string, dev uint64) error {
-	t := w.tree
-	if t.skip[path] {
-		return nil
-	}
-	var in info
-	if err := f.lstat(name, &in); err != nil {
-		if t.filter.excluded(path, name, false) || !t.filter.wanted(name) {
-			return nil
-		}
-		return w.send(w.failed(path, err))
-	}
-	folder := in.typ == tree.Dir
-	switch {
-	case in.skip, t.filter.excluded(path, name, folder):
-		return nil
-	case !folder:
-		if !t.filter.wanted(name) || in.typ == tree.File && t.o.MaxSize > 0 && in.size > t.o.MaxSize {
-			return nil
-		}
-		return w.send(w.item(f, path, name, &in))
-	}
-	item := w.item(f, path, name, &in)
-	sub := f.enter(name)
-	if in.dev != dev {
-		if t.o.OneFileSystem || !t.o.Pseudo && sub.pseudo(path) {
-			return w.sendFolder(item)
-		}
-	}
-	l := w.list(sub)
-	l.dev = dev
-	if in.dev != dev {
-		// Below a mount point, only what is mounted there in turn is another file system again.
-		l.dev = in.dev
-	}
-	item.Err = l.err
-	if err := w.sendFolder(item); err != nil {
-		return err
-	}
-	err := w.whole(sub, path+"/", l)
-	if n := len(w.pending); n > 0 && w.pending[n-1] == item {
-		w.pending = w.pending[:n-1]
-	}
-	return err
-}
-
-// sendFolder sends a folder, or keeps it until something in it is sent.
-func (w *walker) sendFolder(item *backup.Item) error {
-	if len(w.tree.filter.exts) == 0 || item.Err != nil {
-		return w.send(item)
-	}
-	w.pending = append(w.pending, item)
-	return nil
 }
 
 // send emits an item and the folders above it that were kept back.

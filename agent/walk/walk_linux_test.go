@@ -41,7 +41,7 @@ func TestMetadata(t *testing.T) {
 	defer socket.Close()
 
 	got := map[string]*backup.Item{}
-	for _, it := range items(t, walk.Options{Roots: []string{dir}}) {
+	for _, it := range items(t, walk.Options{Rules: []walk.Rule{{Roots: []string{dir}}}}) {
 		var f backup.File
 		if it.Open != nil {
 			if f, err = it.Open(); err != nil {
@@ -107,7 +107,7 @@ func TestDeep(t *testing.T) {
 		}
 	}
 	unix.Close(fd)
-	w, err := walk.New(walk.Options{Roots: []string{dir}})
+	w, err := walk.New(walk.Options{Rules: []walk.Rule{{Roots: []string{dir}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestVanishing(t *testing.T) {
 	t.Parallel()
 	dir := real(t)
 	grow(t, dir, "a/x", "b/y", "c", "d", "e/z")
-	w, err := walk.New(walk.Options{Roots: []string{dir}})
+	w, err := walk.New(walk.Options{Rules: []walk.Rule{{Roots: []string{dir}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestReplacedByLink(t *testing.T) {
 	dir, outside := real(t), real(t)
 	grow(t, dir, "a/x", "f")
 	grow(t, outside, "x")
-	w, err := walk.New(walk.Options{Roots: []string{dir}})
+	w, err := walk.New(walk.Options{Rules: []walk.Rule{{Roots: []string{dir}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +247,7 @@ func TestSparse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all := items(t, walk.Options{Roots: []string{f.Name()}})
+	all := items(t, walk.Options{Rules: []walk.Rule{{Roots: []string{f.Name()}}}})
 	it := all[len(all)-1]
 	if it.Size != size {
 		t.Fatalf("%+v", it)
@@ -283,11 +283,11 @@ func TestSparse(t *testing.T) {
 func TestKernelFileSystems(t *testing.T) {
 	t.Parallel()
 	// A root inside is wanted.
-	if all := items(t, walk.Options{Roots: []string{"/proc/self/fdinfo"}}); len(all) < 4 {
+	if all := items(t, walk.Options{Rules: []walk.Rule{{Roots: []string{"/proc/self/fdinfo"}}}}); len(all) < 4 {
 		t.Errorf("%d entries of /proc/self/fdinfo", len(all))
 	}
 	// Met on the way they stay shut: walking / with everything else left out.
-	for _, it := range items(t, walk.Options{Roots: []string{"/"}, Exclude: []string{"/[!ps]*", "/[ps][!ry]*"}}) {
+	for _, it := range items(t, walk.Options{Rules: []walk.Rule{{Roots: []string{"/"}, Exclude: []string{"/[!ps]*", "/[ps][!ry]*"}}}}) {
 		if strings.HasPrefix(it.Path, "proc/") || strings.HasPrefix(it.Path, "sys/") {
 			t.Fatalf("%q", it.Path)
 		}
@@ -309,7 +309,7 @@ func TestUnreadable(t *testing.T) {
 	os.Chmod(filepath.Join(dir, "closed"), 0)
 	os.Chmod(filepath.Join(dir, "file"), 0)
 	defer os.Chmod(filepath.Join(dir, "closed"), 0o700)
-	all := items(t, walk.Options{Roots: []string{dir}})
+	all := items(t, walk.Options{Rules: []walk.Rule{{Roots: []string{dir}}}})
 	expect(t, dir, all, "closed/", "file")
 	for _, it := range all {
 		switch it.Base() {

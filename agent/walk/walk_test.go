@@ -102,7 +102,7 @@ func TestOrderAndKinds(t *testing.T) {
 	t.Parallel()
 	dir := real(t)
 	grow(t, dir, "a/b", "a-b", "a.txt", "a/", "empty/", "link -> a/b", "z/y/x")
-	all := items(t, walk.Options{Roots: []string{dir}})
+	all := items(t, walk.Options{Rules: []walk.Rule{{Roots: []string{dir}}}})
 	expect(t, dir, all, "a/", "a/b", "a-b", "a.txt", "empty/", "link", "z/", "z/y/", "z/y/x")
 	for _, it := range all {
 		if it.Load == nil {
@@ -146,15 +146,15 @@ func TestRoots(t *testing.T) {
 		return names
 	}
 	t.Run("merged", func(t *testing.T) {
-		all := items(t, walk.Options{Roots: at("c", "a", "a/b", "d/4", "c/")})
+		all := items(t, walk.Options{Rules: []walk.Rule{{Roots: at("c", "a", "a/b", "d/4", "c/")}}})
 		expect(t, dir, all, "a/", "a/1", "a/b/", "a/b/2", "c/", "c/3", "d/", "d/4")
-		w, err := walk.New(walk.Options{Roots: at("c", "a", "a/b", "c/")})
+		w, err := walk.New(walk.Options{Rules: []walk.Rule{{Roots: at("c", "a", "a/b", "c/")}}})
 		if err != nil || !slices.Equal(w.Roots(), at("a", "c")) {
 			t.Errorf("roots %v, %v", w.Roots(), err)
 		}
 	})
 	t.Run("one missing", func(t *testing.T) {
-		all := items(t, walk.Options{Roots: at("c", "nothing/here")})
+		all := items(t, walk.Options{Rules: []walk.Rule{{Roots: at("c", "nothing/here")}}})
 		expect(t, dir, all, "c/", "c/3", "nothing")
 		if last := all[len(all)-1]; backup.CauseOf(last.Err) != backup.Vanished {
 			t.Errorf("%v", last.Err)
@@ -162,7 +162,7 @@ func TestRoots(t *testing.T) {
 	})
 	t.Run("all missing", func(t *testing.T) {
 		for _, roots := range [][]string{at("x"), at("x", "y/z")} {
-			w, err := walk.New(walk.Options{Roots: roots})
+			w, err := walk.New(walk.Options{Rules: []walk.Rule{{Roots: roots}}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,9 +174,9 @@ func TestRoots(t *testing.T) {
 	})
 	t.Run("links on the way", func(t *testing.T) {
 		grow(t, dir, "to-e -> e", "alias -> to-e/../to-e", "round -> round")
-		all := items(t, walk.Options{Roots: at("alias")})
+		all := items(t, walk.Options{Rules: []walk.Rule{{Roots: at("alias")}}})
 		expect(t, dir, all, "alias", "e/", "e/5", "to-e")
-		w, err := walk.New(walk.Options{Roots: at("round")})
+		w, err := walk.New(walk.Options{Rules: []walk.Rule{{Roots: at("round")}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -192,23 +192,23 @@ func TestFilters(t *testing.T) {
 	grow(t, dir, "docs/a.docx", "docs/b.txt", "docs/deep/er/c.DOCX", "empty/", "src/x.go", "src/build/y.docx", "state/secret.docx", "z.docx/")
 	roots := []string{dir}
 	t.Run("extensions", func(t *testing.T) {
-		all := items(t, walk.Options{Roots: roots, Extensions: []string{".docx"}})
+		all := items(t, walk.Options{Rules: []walk.Rule{{Roots: roots, Extensions: []string{".docx"}}}})
 		expect(t, dir, all, "docs/", "docs/a.docx", "docs/deep/", "docs/deep/er/", "docs/deep/er/c.DOCX",
 			"src/", "src/build/", "src/build/y.docx", "state/", "state/secret.docx")
 	})
 	t.Run("exclude and skip", func(t *testing.T) {
-		all := items(t, walk.Options{Roots: roots, Exclude: []string{"build/", "*.txt", "deep"}, Skip: []string{filepath.Join(dir, "state")}})
+		all := items(t, walk.Options{Rules: []walk.Rule{{Roots: roots, Exclude: []string{"build/", "*.txt", "deep"}}}, Skip: []string{filepath.Join(dir, "state")}})
 		expect(t, dir, all, "docs/", "docs/a.docx", "empty/", "src/", "src/x.go", "z.docx/")
 	})
 	t.Run("size", func(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "empty", "big"), make([]byte, 1000), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		all := items(t, walk.Options{Roots: []string{filepath.Join(dir, "empty"), filepath.Join(dir, "src")}, MaxSize: 999})
+		all := items(t, walk.Options{Rules: []walk.Rule{{Roots: []string{filepath.Join(dir, "empty"), filepath.Join(dir, "src")}, MaxSize: 999}}})
 		expect(t, dir, all, "empty/", "src/", "src/build/", "src/build/y.docx", "src/x.go")
 	})
 	t.Run("nothing wanted", func(t *testing.T) {
-		all := items(t, walk.Options{Roots: roots, Extensions: []string{"nope"}})
+		all := items(t, walk.Options{Rules: []walk.Rule{{Roots: roots, Extensions: []string{"nope"}}}})
 		expect(t, dir, all)
 		if len(all) == 0 || all[len(all)-1].Path != strings.TrimPrefix(dir, "/") {
 			t.Error("the root itself is missing")
@@ -224,7 +224,7 @@ func TestStop(t *testing.T) {
 		names = append(names, fmt.Sprintf("%04d", i))
 	}
 	grow(t, dir, names...)
-	w, err := walk.New(walk.Options{Roots: []string{dir}})
+	w, err := walk.New(walk.Options{Rules: []walk.Rule{{Roots: []string{dir}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func TestSteady(t *testing.T) {
 	}
 	list := func() map[string]string {
 		m := map[string]string{}
-		for _, it := range items(t, walk.Options{Roots: []string{dir}}) {
+		for _, it := range items(t, walk.Options{Rules: []walk.Rule{{Roots: []string{dir}}}}) {
 			if p := it.Path; strings.HasPrefix("/"+p, dir+"/") {
 				m[p] = fmt.Sprintf("%+v %+v", it.Entry, it.Fingerprint)
 			}
