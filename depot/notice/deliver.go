@@ -42,7 +42,7 @@ type outgoing struct {
 }
 
 // Deliver sends the mails that are due. What the mail server has to say about one stands in its row; the error that it
-// returns is only about ourselves.
+// returns is only about ourselves, or ctx's once that is over.
 func (s *Service) Deliver(ctx context.Context) error {
 	if s.cfg.Mail == nil {
 		return nil
@@ -72,7 +72,7 @@ func (s *Service) Deliver(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return errors.Join(append(errs, ctx.Err())...)
 }
 
 // send tries one mail and writes what came of it. It reports whether the mail was put off.

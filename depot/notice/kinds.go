@@ -32,16 +32,15 @@ var Kinds = []Kind{
 	{"fleet.stale", "Devices of the fleet have not backed up for days", Warning, Digest, true},
 }
 
-// mailByDefault of a kind that this program does not know, because a newer one wrote it.
-const mailByDefault = Digest
-
+// kindOf returns a kind by its name, and for one that this program does not know, because a newer one wrote it, a quiet one
+// and false.
 func kindOf(name string) (Kind, bool) {
 	for _, k := range Kinds {
 		if k.Name == name {
 			return k, true
 		}
 	}
-	return Kind{Name: name, Mail: mailByDefault}, false
+	return Kind{Name: name, Severity: Info, Mail: Digest}, false
 }
 
 func isAdmin(kind string) bool {
