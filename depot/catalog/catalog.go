@@ -49,12 +49,16 @@ type Config struct {
 
 // Service is the noun catalog. It is safe for concurrent use.
 type Service struct {
-	cfg      Config
-	unfenced unfenced
+	cfg   Config
+	fence fence
 }
 
-// unfenced takes parts of cleaning's fence away, so that tests can show what each is for.
-type unfenced struct{ sessions, roots bool }
+// fence is how tests look at what keeps cleaning and writers apart: they act in the moment between marking and sweeping, and
+// take parts of the fence away to see that these are needed. Its zero value is the whole fence.
+type fence struct {
+	before              func() // is called before the lock is taken
+	noSessions, noRoots bool
+}
 
 // New returns the service.
 func New(cfg Config) *Service {

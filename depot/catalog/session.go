@@ -353,7 +353,7 @@ func (s *Service) exclusive(ctx context.Context, space id.Space, fn func(ctx con
 		if err != nil {
 			return err
 		}
-		if n > 0 && !s.unfenced.sessions {
+		if n > 0 && !s.fence.noSessions {
 			return fault.Wrap(errBusy, fault.Conflict, "%d backups into this space are running: clean it when they are over", n)
 		}
 		epoch, err := raiseEpoch(ctx, tx, sp.ID)

@@ -197,6 +197,9 @@ func (c *collection) mark(ctx context.Context, q sqlx.QueryerContext, m *gc.Mark
 // something new is cleaned too.
 func (c *collection) fenced(ctx context.Context, m *gc.Marker, fn func(ctx context.Context, tx *sqlx.Tx) error) error {
 	for range catchUps {
+		if c.s.fence.noRoots {
+			break
+		}
 		before := m.Nodes()
 		if err := c.mark(ctx, c.s.cfg.DB, m, gc.Roots); err != nil {
 			return err
@@ -205,8 +208,11 @@ func (c *collection) fenced(ctx context.Context, m *gc.Marker, fn func(ctx conte
 			break
 		}
 	}
+	if c.s.fence.before != nil {
+		c.s.fence.before()
+	}
 	return c.alone(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
-		if c.s.unfenced.roots {
+		if c.s.fence.noRoots {
 			return fn(ctx, tx)
 		}
 		if err := c.mark(ctx, tx, m, gc.Roots); err != nil {
