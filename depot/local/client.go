@@ -46,6 +46,8 @@ func findClient(program string, server int, places []string) (string, error) {
 		v, err := strconv.Atoi(string(m[1]))
 		switch {
 		case err != nil:
+		case v == server:
+			return path, nil
 		case v < server:
 			old = append(old, fmt.Sprintf("%d (%s)", v, path))
 		case best == "" || v < version:
