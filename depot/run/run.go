@@ -52,28 +52,29 @@ const (
 
 // Run is a backup or restore of one device that is due, under way or over.
 type Run struct {
-	ID           id.Run
-	DeviceID     id.Device
-	OwnerID      id.User // of the device
-	Kind         Kind
-	Trigger      Trigger
-	AskedBy      *id.User
-	PolicyID     *id.Policy
-	Slot         *time.Time
-	State        State
-	CreatedAt    time.Time
-	DueAt        time.Time
-	DeadlineAt   time.Time
-	Attempts     int
-	StartedAt    *time.Time // of the latest attempt
-	EndedAt      *time.Time
-	Cancelling   bool // somebody asked it to stop
-	BackupID     *id.Backup
-	SnapshotID   *id.Snapshot
-	Code         *string // why it failed
-	Causes       []Cause // unreadable files
-	Progress     Progress
-	SealedReport []byte // to the owner
+	ID         id.Run
+	DeviceID   id.Device
+	OwnerID    id.User // of the device
+	Kind       Kind
+	Trigger    Trigger
+	AskedBy    *id.User
+	PolicyID   *id.Policy
+	Slot       *time.Time
+	State      State
+	CreatedAt  time.Time
+	DueAt      time.Time
+	DeadlineAt time.Time
+	Attempts   int
+	StartedAt  *time.Time // of the latest attempt
+	EndedAt    *time.Time
+	Cancelling bool // somebody asked it to stop
+	BackupID   *id.Backup
+	SnapshotID *id.Snapshot // nil for whoever does not own it
+	Code       *string      // why it failed, or why the last attempt did
+	Causes     []Cause      // unreadable files, the most frequent first
+	Progress   Progress
+
+	asOf time.Time // when it was read, by the database's clock
 }
 
 // Cause counts unreadable files of one cause.

@@ -1,0 +1,158 @@
+package run
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/holdfast-backup/holdfast/depot/pg"
+	"github.com/holdfast-backup/holdfast/depot/policy"
+	"github.com/holdfast-backup/holdfast/wire/id"
+)
+
+const (
+	maxTickRows = 20_000    // of one transaction, unless a single slot has more devices
+	leastTime   = time.Hour // between the time at which a device may begin and its deadline, whatever the policy says
+)
+
+// Tick makes the runs of every slot that has come, of all policies that are on, and rings their devices. Each policy is a
+// transaction of its own, or several if it was not ticked for long: one that fails does not keep the others.
+func (s *Service) Tick(ctx context.Context) error {
+	ids, err := s.cfg.Policies.Enabled(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, p := range ids {
+		for more := true; more; {
+			var n news
+			err := pg.InTx(ctx, s.cfg.DB, func(tx *sqlx.Tx) (err error) {
+				n = news{}
+				more, err = s.tick(ctx, tx, p, &n)
+				return err
+			})
+			if err != nil {
+				errs = append(errs, fmt.Errorf("policy %s: %w", p, err))
+				break
+			}
+			s.ring(ctx, n)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// TickPolicy is [Service.Tick] of one policy as part of tx: for what is about to change it. Its devices are rung by the
+// next sweep.
+func (s *Service) TickPolicy(ctx context.Context, tx *sqlx.Tx, p *policy.Policy) error {
+	for {
+		if more, err := s.tick(ctx, tx, p.ID, new(news)); err != nil || !more {
+			return err
+		}
+	}
+}
+
+// tick makes the rows of a portion of a policy's slots and reports whether there are more.
+func (s *Service) tick(ctx context.Context, tx *sqlx.Tx, p id.Policy, n *news) (more bool, err error) {
+	due, err := policy.Due(ctx, tx, p)
+	if err != nil || due == nil || len(due.Slots) == 0 {
+		return false, err
+	}
+	targets, err := policy.DevicesOf(ctx, tx, p)
+	if err != nil {
+		return false, err
+	}
+	slots, until, more := due.Slots, due.Until, due.More
+	if most := max(1, maxTickRows/max(1, len(targets))); len(slots) > most {
+		slots, until, more = slots[:most], slots[most-1], true
+	}
+	if err := s.schedule(ctx, tx, due, slots, targets, n); err != nil {
+		return false, err
+	}
+	return more, policy.Advance(ctx, tx, p, until)
+}
+
+// schedule writes the rows of slots, and tells of those that are missed already.
+func (s *Service) schedule(ctx context.Context, tx *sqlx.Tx, p *policy.DuePolicy, slots []time.Time, targets []policy.Target, n *news) error {
+	delays := make([]time.Duration, len(targets))
+	for i, t := range targets {
+		delays[i] = spread(t.Device, p.ID, p.SpreadMinutes)
+	}
+	rows := make([]*row, 0, len(slots)*len(targets))
+	for _, slot := range slots {
+		end := p.DeadlineAt(slot)
+		for i, t := range targets {
+			if !slot.After(t.CreatedAt) {
+				continue // it was not there yet
+			}
+			r := &row{ID: id.Run{}.New(), DeviceID: t.Device, OwnerID: t.Owner, Kind: Backup, Trigger: Schedule, PolicyID: &p.ID, Slot: &slot,
+				DueAt: p.DueAt(slot, delays[i]), DeadlineAt: end}
+			if least := r.DueAt.Add(leastTime); end.Before(least) && !end.After(r.DueAt) {
+				r.DeadlineAt = least
+			}
+			to := Waiting
+			if !r.DeadlineAt.After(p.Now) {
+				to = Missed
+			}
+			if err := r.move(to, byTick); err != nil {
+				return err
+			}
+			rows = append(rows, r)
+		}
+	}
+	made, err := insertScheduled(ctx, tx, rows)
+	if err != nil {
+		return err
+	}
+	for _, r := range made {
+		n.changed = append(n.changed, r)
+		if r.State == Waiting && !r.DueAt.After(p.Now) {
+			n.devices = append(n.devices, r.DeviceID)
+		}
+	}
+	return tellMissed(ctx, tx, p.Policy, made, n)
+}
+
+// tellMissed tells of rows that were missed when they were made.
+func tellMissed(ctx context.Context, tx *sqlx.Tx, p *policy.Policy, made []*row, n *news) error {
+	var missed []*row
+	var devices []id.Device
+	for _, r := range made {
+		if r.State == Missed {
+			missed = append(missed, r)
+			devices = append(devices, r.DeviceID)
+		}
+	}
+	if len(missed) == 0 {
+		return nil
+	}
+	names, err := deviceNames(ctx, tx, devices)
+	if err != nil {
+		return err
+	}
+	for _, r := range missed {
+		r.Device, r.Policy, r.Zone = names[r.DeviceID], &p.Name, &p.Zone
+	}
+	return tell(ctx, tx, missed, n)
+}
+
+// spread returns how long after a slot a device may begin: always the same for a device and a policy, and evenly spread over all devices.
+func spread(device id.Device, policy id.Policy, minutes int) time.Duration {
+	if minutes <= 0 {
+		return 0
+	}
+	h := fnv.New64a()
+	h.Write(device[:])
+	h.Write(policy[:])
+	// The low bits of FNV are the weak ones.
+	sum := binary.BigEndian.Uint64(h.Sum(nil))
+	sum ^= sum >> 32
+	return time.Duration(sum%uint64(minutes*60)) * time.Second
+}
