@@ -42,7 +42,7 @@ CREATE TABLE runs (
 CREATE INDEX runs_device ON runs (device_id, created_at DESC, id DESC);
 CREATE INDEX runs_created ON runs (created_at DESC, id DESC);
 CREATE INDEX runs_open ON runs (device_id, due_at) WHERE state IN ('waiting', 'running');
-CREATE INDEX runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX runs_over ON runs (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX runs_policy ON runs (policy_id, slot DESC);
 CREATE SEQUENCE run_lease;
 
