@@ -27,6 +27,19 @@ func (s *Service) Locations(ctx context.Context, a actor.Actor, ids []id.Object)
 	if err != nil {
 		return nil, err
 	}
+	return s.locations(ctx, user, ids)
+}
+
+// LocationsForDevice is [Service.Locations] for a device that carries out a restore order of its owner's: of the owner's space. The caller
+// has checked that such a restore is under way (run.Service.LocationsAllowed); here any device may ask.
+func (s *Service) LocationsForDevice(ctx context.Context, a actor.Actor, ids []id.Object) (*ObjectLocations, error) {
+	if _, err := a.RequireDevice(); err != nil {
+		return nil, err
+	}
+	return s.locations(ctx, a.User, ids)
+}
+
+func (s *Service) locations(ctx context.Context, user id.User, ids []id.Object) (*ObjectLocations, error) {
 	if len(ids) > MaxIDs {
 		return nil, fault.New(fault.TooLarge, "ask for at most %d objects at once, not %d", MaxIDs, len(ids))
 	}

@@ -62,6 +62,28 @@ func (s *Service) Snapshot(ctx context.Context, a actor.Actor, snapshot id.Snaps
 	return row.noun(), nil
 }
 
+// SnapshotsByID returns those of the snapshots that are live and the caller's; for a device, those that it has made itself.
+func (s *Service) SnapshotsByID(ctx context.Context, a actor.Actor, snapshots []id.Snapshot) (map[id.Snapshot]*Snapshot, error) {
+	owner := a.User
+	if !a.IsDevice() {
+		var err error
+		if owner, err = a.SignedIn(); err != nil {
+			return nil, err
+		}
+	}
+	rows, err := snapshotsByID(ctx, s.cfg.DB, owner, snapshots)
+	if err != nil {
+		return nil, pg.Fault(err)
+	}
+	m := make(map[id.Snapshot]*Snapshot, len(rows))
+	for _, r := range rows {
+		if !a.IsDevice() || a.Device == r.DeviceID {
+			m[r.ID] = r.noun()
+		}
+	}
+	return m, nil
+}
+
 // owned reads a live snapshot of a user's, with its space; with lock, nobody else changes it until the transaction ends.
 func (s *Service) owned(ctx context.Context, q sqlx.QueryerContext, user id.User, snapshot id.Snapshot, lock bool) (*snapshotRow, *spaceRow, error) {
 	space, err := spaceOf(ctx, q, user)

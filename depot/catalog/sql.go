@@ -421,6 +421,13 @@ func latest(ctx context.Context, q sqlx.QueryerContext, owner id.User, devices [
 	return rows, err
 }
 
+// snapshotsByID gives those of the snapshots that are live in the owner's space.
+func snapshotsByID(ctx context.Context, q sqlx.QueryerContext, owner id.User, snapshots []id.Snapshot) (rows []snapshotRow, err error) {
+	err = sqlx.SelectContext(ctx, q, &rows, snapshotColumns+` JOIN spaces s ON s.id = sn.space_id
+		WHERE s.owner_id = $1 AND sn.id = ANY ($2::uuid[]) AND sn.deleted_at IS NULL`, owner, pq.Array(snapshots))
+	return rows, err
+}
+
 // deletedOf gives a user's snapshots that can be taken back, the last deleted first.
 func deletedOf(ctx context.Context, q sqlx.QueryerContext, owner id.User, n int) (rows []snapshotRow, err error) {
 	err = sqlx.SelectContext(ctx, q, &rows, snapshotColumns+` JOIN spaces s ON s.id = sn.space_id

@@ -9,37 +9,39 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/pg"
-	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
 // pruneBatch is how many rows one statement of Prune deletes.
 const pruneBatch = 5000
 
-// Prune deletes runs that ended longer ago than so many days (at least 1), but never the newest backup of a device that succeeded.
-func (s *Service) Prune(ctx context.Context, days int) error {
-	if days < 1 {
-		return fault.New(fault.Invalid, "days: the history of runs is kept for a day or more")
+// Prune deletes runs that ended longer ago than the settings say, but never the newest backup of a device that succeeded.
+func (s *Service) Prune(ctx context.Context) error {
+	set, err := s.settings(ctx)
+	if err != nil {
+		return err
 	}
 	for {
-		n, err := prune(ctx, s.cfg.DB, days, pruneBatch)
+		n, err := prune(ctx, s.cfg.DB, set.RunHistoryDays, pruneBatch)
 		if err != nil || n < pruneBatch {
 			return err
 		}
 	}
 }
 
-// Stale raises the alarm about devices without a backup for so many days (at least 1): to the owner of each, and to administrators about
-// all that are new. It raises it once, until the device has a backup again. It looks at what is there, and would notice that
+// Stale raises the alarm about devices without a backup for as many days as the settings say: to the owner of each, and to administrators
+// about all that are new. It raises it once, until the device has a backup again. It looks at what is there, and would notice that
 // nobody makes runs any more.
 //
 // A device counts if it is not revoked, its owner is not suspended, and it either had a backup once or is meant by a policy that is on. The days
 // of a device without a backup begin with its enrolment.
-func (s *Service) Stale(ctx context.Context, days int) error {
-	if days < 1 {
-		return fault.New(fault.Invalid, "days: a device is stale after a day or more")
+func (s *Service) Stale(ctx context.Context) error {
+	set, err := s.settings(ctx)
+	if err != nil {
+		return err
 	}
+	days := set.StaleDays
 	var n news
-	err := pg.InTx(ctx, s.cfg.DB, func(tx *sqlx.Tx) error {
+	err = pg.InTx(ctx, s.cfg.DB, func(tx *sqlx.Tx) error {
 		n = news{}
 		if err := staleLock(ctx, tx); err != nil {
 			return err

@@ -154,6 +154,31 @@ func (s *Service) Latest(ctx context.Context, a actor.Actor, devices []id.Device
 	return m, nil
 }
 
+// Health returns how each of the devices is doing, of those that the actor may see: at most [MaxByID] at once.
+func (s *Service) Health(ctx context.Context, a actor.Actor, devices []id.Device) (map[id.Device]*Health, error) {
+	sc, err := scopeOf(a)
+	if err != nil {
+		return nil, err
+	}
+	if len(devices) > MaxByID {
+		return nil, fault.New(fault.TooLarge, "at most %d devices at once", MaxByID)
+	}
+	set, err := s.settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := health(ctx, s.cfg.DB, sc, devices, set.StaleDays)
+	if err != nil {
+		return nil, err
+	}
+	m := make(map[id.Device]*Health, len(rows))
+	for _, h := range rows {
+		h.LastSuccessAt = utc(h.LastSuccessAt)
+		m[h.DeviceID] = h
+	}
+	return m, nil
+}
+
 // Changes returns the runs that are open and those that have ended since a time, oldest first, at most [MaxOpen]; and the time at which it looked, for the
 // next call. The zero time gives the open ones. Of the caller's devices, or, with fleet, of all: to administrators.
 //

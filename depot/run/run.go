@@ -109,8 +109,9 @@ const (
 
 // Health is how a device is doing, by the server's records.
 type Health struct {
+	DeviceID      id.Device `db:"device_id"`
 	State         HealthState
-	LastSuccessAt *time.Time
-	LastRunID     *id.Run
-	StaleDays     int // whole days without a backup
+	LastSuccessAt *time.Time `db:"last_success_at"`
+	LastRunID     *id.Run    `db:"last_run_id"`
+	StaleDays     int        `db:"stale_days"` // whole days without a backup
 }

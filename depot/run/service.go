@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/policy"
+	"github.com/holdfast-backup/holdfast/depot/setting"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
@@ -22,7 +23,8 @@ type Config struct {
 	DB       *sqlx.DB
 	Bus      Bus // nil: nobody is told
 	Policies *policy.Service
-	LeaseTTL time.Duration // how long a device that has work may be silent; 0: three minutes
+	Settings *setting.Service // nil: the defaults
+	LeaseTTL time.Duration    // how long a device that has work may be silent; 0: three minutes
 }
 
 // Service is the noun run. It is safe for concurrent use, and any number of them may work on one database.
@@ -34,6 +36,17 @@ func New(cfg Config) *Service {
 		cfg.LeaseTTL = 3 * time.Minute
 	}
 	return &Service{cfg}
+}
+
+func (s *Service) settings(ctx context.Context) (setting.Settings, error) {
+	if s.cfg.Settings == nil {
+		return setting.Defaults(), nil
+	}
+	now, err := s.cfg.Settings.Get(ctx)
+	if err != nil {
+		return setting.Settings{}, err
+	}
+	return *now, nil
 }
 
 // FleetTopic is where changes of all runs ring. A message is a run's id, or empty: look at all that are open.

@@ -372,6 +372,13 @@ func latest(ctx context.Context, q sqlx.QueryerContext, sc scope, devices []id.D
 			WHERE`+mine+` AND r.device_id = w.id ORDER BY r.created_at DESC, r.id DESC LIMIT $4) l`, sc.owner, sc.device, pq.Array(devices), n)
 }
 
+func health(ctx context.Context, q sqlx.QueryerContext, sc scope, devices []id.Device, stale int) ([]*Health, error) {
+	return many[*Health](ctx, q, `
+		SELECT device_id, state, last_success_at, last_run_id, stale_days FROM device_health($4)
+		WHERE ($1::uuid IS NULL OR user_id = $1) AND ($2::uuid IS NULL OR device_id = $2) AND device_id = ANY ($3::uuid[])`,
+		sc.owner, sc.device, pq.Array(devices), stale)
+}
+
 // filtered follows mine and takes $3 to $10.
 const filtered = ` AND ($3::uuid IS NULL OR r.device_id = $3) AND ($4::uuid IS NULL OR d.user_id = $4)
 	AND ($5::uuid IS NULL OR EXISTS (SELECT 1 FROM group_members m WHERE m.group_id = $5 AND m.user_id = d.user_id))

@@ -206,6 +206,7 @@ var sentences = map[string]string{
 	NoPolicy:                      "No policy says any more what to save on this device.",
 	DeviceRevoked:                 "The device was revoked.",
 	"NOTHING_FOUND":               "None of the folders that the policies name was found on the device, or they held less than can be true.",
+	"DISK_FULL":                   "The disk of the device is full.",
 	"ORDER_REFUSED":               "The device refused the order: it was not sealed for it by its owner, has expired, or was carried out before.",
 	string(fault.Invalid):         "The agent and the server do not understand one another: update the agent.",
 	string(fault.NotFound):        "Something that it needed is not there any more.",
