@@ -8,6 +8,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
@@ -141,6 +142,13 @@ func New(cfg Config) *Service {
 func (s *Service) revoked(ctx context.Context, u id.User) {
 	if s.bus != nil {
 		s.bus.Publish(ctx, "user:"+u.String(), []byte("revoked"))
+	}
+}
+
+// told tells a user's open pages that there is something to read.
+func (s *Service) told(ctx context.Context, u id.User) {
+	if s.bus != nil {
+		s.bus.Publish(ctx, notice.Topic(u), nil)
 	}
 }
 

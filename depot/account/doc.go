@@ -41,6 +41,11 @@
 // installation, and read both the caller's and the others' rights again. Who loses rights also loses the
 // invitations that they had sent and nobody accepted.
 //
+// # Telling
+//
+// What changes who can get at an account is told to its owner, as part of the deed (depot/notice): a login from a place where they
+// were not for 90 days, a login with the recovery code, a new password, a new recovery code, a new role.
+//
 // When credentials end, "user:<id>" is published on the bus, so that open subscriptions look whether theirs
 // still stands.
 package account

@@ -304,7 +304,7 @@ func (s *Service) Join(ctx context.Context, in JoinInput) (*Login, error) {
 		if err != nil {
 			return err
 		}
-		login, err = s.openSession(ctx, tx, u.ID, in.Client, in.Address, false)
+		login, err = s.openSession(ctx, tx, u.ID, in.Client, in.Address, false, true)
 		if err != nil {
 			return err
 		}

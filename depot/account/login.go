@@ -3,12 +3,14 @@ package account
 import (
 	"context"
 	"crypto/hmac"
+	"fmt"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/audit"
+	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/depot/token"
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -135,7 +137,7 @@ func (s *Service) login(ctx context.Context, in LoginInput, byRecovery bool) (*L
 		if suspended = x.Suspended; suspended {
 			return nil
 		}
-		login, err = s.openSession(ctx, tx, x.ID, in.Client, in.Address, byRecovery)
+		login, err = s.openSession(ctx, tx, x.ID, in.Client, in.Address, byRecovery, false)
 		if err != nil {
 			return err
 		}
@@ -151,11 +153,12 @@ func (s *Service) login(ctx context.Context, in LoginInput, byRecovery bool) (*L
 	if err != nil {
 		return nil, err
 	}
+	s.told(ctx, login.User.ID)
 	return login, nil
 }
 
 // openSession makes a session of a user who has proved who they are. The bundle is left to the caller.
-func (s *Service) openSession(ctx context.Context, tx *sqlx.Tx, u id.User, client, address string, byRecovery bool) (*Login, error) {
+func (s *Service) openSession(ctx context.Context, tx *sqlx.Tx, u id.User, client, address string, byRecovery, joining bool) (*Login, error) {
 	now := s.now()
 	text, hash := token.New(proto.TokenSession)
 	ses := &Session{
@@ -173,7 +176,8 @@ func (s *Service) openSession(ctx context.Context, tx *sqlx.Tx, u id.User, clien
 	if err := setLoggedIn(ctx, tx, u, now); err != nil {
 		return nil, err
 	}
-	if err := addKnownPlace(ctx, tx, u, s.mac("place", []byte(place(address))), now); err != nil {
+	known, err := addKnownPlace(ctx, tx, u, s.mac("place", []byte(place(address))), now, now.Add(-s.limits.KnownPlace))
+	if err != nil {
 		return nil, err
 	}
 	user, err := userByID(ctx, tx, u)
@@ -187,7 +191,21 @@ func (s *Service) openSession(ctx context.Context, tx *sqlx.Tx, u id.User, clien
 	if err != nil {
 		return nil, err
 	}
-	return &Login{Token: text, Session: ses, User: user.utc(), ExpiresAt: ses.ExpiresAt}, nil
+	login := &Login{Token: text, Session: ses, User: user.utc(), ExpiresAt: ses.ExpiresAt}
+	from := fmt.Sprintf("It came from %s with %s.", ses.Address, ses.Client)
+	switch {
+	case byRecovery:
+		return login, notice.Write(ctx, tx, notice.Event{
+			User: u, Kind: "account.recovery", Title: "Somebody logged in with your recovery code",
+			Body: from + " If it was not you, log in, set a new password and make a new recovery code: whoever has the old one can read your backups.",
+		})
+	case !known && !joining:
+		return login, notice.Write(ctx, tx, notice.Event{
+			User: u, Kind: "account.login", Title: "A login from a new place",
+			Body: from + " If it was not you, set a new password: that ends all other sessions.",
+		})
+	}
+	return login, nil
 }
 
 // Logout ends the session that the caller came with.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/audit"
+	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -47,7 +48,13 @@ func (s *Service) ChangePassword(ctx context.Context, a actor.Actor, in Password
 		if err := promoteSession(ctx, tx, a.Session, s.now().Add(s.limits.SessionIdle)); err != nil {
 			return err
 		}
-		return audit.Write(ctx, tx, audit.Event{Kind: "password.changed", Actor: a, Owner: u, Text: "The password was changed, and all other sessions were ended."})
+		if err := audit.Write(ctx, tx, audit.Event{Kind: "password.changed", Actor: a, Owner: u, Text: "The password was changed, and all other sessions were ended."}); err != nil {
+			return err
+		}
+		return notice.Write(ctx, tx, notice.Event{
+			User: u, Kind: "account.password", Title: "Your password was changed",
+			Body: "All other sessions were ended. If it was not you, log in with your recovery code, set a new password and make a new recovery code.",
+		})
 	}
 	var user *User
 	if in.OldAuthKey == nil {
@@ -68,6 +75,7 @@ func (s *Service) ChangePassword(ctx context.Context, a actor.Actor, in Password
 	}
 	if err == nil {
 		s.revoked(ctx, u)
+		s.told(ctx, u)
 	}
 	return user, err
 }
@@ -81,12 +89,22 @@ func (s *Service) RenewRecovery(ctx context.Context, a actor.Actor, in RenewReco
 	if err := in.Recovery.check(); err != nil {
 		return nil, err
 	}
-	return s.changeWithPassword(ctx, u, "authKey", in.AuthKey, func(tx *sqlx.Tx) error {
+	user, err := s.changeWithPassword(ctx, u, "authKey", in.AuthKey, func(tx *sqlx.Tx) error {
 		if err := setRecovery(ctx, tx, u, in.Recovery, s.recoveryHash(in.Recovery.AuthKey)); err != nil {
 			return err
 		}
-		return audit.Write(ctx, tx, audit.Event{Kind: "recovery.renewed", Actor: a, Owner: u, Text: "The recovery code was replaced."})
+		if err := audit.Write(ctx, tx, audit.Event{Kind: "recovery.renewed", Actor: a, Owner: u, Text: "The recovery code was replaced."}); err != nil {
+			return err
+		}
+		return notice.Write(ctx, tx, notice.Event{
+			User: u, Kind: "account.recovery", Title: "Your recovery code was replaced",
+			Body: "The old one opens nothing any more. If it was not you, set a new password and make a new recovery code: somebody knows your password.",
+		})
 	})
+	if err == nil {
+		s.told(ctx, u)
+	}
+	return user, err
 }
 
 // UpdateProfile changes the caller's own name.

@@ -348,11 +348,14 @@ func isKnownPlace(ctx context.Context, tx *sqlx.Tx, emailKey string, place []byt
 	return known != nil && *known, err
 }
 
-func addKnownPlace(ctx context.Context, tx *sqlx.Tx, u id.User, place []byte, now time.Time) error {
-	_, err := change(ctx, tx, `
+// addKnownPlace reports whether the place was known, as of since.
+func addKnownPlace(ctx context.Context, tx *sqlx.Tx, u id.User, place []byte, now, since time.Time) (bool, error) {
+	known, err := one[bool](ctx, tx, `
+		WITH before AS (SELECT last_at FROM known_places WHERE user_id = $1 AND place = $2)
 		INSERT INTO known_places (user_id, place, last_at) VALUES ($1, $2, $3)
-		ON CONFLICT (user_id, place) DO UPDATE SET last_at = greatest(known_places.last_at, excluded.last_at)`, u, place, now)
-	return err
+		ON CONFLICT (user_id, place) DO UPDATE SET last_at = greatest(known_places.last_at, excluded.last_at)
+		RETURNING EXISTS (SELECT FROM before WHERE last_at > $4)`, u, place, now, since)
+	return known != nil && *known, err
 }
 
 func sweep(ctx context.Context, q sqlx.ExecerContext, now, failuresBefore, placesBefore time.Time) error {

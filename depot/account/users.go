@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/audit"
+	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -136,7 +137,7 @@ func (s *Service) SetRole(ctx context.Context, a actor.Actor, user id.User, role
 	if err := a.Require(actor.Superuser); err != nil {
 		return nil, err
 	}
-	return s.govern(ctx, a, user, func(tx *sqlx.Tx, u *User) error {
+	after, err := s.govern(ctx, a, user, func(tx *sqlx.Tx, u *User) error {
 		if err := s.stillHas(ctx, tx, a, actor.Superuser); err != nil {
 			return err
 		}
@@ -151,10 +152,21 @@ func (s *Service) SetRole(ctx context.Context, a actor.Actor, user id.User, role
 				return err
 			}
 		}
-		return audit.Write(ctx, tx, audit.Event{
+		err := audit.Write(ctx, tx, audit.Event{
 			Kind: "user.role", Actor: a, Owner: user, Text: fmt.Sprintf("The role of %s was changed from %s to %s.", u.Email, u.Role, role),
 		})
+		if err != nil {
+			return err
+		}
+		return notice.Write(ctx, tx, notice.Event{
+			User: user, Kind: "account.role", Title: fmt.Sprintf("Your role is now %s", role),
+			Body: fmt.Sprintf("It was %s before. What you may do has changed with it; your backups have not.", u.Role),
+		})
 	})
+	if err == nil {
+		s.told(ctx, user)
+	}
+	return after, err
 }
 
 // Suspend locks a user out at once: sessions end, API and device tokens stop working, backups stay.

@@ -3,16 +3,13 @@ package fleet
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/jmoiron/sqlx"
-	"golang.org/x/text/unicode/norm"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/audit"
+	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/depot/token"
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -160,13 +157,21 @@ func (s *Service) Register(ctx context.Context, a actor.Actor, in RegisterInput)
 				return err
 			}
 		}
-		return audit.Write(ctx, tx, audit.Event{
+		err = audit.Write(ctx, tx, audit.Event{
 			Kind: "device.registered", Actor: a, Owner: d.OwnerID, Text: fmt.Sprintf("The device “%s” was enrolled.", d.Name),
+		})
+		if err != nil {
+			return err
+		}
+		return notice.Write(ctx, tx, notice.Event{
+			User: d.OwnerID, Kind: "device.enrolled", Device: d.ID, Title: fmt.Sprintf("The device “%s” was enrolled", d.Name),
+			Body: fmt.Sprintf("It calls itself %s (%s) and can store backups for you from now on. If it is not yours, revoke it and set a new password.", d.Hostname, d.OS),
 		})
 	})
 	if err != nil {
 		return nil, "", err
 	}
+	s.told(ctx, d.OwnerID)
 	return d, text, nil
 }
 
@@ -281,14 +286,33 @@ func (s *Service) Revoke(ctx context.Context, a actor.Actor, dev id.Device) (*De
 		if err := setRevoked(ctx, tx, dev, s.now()); err != nil {
 			return err
 		}
-		return audit.Write(ctx, tx, audit.Event{
+		err := audit.Write(ctx, tx, audit.Event{
 			Kind: "device.revoked", Actor: a, Owner: d.OwnerID, Text: fmt.Sprintf("The device “%s” was revoked.", d.Name),
+		})
+		if err != nil {
+			return err
+		}
+		by := "you"
+		if a.User != d.OwnerID {
+			by = "an administrator"
+		}
+		return notice.Write(ctx, tx, notice.Event{
+			User: d.OwnerID, Kind: "device.revoked", Device: d.ID, Title: fmt.Sprintf("The device “%s” was revoked", d.Name),
+			Body: fmt.Sprintf("It was revoked by %s and backs up no more. Its snapshots stay.", by),
 		})
 	})
 	if err == nil && s.bus != nil {
 		s.bus.Publish(ctx, "device:"+dev.String(), []byte("revoked"))
+		s.told(ctx, d.OwnerID)
 	}
 	return d, err
+}
+
+// told tells an owner's open pages that there is something to read.
+func (s *Service) told(ctx context.Context, owner id.User) {
+	if s.bus != nil {
+		s.bus.Publish(ctx, notice.Topic(owner), nil)
+	}
 }
 
 // change runs fn on a device that nobody else changes meanwhile, and returns the device as it is after it.
@@ -339,52 +363,6 @@ func (s *Service) Seen(ctx context.Context, dev id.Device, agentVersion string) 
 }
 
 func noDevice() error { return fault.New(fault.NotFound, "there is no such device") }
-
-// device checks what a client sent.
-func (in RegisterInput) device() (*Device, error) {
-	d := &Device{PublicKey: in.PublicKey, MAC: in.MAC}
-	for _, f := range []struct {
-		field, value string
-		max          int
-		to           *string
-	}{
-		{"name", in.Name, maxName, &d.Name},
-		{"hostname", in.Hostname, maxHostname, &d.Hostname},
-		{"os", in.OS, maxWord, &d.OS},
-		{"arch", in.Arch, maxWord, &d.Arch},
-		{"agentVersion", in.AgentVersion, maxWord, &d.AgentVersion},
-	} {
-		v, err := clean(f.field, f.value, f.max)
-		if err != nil {
-			return nil, err
-		}
-		*f.to = v
-	}
-	if len(in.PublicKey) != publicKeyLen {
-		return nil, fault.New(fault.Invalid, "publicKey: want %d bytes, got %d", publicKeyLen, len(in.PublicKey))
-	}
-	if len(in.MAC) != macLen {
-		return nil, fault.New(fault.Invalid, "mac: want %d bytes, got %d", macLen, len(in.MAC))
-	}
-	return d, nil
-}
-
-// clean returns a word of a device's as it is stored: not empty, not too long, nothing that cannot be shown.
-func clean(field, s string, max int) (string, error) {
-	if len(s) > 4*max || !utf8.ValidString(s) {
-		return "", fault.New(fault.Invalid, "%s: at most %d characters of text", field, max)
-	}
-	s = norm.NFC.String(strings.TrimSpace(s))
-	switch {
-	case s == "":
-		return "", fault.New(fault.Invalid, "%s: must not be empty", field)
-	case utf8.RuneCountInString(s) > max:
-		return "", fault.New(fault.Invalid, "%s: at most %d characters", field, max)
-	case strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) && r != '\u200c' && r != '\u200d' }):
-		return "", fault.New(fault.Invalid, "%s: holds characters that cannot be shown", field)
-	}
-	return s, nil
-}
 
 // all gives every device its times in UTC.
 func all(list []*Device, err error) ([]*Device, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -416,7 +417,7 @@ func TestRevoke(t *testing.T) {
 	if got.RevokedAt == nil {
 		t.Error("not revoked")
 	}
-	if len(w.topics) != 1 || w.topics[0] != "device:"+d.ID.String() {
+	if !slices.Contains(w.topics, "device:"+d.ID.String()) {
 		t.Errorf("told %v", w.topics)
 	}
 	_, err = w.AuthenticateDevice(t.Context(), text)
