@@ -112,6 +112,32 @@ func List(ctx context.Context, db *sqlx.DB, a actor.Actor, kind string, first in
 	return page, nil
 }
 
+// Get returns one run. Administrators and the system may ask.
+func Get(ctx context.Context, db *sqlx.DB, a actor.Actor, job id.Job) (*Entry, error) {
+	if err := a.Require(actor.Admin); err != nil {
+		return nil, err
+	}
+	rows, err := byID(ctx, db, job)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(rows) == 0:
+		return nil, fault.New(fault.NotFound, "there is no such job")
+	}
+	return rows[0], nil
+}
+
+// Text says in a sentence what came of a run.
+func (e *Entry) Text() string {
+	switch {
+	case e.EndedAt == nil:
+		return "It is under way."
+	case e.Error != nil:
+		return *e.Error
+	}
+	return "It is done."
+}
+
 // position is a place between two runs: time first, because that is what people read by; id makes it unique.
 type position struct {
 	at time.Time

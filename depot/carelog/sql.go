@@ -45,12 +45,21 @@ func list(ctx context.Context, db *sqlx.DB, kind string, from *position, n int) 
 	if from != nil {
 		at, last = &from.at, &from.id
 	}
+	return entries(ctx, db, `
+		WHERE ($1 = '' OR c.kind = $1) AND ($2::timestamptz IS NULL OR (c.started_at, c.id) < ($2, $3::uuid))
+		ORDER BY c.started_at DESC, c.id DESC LIMIT $4`, kind, at, last, n)
+}
+
+func byID(ctx context.Context, db *sqlx.DB, job id.Job) ([]*Entry, error) {
+	return entries(ctx, db, `WHERE c.id = $1`, job)
+}
+
+// entries returns the rows of a condition.
+func entries(ctx context.Context, db *sqlx.DB, where string, args ...any) ([]*Entry, error) {
 	rows := []*Entry{}
 	err := db.SelectContext(ctx, &rows, `
 		SELECT c.id, c.kind, s.public_id AS space, c.started_at, c.ended_at, c.ok, c.report, c.error
-		FROM care_log c LEFT JOIN spaces s ON s.id = c.space_id
-		WHERE ($1 = '' OR c.kind = $1) AND ($2::timestamptz IS NULL OR (c.started_at, c.id) < ($2, $3::uuid))
-		ORDER BY c.started_at DESC, c.id DESC LIMIT $4`, kind, at, last, n)
+		FROM care_log c LEFT JOIN spaces s ON s.id = c.space_id `+where, args...)
 	if err != nil {
 		return nil, pg.Fault(err)
 	}
