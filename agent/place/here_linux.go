@@ -1,0 +1,3 @@
+package place
+
+var here = system{folders: xdg}
