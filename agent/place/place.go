@@ -15,8 +15,8 @@
 // A root that means nothing here is left out and named: a path of another system, or a place that the person's desktop does not
 // have. Whether a folder exists is not looked at: that is for agent/walk.
 //
-// What is not promised: on Windows, the redirected folders of somebody who is not logged in are known only to the system's
-// own account and in part; the usual places in their home are taken instead.
+// What is not promised: on Windows, while the agent runs as somebody else and the person is not logged in, nobody knows
+// their redirected folders. The usual places in their home are taken then.
 package place
 
 import (
