@@ -6,20 +6,31 @@ import (
 	"fmt"
 
 	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
 
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
+// The statements of settings and quotas.
+
+func many[T any](ctx context.Context, q sqlx.QueryerContext, query string, args ...any) ([]T, error) {
+	rows := []T{}
+	err := sqlx.SelectContext(ctx, q, &rows, query, args...)
+	return rows, pg.Fault(err)
+}
+
+type row struct {
+	Key   string
+	Value []byte
+}
+
 // read returns the settings: what is stored, and defaults for the rest. Rows of keys that this program does not know
 // are left alone.
 func read(ctx context.Context, q sqlx.QueryerContext) (*Settings, error) {
-	var rows []struct {
-		Key   string
-		Value []byte
-	}
-	if err := sqlx.SelectContext(ctx, q, &rows, `SELECT key, value FROM settings`); err != nil {
-		return nil, pg.Fault(err)
+	rows, err := many[row](ctx, q, `SELECT key, value FROM settings`)
+	if err != nil {
+		return nil, err
 	}
 	s := Defaults()
 	fields := s.fields()
@@ -51,4 +62,48 @@ func write(ctx context.Context, tx *sqlx.Tx, key string, value any, by *id.User)
 		INSERT INTO settings (key, value, updated_at, updated_by) VALUES ($1, $2, clock_timestamp(), $3)
 		ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at, updated_by = excluded.updated_by`, key, string(b), by)
 	return err
+}
+
+// Quotas.
+
+type userRow struct {
+	Email string
+	Quota *int64
+}
+
+// lockUser returns a user and makes others who set the quota wait; nil if there is none.
+func lockUser(ctx context.Context, tx *sqlx.Tx, user id.User) (*userRow, error) {
+	rows, err := many[userRow](ctx, tx, `SELECT email, quota_bytes AS quota FROM users WHERE id = $1 FOR NO KEY UPDATE`, user)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return &rows[0], nil
+}
+
+func setQuota(ctx context.Context, tx *sqlx.Tx, user id.User, quota *int64) error {
+	_, err := tx.ExecContext(ctx, `UPDATE users SET quota_bytes = $2 WHERE id = $1`, user, quota)
+	return err
+}
+
+// limit is a user's quota, their own or the default one; 0: none.
+const limit = `coalesce(u.quota_bytes, (SELECT (value #>> '{}')::bigint FROM settings WHERE key = 'defaultQuota'), 0)`
+
+func quotas(ctx context.Context, q sqlx.QueryerContext, users []id.User) (map[id.User]*int64, error) {
+	rows, err := many[Usage](ctx, q, `SELECT u.id AS user_id, `+limit+` AS quota FROM users u WHERE u.id = ANY ($1::uuid[])`, pq.Array(users))
+	found := map[id.User]*int64{}
+	for i := range rows {
+		if rows[i].Quota > 0 {
+			found[rows[i].User] = &rows[i].Quota
+		}
+	}
+	return found, err
+}
+
+// usage returns what users store and may store: one, or all that are not suspended if user is nil.
+func usage(ctx context.Context, q sqlx.QueryerContext, user *id.User) ([]Usage, error) {
+	return many[Usage](ctx, q, `
+		SELECT u.id AS user_id, `+limit+` AS quota,
+			coalesce((SELECT sum(p.size) FROM packs p JOIN spaces s ON s.id = p.space_id
+				WHERE s.owner_id = u.id AND NOT p.lost AND p.swept_at IS NULL), 0)::bigint AS used
+		FROM users u WHERE CASE WHEN $1::uuid IS NULL THEN u.suspended_at IS NULL ELSE u.id = $1 END ORDER BY u.id`, user)
 }
