@@ -23,6 +23,9 @@ func Sentence(err error) string {
 	return err.Error()
 }
 
+// DiskFull reports whether an error says that this machine's disk is full.
+func DiskFull(err error) bool { return diskFull(err) }
+
 // Advice returns what to do about an error, "" if its message says it already.
 func Advice(err error) string {
 	var cert *remote.CertificateError

@@ -19,11 +19,13 @@ type Status struct {
 	Last   *state.Last // the last backup that this folder saw; nil if none
 
 	Running bool // a backup holds the folder's lock
+	Service bool // the resident service runs
 
 	Reached  error // nil if the server answers, and otherwise why not
 	Server   *remote.ServerInfo
-	Accepted error          // nil if the server accepts the device
-	Remote   *remote.Device // as the server sees it; nil unless it was accepted
+	Accepted error                 // nil if the server accepts the device
+	Remote   *remote.Device        // as the server sees it; nil unless it was accepted
+	Policy   *remote.PolicySummary // what applies to it; nil if the server did not say
 }
 
 // Check asks the state folder and the server how the device stands. That the server cannot be reached is a
@@ -34,6 +36,11 @@ func Check(ctx context.Context, dir *state.Dir, adjust func(*Server)) (*Status, 
 		return nil, err
 	}
 	st := &Status{Device: d, Last: dir.Last()}
+	if release, err := dir.LockService(); errors.Is(err, fault.Conflict) {
+		st.Service = true
+	} else if err == nil {
+		release()
+	}
 	if release, err := dir.Lock(); errors.Is(err, fault.Conflict) {
 		st.Running = true
 	} else if err == nil {
@@ -52,7 +59,11 @@ func Check(ctx context.Context, dir *state.Dir, adjust func(*Server)) (*Status, 
 	if st.Server, st.Reached = c.Server(ctx); st.Reached != nil {
 		return st, ctx.Err()
 	}
-	st.Remote, st.Accepted = c.ThisDevice(ctx)
+	if st.Remote, st.Accepted = c.ThisDevice(ctx); st.Accepted == nil {
+		if p, err := c.ThisDevicePolicy(ctx); err == nil {
+			st.Policy = &p
+		}
+	}
 	return st, ctx.Err()
 }
 
@@ -117,6 +128,15 @@ func Doctor(ctx context.Context, path string, adjust func(*Server)) []Finding {
 		return fail("token", st.Accepted)
 	}
 	add("token", Good, "", "accepted")
+	switch p := st.Policy; {
+	case p == nil:
+	case len(p.Policies) == 0:
+		add("policy", Good, "", "none applies to this device: it saves what holdfast-agent backup PATH… is told to")
+	case !st.Service:
+		add("service", Warn, "run holdfast-agent service install, or holdfast-agent run", "policies apply to this device, and the service does not run: nothing is saved by itself")
+	default:
+		add("service", Good, "", "runs")
+	}
 	switch l := st.Remote.Latest; {
 	case l == nil:
 		add("backups", Warn, "run holdfast-agent backup PATH…", "this device has no snapshot yet")

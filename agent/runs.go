@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/vault/order"
@@ -137,14 +136,4 @@ func (a *Account) Deleted(ctx context.Context) ([]*Snapshot, error) {
 		out[i] = a.open(s)
 	}
 	return out, nil
-}
-
-// Conflicts are the names of the rules about files that exist.
-func Conflicts(name string) (order.Conflict, error) {
-	for _, c := range []order.Conflict{order.Skip, order.Overwrite, order.KeepBoth} {
-		if strings.EqualFold(name, c.String()) {
-			return c, nil
-		}
-	}
-	return order.Skip, fault.New(fault.Invalid, "%q is no rule: want skip, overwrite or keep-both", name)
 }

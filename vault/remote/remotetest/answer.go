@@ -62,7 +62,7 @@ func (s *Server) answer(req request, token string) (any, error) {
 		return map[string]any{"enrolment": map[string]any{"sealed": o.sealed, "email": o.user.email, "expiresAt": time.Now().Add(time.Minute)}}, nil
 	case "RegisterDevice":
 		return s.register(in, token)
-	case "BeginBackup", "MissingObjects", "ReportProgress", "CommitSnapshot", "AbortBackup", "ThisDevice", "ThisDeviceLatest":
+	case "BeginBackup", "MissingObjects", "ReportProgress", "CommitSnapshot", "AbortBackup", "ThisDevice", "ThisDeviceLatest", "ThisDevicePolicy":
 		return s.byDevice(req.OperationName, in, token)
 	}
 	u := s.tokens[token]
@@ -269,6 +269,8 @@ func (s *Server) byDevice(op string, in map[string]any, token string) (any, erro
 	switch op {
 	case "ThisDevice", "ThisDeviceLatest":
 		return map[string]any{"thisDevice": s.show(d)}, nil
+	case "ThisDevicePolicy":
+		return map[string]any{"thisDevice": map[string]any{"effectivePolicy": map[string]any{"policies": []any{}, "next": []any{}}}}, nil
 	case "BeginBackup":
 		b := &session{id: id.Backup{}.New(), device: d}
 		s.sessions[b.id.String()] = b

@@ -1,0 +1,134 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/holdfast-backup/holdfast/vault/remote"
+	"github.com/holdfast-backup/holdfast/wire/fault"
+	"github.com/holdfast-backup/holdfast/wire/id"
+)
+
+// The causes with which a keeper ends the work.
+var (
+	errCancelled = errors.New("somebody asked to stop")
+	errLost      = errors.New("the work is not this device's any more")
+)
+
+// beatEvery is how often progress is told at most.
+const beatEvery = 3 * time.Second
+
+// keeper sends the heartbeats of work under way.
+type keeper struct {
+	client *remote.Client
+	runs   []id.Run
+	lease  int64
+	ttl    time.Duration
+	end    context.CancelCauseFunc // of the work
+	show   func(remote.Progress)   // may be nil
+
+	mu     sync.Mutex
+	backup id.Backup
+	now    remote.Progress
+	news   bool // since the last beat
+
+	quit, gone chan struct{}
+}
+
+// keep begins the heartbeats. The context that it returns is the work's: it ends with errCancelled, errLost, or a
+// fault.Unauthenticated.
+func (s *service) keep(ctx context.Context, w *remote.Work) (context.Context, *keeper) {
+	ctx, end := context.WithCancelCause(ctx)
+	k := &keeper{client: s.client, runs: runIDs(w.Runs), lease: w.Lease, ttl: w.TTL, end: end, show: s.cfg.OnProgress,
+		quit: make(chan struct{}), gone: make(chan struct{})}
+	go k.run(context.WithoutCancel(ctx))
+	return ctx, k
+}
+
+// session says which backup session works.
+func (k *keeper) session(b id.Backup) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.backup, k.news = b, true
+}
+
+// progress says how far the work is.
+func (k *keeper) progress(p remote.Progress) {
+	k.mu.Lock()
+	k.news = k.news || p != k.now
+	k.now = p
+	k.mu.Unlock()
+	if k.show != nil {
+		k.show(p)
+	}
+}
+
+// stop ends the heartbeats and returns once none is on its way.
+func (k *keeper) stop() {
+	close(k.quit)
+	<-k.gone
+	k.end(nil)
+}
+
+// run beats when there is news, and at least three times within the lease.
+func (k *keeper) run(ctx context.Context) {
+	defer close(k.gone)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-k.quit:
+			cancel() // a beat on its way is not waited for
+		case <-ctx.Done():
+		}
+	}()
+	tick := time.NewTicker(min(beatEvery, k.ttl/3))
+	defer tick.Stop()
+	for last := time.Now(); ; {
+		select {
+		case <-k.quit:
+			return
+		case <-tick.C:
+		}
+		k.mu.Lock()
+		in := remote.KeepInput{Runs: k.runs, Lease: k.lease, Backup: k.backup, Progress: k.now}
+		due := k.news || time.Since(last) >= k.ttl/3
+		k.news = false
+		k.mu.Unlock()
+		if !due {
+			continue
+		}
+		last = time.Now()
+		if !k.beat(ctx, in) {
+			return
+		}
+	}
+}
+
+// beat sends one heartbeat, and reports whether the work goes on. That the server cannot be reached does not end it.
+func (k *keeper) beat(ctx context.Context, in remote.KeepInput) bool {
+	ctx, cancel := context.WithTimeout(ctx, k.ttl/3)
+	defer cancel()
+	stop, err := k.client.KeepRuns(ctx, in)
+	switch {
+	case stop:
+		k.end(errCancelled)
+	case errors.Is(err, fault.Conflict), errors.Is(err, fault.NotFound), errors.Is(err, fault.SessionExpired):
+		k.end(errLost)
+	case errors.Is(err, fault.Unauthenticated):
+		k.end(err)
+	default:
+		return true
+	}
+	return false
+}
+
+func runIDs(runs []remote.Due) []id.Run {
+	list := make([]id.Run, len(runs))
+	for i, r := range runs {
+		list[i] = r.ID
+	}
+	return list
+}
