@@ -14,6 +14,7 @@ import (
 
 	"github.com/holdfast-backup/holdfast/agent"
 	"github.com/holdfast-backup/holdfast/agent/state"
+	"github.com/holdfast-backup/holdfast/vault/remote"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/proto"
 )
@@ -128,7 +129,8 @@ With --email, the password is asked for, or read from --password-file.`,
 			}
 			s := agent.Server{URL: c.args[0], RetryFor: agent.PatienceInteractive}
 			c.adjust(&s)
-			d, err := agent.Enroll(c.ctx, s, dir, agent.EnrollInput{Name: name, Replace: replace, Code: code, Email: c.email,
+			home, user := agent.Person(c.env)
+			d, err := agent.Enroll(c.ctx, s, dir, agent.EnrollInput{Name: name, Replace: replace, Home: home, User: user, Code: code, Email: c.email,
 				Secret: func() (agent.Secret, error) { return c.secret(c.email) }})
 			if err != nil {
 				return err
@@ -137,7 +139,7 @@ With --email, the password is asked for, or read from --password-file.`,
 				return c.print(map[string]any{"id": d.ID, "name": d.Name, "email": d.Email, "server": d.Server, "fingerprint": d.Fingerprint, "state": dir.Path()})
 			}
 			fmt.Fprintf(c.out, "This machine is now the device %q of %s.\n", d.Name, d.Email)
-			c.remark("Back up with: holdfast-agent backup PATH…")
+			c.remark("Back up with: holdfast-agent backup PATH…, or, by policy and by itself, after: holdfast-agent service install")
 			return nil
 		},
 	}
@@ -259,7 +261,7 @@ func devicesCommand() *command {
 				return c.print(map[string]any{"devices": out})
 			}
 			t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(t, "NAME\tSYSTEM\tAGENT\tLAST SEEN\tNEWEST SNAPSHOT\tID\t")
+			fmt.Fprintln(t, "NAME\tHEALTH\tSYSTEM\tAGENT\tLAST SEEN\tNEWEST SNAPSHOT\tID\t")
 			odd := false
 			for _, d := range list {
 				newest, remark := "none", ""
@@ -274,7 +276,7 @@ func devicesCommand() *command {
 				case this != nil && this.ID == d.ID:
 					remark = "this one"
 				}
-				fmt.Fprintf(t, "%s\t%s/%s\t%s\t%s\t%s\t%s\t%s\n", printable(d.Name), printable(d.OS), printable(d.Arch), printable(d.AgentVersion), stamp(d.LastSeenAt), newest, d.ID, remark)
+				fmt.Fprintf(t, "%s\t%s\t%s/%s\t%s\t%s\t%s\t%s\t%s\n", printable(d.Name), healthWord(d.Health), printable(d.OS), printable(d.Arch), printable(d.AgentVersion), stamp(d.LastSeenAt), newest, d.ID, remark)
 			}
 			t.Flush()
 			if odd {
@@ -336,6 +338,25 @@ type deviceJSON struct {
 	LastSeenAt   time.Time   `json:"lastSeenAt,omitzero"`
 	RevokedAt    time.Time   `json:"revokedAt,omitzero"`
 	Latest       *latestJSON `json:"latestSnapshot,omitempty"`
+	Health       *healthJSON `json:"health,omitempty"`
+}
+
+type healthJSON struct {
+	State         string    `json:"state"`
+	LastSuccessAt time.Time `json:"lastSuccessAt,omitzero"`
+	NextDueAt     time.Time `json:"nextDueAt,omitzero"`
+	StaleDays     int       `json:"staleDays"`
+}
+
+// healthWord says how a device is doing.
+func healthWord(h *remote.Health) string {
+	switch {
+	case h == nil || h.State == "":
+		return "-"
+	case h.StaleDays > 0 && h.State == "BAD":
+		return fmt.Sprintf("bad, %d days without a backup", h.StaleDays)
+	}
+	return strings.ToLower(printable(h.State))
 }
 
 type latestJSON struct {
@@ -351,6 +372,9 @@ func deviceOf(d agent.Device) deviceJSON {
 		Genuine: d.Genuine, CreatedAt: d.CreatedAt, LastSeenAt: d.LastSeenAt, RevokedAt: d.RevokedAt}
 	if l := d.Latest; l != nil {
 		v.Latest = &latestJSON{l.ID.String(), l.CreatedAt, l.Files, l.Bytes, l.Problems}
+	}
+	if h := d.Health; h != nil {
+		v.Health = &healthJSON{strings.ToLower(h.State), h.LastSuccessAt, h.NextDueAt, h.StaleDays}
 	}
 	return v
 }

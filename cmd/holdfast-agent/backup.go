@@ -9,9 +9,11 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/holdfast-backup/holdfast/agent"
+	"github.com/holdfast-backup/holdfast/agent/state"
 	"github.com/holdfast-backup/holdfast/vault/backup"
 	"github.com/holdfast-backup/holdfast/vault/manifest"
 	"github.com/holdfast-backup/holdfast/vault/seal"
+	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
 // maxListed is how many problems are listed for people; all are counted, and --json lists up to 1000.
@@ -28,8 +30,10 @@ func backupCommand() *command {
 	var oneFS, dryRun bool
 	var level string
 	return &command{
-		name: "backup", args: "PATH…", summary: "save files and folders now",
-		long: `Only what changed since the last backup is read, and only what the server does not have is sent. A backup that
+		name: "backup", args: "[PATH…]", summary: "save files and folders now",
+		long: `Without PATH, what the policies of this device say is saved, by the service if it runs. With PATH, the flags say what.
+
+Only what changed since the last backup is read, and only what the server does not have is sent. A backup that
 was interrupted continues from what it had stored. Files that cannot be read are listed, and the exit code is 3.
 
 Patterns of --exclude are those of .gitignore: a name at any depth, or a path that begins with /.`,
@@ -45,7 +49,12 @@ Patterns of --exclude are those of .gitignore: a name at any depth, or a path th
 		},
 		run: func(c *call) error {
 			if len(c.args) == 0 {
-				return usagef("say what to back up: this device has no policy that would")
+				for _, name := range []string{"ext", "exclude", "max-size", "one-file-system", "level", "dry-run"} {
+					if c.flags.Changed(name) {
+						return usagef("--%s is for backups of a PATH: without one, policies say what is saved", name)
+					}
+				}
+				return c.byPolicy()
 			}
 			l, ok := levels[level]
 			if !ok {
@@ -76,6 +85,11 @@ func (c *call) backup(in agent.BackupInput) error {
 	}
 	r, err := agent.Backup(c.ctx, dir, in)
 	c.bar.done()
+	return c.backedUp(r, err)
+}
+
+// backedUp reports how a backup ended.
+func (c *call) backedUp(r backup.Result, err error) error {
 	if errors.Is(err, context.Canceled) {
 		c.remark("Interrupted. What was stored is kept: the next backup continues from it.")
 	}
@@ -95,6 +109,27 @@ func (c *call) backup(in agent.BackupInput) error {
 	}
 	if r.ProblemCount > 0 {
 		c.problems(r.Problems, r.ProblemCount)
+		return warning{}
+	}
+	return nil
+}
+
+// delegated reports how a backup ended that the service made.
+func (c *call) delegated(l *state.Last) error {
+	if l.Error != "" {
+		return fault.New(fault.Unavailable, "%s", l.Error)
+	}
+	if c.json {
+		if err := c.print(summaryJSON{Snapshot: l.Snapshot.String(), Files: l.Files, Bytes: l.Bytes, UploadedBytes: l.UploadedBytes, Problems: l.Problems,
+			ProblemList: []problemJSON{}, Started: l.Started, DurationSeconds: l.Finished.Sub(l.Started).Seconds()}); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(c.out, "Snapshot %s: %s, %s in %s; %s sent and stored.\n", agent.ShortID(l.Snapshot, 10), count(l.Files, "file", "files"), agent.Size(l.Bytes),
+			round(l.Finished.Sub(l.Started)), agent.Size(l.UploadedBytes))
+	}
+	if l.Problems > 0 {
+		c.remark("%s could not be read: the snapshot lists them.", count(l.Problems, "entry", "entries"))
 		return warning{}
 	}
 	return nil

@@ -59,8 +59,9 @@ type call struct {
 func commands() []*command {
 	return []*command{
 		joinCommand(), enrollCommand(), codeCommand(),
-		backupCommand(),
+		runCommand(), backupCommand(), nowCommand(), runsCommand(), cancelCommand(),
 		snapshotsCommand(), lsCommand(), findCommand(), diffCommand(), verifyCommand(), restoreCommand(),
+		pinCommand(), unpinCommand(), deleteCommand(), undeleteCommand(),
 		statusCommand(), doctorCommand(), devicesCommand(), revokeCommand(),
 		passwdCommand(), recoverCommand(), versionCommand(),
 	}

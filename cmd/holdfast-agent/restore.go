@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/holdfast-backup/holdfast/agent"
+	"github.com/holdfast-backup/holdfast/vault/order"
 	"github.com/holdfast-backup/holdfast/vault/restore"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
@@ -36,7 +37,7 @@ func verifyCommand() *command {
 				return err
 			}
 			if c.json {
-				if err := c.print(restoredOf(s, r)); err != nil {
+				if err := c.print(restoredOf(s.ID.String(), r)); err != nil {
 					return err
 				}
 			} else if r.FailureCount == 0 {
@@ -87,8 +88,8 @@ type restoredJSON struct {
 	DurationSeconds float64       `json:"durationSeconds"`
 }
 
-func restoredOf(s *agent.Snapshot, r restore.Result) restoredJSON {
-	v := restoredJSON{Snapshot: s.ID.String(), Files: r.Files, Dirs: r.Dirs, Others: r.Others, Bytes: r.Bytes, Skipped: r.Skipped,
+func restoredOf(snapshot string, r restore.Result) restoredJSON {
+	v := restoredJSON{Snapshot: snapshot, Files: r.Files, Dirs: r.Dirs, Others: r.Others, Bytes: r.Bytes, Skipped: r.Skipped,
 		Objects: r.Objects, ReadBytes: r.ReadBytes, Failures: r.FailureCount, FailureList: []problemJSON{}, DurationSeconds: r.Duration.Seconds()}
 	for _, f := range r.Failures[:min(len(r.Failures), maxListedJSON)] {
 		v.FailureList = append(v.FailureList, problemJSON{Path: agent.LocalPath(f.Path), Text: agent.Sentence(f.Err)})
@@ -96,19 +97,34 @@ func restoredOf(s *agent.Snapshot, r restore.Result) restoredJSON {
 	return v
 }
 
+// conflicts are the rules about files that exist, for a restore here and for one that is ordered.
+var conflicts = map[string]struct {
+	here    restore.Conflict
+	ordered order.Conflict
+}{
+	order.Skip.String():      {restore.Skip, order.Skip},
+	order.Overwrite.String(): {restore.Overwrite, order.Overwrite},
+	order.KeepBoth.String():  {restore.KeepBoth, order.KeepBoth},
+}
+
 func restoreCommand() *command {
-	var device, to, conflict string
+	var device, to, conflict, on string
 	var paths, ext []string
-	var sync bool
+	var sync, wait bool
 	return &command{
-		name: "restore", args: "SNAP|latest --to DIR", summary: "bring files back", min: 1, max: 1,
+		name: "restore", args: "SNAP|latest (--to DIR | --on DEVICE)", summary: "bring files back", min: 1, max: 1,
 		long: `Everything is restored under DIR with its whole path: /home/ada/x becomes DIR/home/ada/x. Every byte is checked
 before a file gets its name. A restore that was interrupted continues when it is run again.
 
 A file that exists and is the same (size and time) is left alone. --conflict says what becomes of one that is not:
-skip leaves it, overwrite replaces it, keep-both restores beside it.`,
+skip leaves it, overwrite replaces it, keep-both restores beside it.
+
+With --on, the restore is ordered: the service of that device does it, as soon as it hears of it, to where the files
+were, or under --to, a folder of that device. The order is sealed for the device, and what came of it for you.`,
 		flags: func(fs *pflag.FlagSet, c *call) {
 			fs.StringVar(&to, "to", "", "folder to restore to")
+			fs.StringVar(&on, "on", "", "order the restore on this device of yours")
+			fs.BoolVar(&wait, "wait", false, "with --on: follow it to its end, and list what could not be restored")
 			fs.StringArrayVar(&paths, "path", nil, "only this file or folder (repeatable)")
 			fs.StringSliceVar(&ext, "ext", nil, "only files with these extensions, such as .docx,.pdf")
 			fs.StringVar(&conflict, "conflict", "skip", "skip, overwrite or keep-both")
@@ -117,12 +133,17 @@ skip leaves it, overwrite replaces it, keep-both restores beside it.`,
 			unlockFlags(fs, c)
 		},
 		run: func(c *call) error {
-			rule, ok := map[string]restore.Conflict{"skip": restore.Skip, "overwrite": restore.Overwrite, "keep-both": restore.KeepBoth}[conflict]
+			rule, ok := conflicts[conflict]
 			if !ok {
 				return usagef("--conflict %s: want skip, overwrite or keep-both", conflict)
 			}
-			if to == "" {
-				return usagef("say where to restore to: --to DIR")
+			switch {
+			case to == "" && on == "":
+				return usagef("say where to restore to: --to DIR, or --on DEVICE")
+			case on != "" && sync:
+				return usagef("--sync is for restores on this machine")
+			case on == "" && wait:
+				return usagef("--wait is for restores that are ordered with --on")
 			}
 			exts, err := extensions(ext)
 			if err != nil {
@@ -133,12 +154,15 @@ skip leaves it, overwrite replaces it, keep-both restores beside it.`,
 				return err
 			}
 			defer a.Close(c.ctx)
-			r, err := a.Restore(c.ctx, s, agent.ReadInput{Paths: paths, Extensions: exts, Conflict: rule, To: to, Sync: sync, OnProgress: c.reading("restore")})
+			if on != "" {
+				return c.order(a, s, on, agent.OrderInput{Paths: paths, Extensions: exts, To: to, Conflict: rule.ordered}, wait)
+			}
+			r, err := a.Restore(c.ctx, s, agent.ReadInput{Paths: paths, Extensions: exts, Conflict: rule.here, To: to, Sync: sync, OnProgress: c.reading("restore")})
 			c.bar.done()
 			if err != nil {
 				return err
 			}
-			return c.restored(s, r, to, rule == restore.Skip && c.flags.Changed("conflict"))
+			return c.restored(s, r, to, rule.here == restore.Skip && c.flags.Changed("conflict"))
 		},
 	}
 }
@@ -159,7 +183,7 @@ func (c *call) restored(s *agent.Snapshot, r restore.Result, to string, asked bo
 		r.Failures, r.FailureCount, r.Skipped = rest, r.FailureCount-left, r.Skipped+left
 	}
 	if c.json {
-		if err := c.print(restoredOf(s, r)); err != nil {
+		if err := c.print(restoredOf(s.ID.String(), r)); err != nil {
 			return err
 		}
 	} else {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -72,6 +73,9 @@ func (c *call) snapshots(list []*agent.Snapshot) error {
 			} else if s.Problems > 0 {
 				remark = thousands(s.Problems) + " unreadable"
 			}
+			if !s.PinnedAt.IsZero() {
+				remark = strings.TrimPrefix(remark+", pinned", ", ")
+			}
 			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", agent.ShortID(s.ID, n), stamp(s.CreatedAt), printable(out[i].Device.Name), thousands(out[i].Files), agent.Size(out[i].Bytes), agent.Size(s.UploadedBytes), remark)
 		}
 		t.Flush()
@@ -104,12 +108,15 @@ type snapshotJSON struct {
 	UploadedBytes int64     `json:"uploadedBytes"`
 	Problems      int64     `json:"problems"`
 	AgentVersion  string    `json:"agentVersion,omitempty"`
+	Scheduled     bool      `json:"scheduled"` // made for a policy: rules may delete it
+	Pinned        bool      `json:"pinned"`
 	Error         string    `json:"error,omitempty"`
 }
 
 // snapshotOf prefers what the device sealed to what the server says.
 func snapshotOf(s *agent.Snapshot) snapshotJSON {
-	v := snapshotJSON{ID: s.ID.String(), CreatedAt: s.CreatedAt.UTC(), Files: s.Files, Bytes: s.Bytes, UploadedBytes: s.UploadedBytes, Problems: s.Problems, Roots: []string{}}
+	v := snapshotJSON{ID: s.ID.String(), CreatedAt: s.CreatedAt.UTC(), Files: s.Files, Bytes: s.Bytes, UploadedBytes: s.UploadedBytes, Problems: s.Problems, Roots: []string{},
+		Scheduled: s.Scheduled, Pinned: !s.PinnedAt.IsZero()}
 	v.Device.ID, v.Device.Name = s.Device.String(), s.DeviceName
 	if s.Err != nil {
 		v.Error = agent.Sentence(s.Err)

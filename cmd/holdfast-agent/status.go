@@ -72,6 +72,21 @@ func (c *call) status(st *agent.Status) {
 	} else if r != nil {
 		row("newest snapshot", "none")
 	}
+	if p := st.Policy; p != nil && len(p.Policies) == 0 {
+		row("policy", "none: nothing is saved by itself")
+	} else if p != nil {
+		for _, v := range p.Policies {
+			row("policy", "%s: %s", printable(v.Name), printable(v.Schedule))
+		}
+		if !p.Next.IsZero() {
+			row("next due", "%s", stamp(p.Next))
+		}
+	}
+	if st.Service {
+		row("service", "runs")
+	} else {
+		row("service", "does not run: holdfast-agent service install, or holdfast-agent run")
+	}
 	if l := st.Last; l != nil && l.Error != "" {
 		row("last attempt", "%s: failed: %s", stamp(l.Finished), printable(l.Error))
 	} else if l != nil && l.Problems > 0 {
@@ -109,8 +124,20 @@ type statusJSON struct {
 		Error       string  `json:"error,omitempty"`
 	} `json:"server"`
 	Running bool         `json:"running"`
+	Service bool         `json:"serviceRuns"`
+	Policy  *policyJSON  `json:"policy"` // null if the server did not say
 	Latest  *latestJSON  `json:"latestSnapshot"`
 	Last    *attemptJSON `json:"lastAttempt"`
+}
+
+type policyJSON struct {
+	Policies []scheduleJSON `json:"policies"`
+	NextDue  time.Time      `json:"nextDueAt,omitzero"`
+}
+
+type scheduleJSON struct {
+	Name     string `json:"name"`
+	Schedule string `json:"schedule"`
 }
 
 type attemptJSON struct {
@@ -131,7 +158,13 @@ func statusOf(st *agent.Status) statusJSON {
 	if st.Server != nil {
 		v.Server.Version, v.Server.SkewSeconds = st.Server.Version, st.Server.Skew.Seconds()
 	}
-	v.Running = st.Running
+	v.Running, v.Service = st.Running, st.Service
+	if p := st.Policy; p != nil {
+		v.Policy = &policyJSON{Policies: []scheduleJSON{}, NextDue: p.Next}
+		for _, k := range p.Policies {
+			v.Policy.Policies = append(v.Policy.Policies, scheduleJSON{k.Name, k.Schedule})
+		}
+	}
 	if st.Remote != nil && st.Remote.Latest != nil {
 		l := st.Remote.Latest
 		v.Latest = &latestJSON{l.ID.String(), l.CreatedAt, l.Files, l.Bytes, l.Problems}
