@@ -11,7 +11,6 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/mail"
-	"github.com/holdfast-backup/holdfast/depot/setting"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
@@ -131,7 +130,7 @@ func (s *Service) AdminDigest(ctx context.Context) error {
 		return err
 	}
 	day := now.In(st.zone)
-	days := map[setting.Period]int{setting.Daily: 1, setting.Weekly: 7}[set.AdminDigest]
+	days := set.AdminDigestDays
 	if days == 0 || day.Hour() < set.DigestHour || days == 7 && day.Weekday() != time.Monday {
 		return nil
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/mail"
 	"github.com/holdfast-backup/holdfast/depot/pg"
-	"github.com/holdfast-backup/holdfast/depot/setting"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
@@ -53,14 +52,14 @@ type style struct {
 }
 
 // settings reads the settings and what mails take from them.
-func (s *Service) settings(ctx context.Context) (*setting.Settings, style, error) {
-	set, err := s.cfg.Settings.Get(ctx)
+func (s *Service) settings(ctx context.Context) (Settings, style, error) {
+	set, err := s.cfg.Settings(ctx)
 	if err != nil {
-		return nil, style{}, err
+		return set, style{}, err
 	}
 	zone, err := time.LoadLocation(set.Zone)
 	if err != nil {
-		return nil, style{}, err
+		return set, style{}, err
 	}
 	return set, style{mail.Brand{Name: set.ProductName, URL: s.cfg.URL}, zone}, nil
 }

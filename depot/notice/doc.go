@@ -12,7 +12,7 @@
 //
 //	pending -> none      nobody wants it by mail: the reader's choice, a suspended reader, or no mail server is configured
 //	pending -> sent      it went into a mail at once, with everything else that was pending for its reader at that moment
-//	pending -> digest    its reader wants a digest, or has had [setting.Settings].MailsPerHour mails within the hour
+//	pending -> digest    its reader wants a digest, or has had [Settings].MailsPerHour mails within the hour
 //	digest  -> sent      it went into the digest of a day
 //	digest  -> none      like pending
 //

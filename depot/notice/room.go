@@ -14,7 +14,7 @@ func (s *Service) Room(ctx context.Context, free, total *int64) error {
 	if free == nil || total == nil || *total <= 0 {
 		return nil
 	}
-	set, err := s.cfg.Settings.Get(ctx)
+	set, err := s.cfg.Settings(ctx)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/mail"
 	"github.com/holdfast-backup/holdfast/depot/pg"
-	"github.com/holdfast-backup/holdfast/depot/setting"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
@@ -17,19 +16,24 @@ type Bus interface {
 	Publish(ctx context.Context, topic string, msg []byte)
 }
 
-// Settings is what the package needs of depot/setting.
-type Settings interface {
-	Get(ctx context.Context) (*setting.Settings, error)
+// Settings is what the package needs of depot/setting, which itself tells people of their quotas and so stands above.
+type Settings struct {
+	ProductName       string
+	Zone              string // IANA name: of the digests' hour and of every time in a mail
+	DigestHour        int
+	AdminDigestDays   int // 0: none, 1: daily, 7: on Mondays
+	MailsPerHour      int // to one address, at once
+	StorageLowPercent int
 }
 
 // Config is what a Service stands on.
 type Config struct {
 	DB       *sqlx.DB
-	Bus      Bus          // nil: nobody is rung
-	Mail     *mail.Sender // nil: no mail is written
-	Settings Settings     // needed with Mail
-	Numbers  Numbers      // what digests say of devices and runs; nil: nothing
-	URL      string       // where people open the service
+	Bus      Bus                                     // nil: nobody is rung
+	Mail     *mail.Sender                            // nil: no mail is written
+	Settings func(context.Context) (Settings, error) // needed by everything but reading and Write
+	Numbers  Numbers                                 // what digests say of devices and runs; nil: nothing
+	URL      string                                  // where people open the service
 }
 
 // Service is the noun notice. It is safe for concurrent use, and any number of them may work on one database.
