@@ -45,10 +45,31 @@ func Excludes(names, extra []string) ([]string, error) {
 	return list, nil
 }
 
+// Patterns of presets name what a program made and can make again, so exactly that no folder of a person's is
+// likely to match: "target/release/", not "target/". A folder that is called vendor or build may hold
+// anything, and is left to the extra patterns.
 var excludePresets = []ExcludePreset{
-	{"caches", "Caches", []string{".cache/", "Library/Caches/"}},
-	{"dependencies", "Downloaded dependencies", []string{"node_modules/", ".venv/"}},
-	{"temporary", "Temporary files", []string{"*.tmp"}},
-	{"trash", "Trash", []string{"$RECYCLE.BIN/", ".Trash/", ".local/share/Trash/"}},
-	{"system", "Files of the system", []string{"Thumbs.db", ".DS_Store"}},
+	{"caches", "Caches", []string{
+		".cache/", "Library/Caches/", ".var/app/*/cache/", ".thumbnails/", "__pycache__/", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/",
+		"AppData/Local/Microsoft/Windows/INetCache/", "AppData/Local/Microsoft/Windows/WebCache/", "AppData/Local/Microsoft/Windows/Explorer/",
+		"AppData/Local/Packages/*/AC/INetCache/", "Firefox/Profiles/*/cache2/",
+		"User Data/*/Cache/", "User Data/*/Code Cache/", "User Data/*/GPUCache/", "User Data/*/Service Worker/CacheStorage/",
+		".config/*/Cache/", ".config/*/CachedData/", ".config/*/Code Cache/", ".config/*/GPUCache/",
+		".config/*/*/Cache/", ".config/*/*/Code Cache/", ".config/*/*/GPUCache/", ".config/*/*/Service Worker/CacheStorage/",
+	}},
+	{"dependencies", "Downloaded and generated parts of programs", []string{
+		"node_modules/", "bower_components/", ".npm/_cacache/", ".pnpm-store/", ".venv/", "venv/", ".tox/", ".nox/", ".conda/pkgs/",
+		"target/debug/", "target/release/", "target/classes/", "target/test-classes/", ".cargo/registry/", ".cargo/git/", ".rustup/toolchains/",
+		".m2/repository/", ".gradle/caches/", "go/pkg/mod/", ".nuget/packages/", ".terraform/", "Library/Developer/Xcode/DerivedData/",
+	}},
+	{"temporary", "Temporary files", []string{
+		"*.tmp", "*.temp", "~$*", ".~lock.*#", "*~", `\#*#`, ".#*", "*.swp", "*.swo", "*.part", "*.partial", "*.crdownload",
+		"/tmp/", "/var/tmp/", "AppData/Local/Temp/", "/?:/Windows/Temp/",
+	}},
+	{"trash", "Trash", []string{"$RECYCLE.BIN/", "RECYCLER/", ".Trash/", ".Trash-*/", ".Trashes/", ".local/share/Trash/"}},
+	{"system", "Files of the operating system", []string{
+		"/proc/", "/sys/", "/dev/", "/run/", "/swapfile", "/swap.img", "lost+found/",
+		"/?:/Windows/", "/?:/pagefile.sys", "/?:/hiberfil.sys", "/?:/swapfile.sys", "System Volume Information/", "NTUSER.DAT*", "UsrClass.dat*",
+		"Thumbs.db", "desktop.ini", ".DS_Store", ".Spotlight-V100/", ".fseventsd/", ".DocumentRevisions-V100/", ".TemporaryItems/",
+	}},
 }

@@ -109,7 +109,7 @@ func everything(why []reasons) {
 // keep adds the rule's reasons. order has the items that count, newest first.
 func (r Rule) keep(now time.Time, items []Item, order []int, why []reasons) {
 	zone, err := LoadZone(r.Zone)
-	if r.IsZero() || err != nil || r.Validate() != nil {
+	if r.IsZero() || r.Retention.Validate() != nil || err != nil {
 		everything(why)
 		return
 	}

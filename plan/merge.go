@@ -53,7 +53,7 @@ var levels = []string{"none", "fast", "default", "better"}
 func Merge(policies []Policy) Effective {
 	var e Effective
 	for _, p := range policies {
-		s := Selection{p.ID, p.Name, set(p.Roots), set(p.Extensions), slices.Clone(p.Excludes), max(p.MaxFileSize, 0)}
+		s := Selection{p.ID, p.Name, set(p.Roots), set(p.Extensions), copyOf(p.Excludes), max(p.MaxFileSize, 0)}
 		if len(s.Roots) > 0 {
 			e.Selections = append(e.Selections, s)
 		}
@@ -65,16 +65,9 @@ func Merge(policies []Policy) Effective {
 		}
 		e.Rules = append(e.Rules, Rule{p.Retention, p.Zone})
 	}
-	slices.SortFunc(e.Selections, func(a, b Selection) int {
-		return cmp.Or(cmp.Compare(a.Policy, b.Policy), cmp.Compare(a.Name, b.Name), compareWhat(a, b))
-	})
-	var kept []Selection
-	for _, s := range e.Selections {
-		if !slices.ContainsFunc(kept, func(k Selection) bool { return compareWhat(k, s) == 0 }) {
-			kept = append(kept, s)
-		}
-	}
-	e.Selections = kept
+	slices.SortFunc(e.Selections, func(a, b Selection) int { return cmp.Or(compareWhat(a, b), compareWhose(a, b)) })
+	e.Selections = slices.CompactFunc(e.Selections, func(a, b Selection) bool { return compareWhat(a, b) == 0 })
+	slices.SortFunc(e.Selections, func(a, b Selection) int { return cmp.Or(compareWhose(a, b), compareWhat(a, b)) })
 	slices.SortFunc(e.Rules, compareRules)
 	e.Rules = slices.Compact(e.Rules)
 	return e
@@ -85,14 +78,21 @@ func compareWhat(a, b Selection) int {
 		slices.Compare(a.Excludes, b.Excludes), cmp.Compare(a.MaxFileSize, b.MaxFileSize))
 }
 
+func compareWhose(a, b Selection) int {
+	return cmp.Or(cmp.Compare(a.Policy, b.Policy), cmp.Compare(a.Name, b.Name))
+}
+
 func compareRules(a, b Rule) int {
 	return cmp.Or(cmp.Compare(a.Zone, b.Zone), cmp.Compare(a.Days, b.Days), cmp.Compare(a.Last, b.Last), cmp.Compare(a.Daily, b.Daily),
 		cmp.Compare(a.Weekly, b.Weekly), cmp.Compare(a.Monthly, b.Monthly), cmp.Compare(a.Yearly, b.Yearly))
 }
 
-// set returns the words sorted, each once.
+// set returns the words sorted, each once; nil if there are none.
 func set(words []string) []string {
-	words = slices.Clone(words)
+	words = copyOf(words)
 	slices.Sort(words)
 	return slices.Compact(words)
 }
+
+// copyOf is nil for what is empty, so that equal selections are equal in every respect.
+func copyOf(words []string) []string { return append([]string(nil), words...) }

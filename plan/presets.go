@@ -90,6 +90,21 @@ func NormalizeExtension(s string) (string, error) {
 
 var presets = []struct{ name, title, extensions string }{
 	{everythingPreset, "Everything", ""},
-	{"documents", "Documents", "pdf doc docx docm dot dotx odt ott rtf txt md tex bib pages wpd epub djvu tif ps xps one"},
-	{"spreadsheets", "Spreadsheets", "xls xlsx xlsm xlsb xlt xltx ods ots csv tsv numbers"},
+	{"documents", "Documents", "pdf doc docx docm dot dotx dotm odt ott fodt rtf txt md tex bib pages wpd wps epub djvu xps oxps " +
+		"one vsd vsdx odg pub"},
+	{"spreadsheets", "Spreadsheets", "xls xlsx xlsm xlsb xlt xltx xltm ods ots fods csv tsv numbers"},
+	{"presentations", "Presentations", "ppt pptx pptm pps ppsx ppsm pot potx potm odp otp fodp key"},
+	{"images", "Images", "jpg jpeg jpe jp2 png gif bmp tif tiff webp heic heif avif svg svgz eps ai psd psb xcf kra ico " +
+		"raw dng cr2 cr3 nef nrw arw orf rw2 raf pef srw xmp"},
+	{"audio", "Audio", "mp3 m4a m4b aac flac ogg oga opus wav aif aiff wma mid midi amr"},
+	{"video", "Video", "mp4 m4v mov avi mkv webm wmv mpg mpeg mpe mts m2ts vob flv 3gp 3g2 ogv srt vtt"},
+	{"mail", "Mail, contacts and calendars", "pst ost olm eml emlx msg mbox mbx dbx nsf vcf ics"},
+	{"archives", "Archives", "zip 7z rar tar gz tgz bz2 tbz2 xz txz zst lz lzma cab iso dmg"},
+	{"source", "Source code", "go c h cc cpp cxx hh hpp cs java kt kts scala groovy js mjs cjs jsx ts mts cts tsx vue svelte py pyi ipynb rb php pl pm " +
+		"rs swift m mm r rmd jl lua sh bash zsh fish ps1 psm1 bat cmd vb vbs bas cls frm pas f f90 f95 for asm s sql graphql graphqls proto " +
+		"html htm css scss sass less xml xsd xsl xslt json jsonl yaml yml toml ini cfg conf properties tf hcl gradle cmake mk sln csproj " +
+		"tla v sv vhd vhdl do sas sps mat"},
+	{"databases", "Databases", "db db3 sqlite sqlite3 mdb accdb dbf fdb gdb odb sdf mdf ldf ndf frm myd myi ibd sql dump bak sav dta rds rdata parquet kdbx"},
+	{"design", "Plans and models", "dwg dxf dwt dwf rvt rfa ifc skp step stp iges igs stl obj 3mf fbx blend 3ds max sldprt sldasm slddrw ipt iam idw f3d " +
+		"catpart catproduct indd idml shp shx prj qgz qgs gpkg kml kmz geojson"},
 }

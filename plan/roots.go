@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Place is a folder that every person has, wherever it lies on their device. An agent finds it.
@@ -40,7 +41,7 @@ func CheckRoot(s string) error {
 		return errors.New("a folder has no name: want one such as ~documents, /srv or C:\\Data")
 	case len(s) > maxRoot:
 		return bad("is longer than %d bytes", maxRoot)
-	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\ufffd' }):
+	case strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == unicode.ReplacementChar }):
 		return bad("holds characters that cannot be shown")
 	}
 	var path string
@@ -67,11 +68,10 @@ func CheckRoot(s string) error {
 	default:
 		return bad("is relative, and a policy has no folder to begin from: want one such as ~/%s or /%s", s, s)
 	}
-	path = strings.TrimSuffix(path, "/")
 	if path == "" {
 		return nil
 	}
-	for _, part := range strings.Split(path, "/") {
+	for _, part := range strings.Split(strings.TrimSuffix(path, "/"), "/") {
 		switch part {
 		case "":
 			return bad("has two slashes in a row")

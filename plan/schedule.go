@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -103,7 +104,7 @@ func (s Schedule) unused() error {
 	}
 	switch {
 	case s.Kind == Cron && len(s.Times) > 0:
-		return fmt.Errorf("times: a cron schedule has them in its expression; leave them out")
+		return errors.New("times: a cron schedule has them in its expression; leave them out")
 	case s.Kind != Weekly && len(s.Days) > 0:
 		return fmt.Errorf("days: a %s schedule has none; leave them out, or make it weekly", s.Kind)
 	case s.Kind != Monthly && len(s.Dates) > 0:
@@ -129,7 +130,7 @@ func (c *calendar) setTimes(times []Clock) error {
 
 func (c *calendar) setDays(days []time.Weekday) error {
 	if len(days) == 0 {
-		return fmt.Errorf("days: want at least one day of the week, from 0 (Sunday) to 6 (Saturday)")
+		return errors.New("days: want at least one day of the week, from 0 (Sunday) to 6 (Saturday)")
 	}
 	c.weekdays = 0
 	for _, d := range days {
@@ -143,7 +144,7 @@ func (c *calendar) setDays(days []time.Weekday) error {
 
 func (c *calendar) setDates(dates []int) error {
 	if len(dates) == 0 {
-		return fmt.Errorf("dates: want at least one day of the month, from 1 to 31")
+		return errors.New("dates: want at least one day of the month, from 1 to 31")
 	}
 	c.dates, c.clamp = 0, true
 	for _, d := range dates {

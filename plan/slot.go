@@ -7,18 +7,21 @@ func (c *calendar) slot(t time.Time, loc *time.Location) (time.Time, bool) {
 	if unix := t.Unix(); unix < firstSecond || unix > lastSecond {
 		return time.Time{}, false
 	}
-	limit := min(t.AddDate(horizon, 0, 0).Unix(), lastSecond)
+	limit := min(t.UTC().AddDate(horizon, 0, 0).Unix(), lastSecond)
 	find := c.once
 	if c.flow {
 		find = c.flowing
 	}
 	unix, ok := find(t, loc, limit)
-	return time.Unix(unix, 0).In(loc), ok && unix <= limit
+	if !ok || unix > limit {
+		return time.Time{}, false
+	}
+	return time.Unix(unix, 0).In(loc), true
 }
 
 // once finds the first slot after t of a calendar whose walls are slots once each.
 func (c *calendar) once(t time.Time, loc *time.Location, limit int64) (int64, bool) {
-	w, ok := c.next(shown(t, loc), wall(limit+maxShift))
+	w, ok := c.next(ahead(t, loc), wall(limit+maxShift))
 	if !ok {
 		return 0, false
 	}

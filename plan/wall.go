@@ -1,6 +1,9 @@
 package plan
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // A wall is what a clock on a wall shows: seconds since 1970-01-01 00:00 as if there were no time zones. Walls
 // are compared and added to without thinking of changes of the clocks; only this file turns them into
@@ -40,7 +43,7 @@ func (w wall) date() (year int, month time.Month, day, minute int) {
 
 // A period is a time during which a zone's clocks were not changed. Instants are in Unix seconds.
 type period struct {
-	start, end int64 // start <= t < end
+	start, end int64 // start <= t < end; half of an int64 if there was, or will be, no change
 	offset     int64
 }
 
@@ -48,7 +51,7 @@ type period struct {
 func periodAt(unix int64, loc *time.Location) period {
 	t := time.Unix(unix, 0).In(loc)
 	_, offset := t.Zone()
-	p := period{firstSecond - 2*maxShift, lastSecond + 2*maxShift, int64(offset)}
+	p := period{math.MinInt64 / 2, math.MaxInt64 / 2, int64(offset)}
 	start, end := t.ZoneBounds()
 	if !start.IsZero() {
 		p.start = start.Unix()
@@ -63,16 +66,15 @@ func periodAt(unix int64, loc *time.Location) period {
 // first of them if there are two; if the clocks were put forward over w, it is the instant when that was done.
 func (w wall) first(loc *time.Location) int64 {
 	for p := periodAt(int64(w)-maxShift, loc); ; p = periodAt(p.end, loc) {
-		if int64(w) < p.end+p.offset || p.end > lastSecond {
+		if int64(w) < p.end+p.offset {
 			return max(int64(w)-p.offset, p.start)
 		}
 	}
 }
 
-// shown returns the smallest wall, in full minutes, that the clock has not shown up to t, nor a later one:
-// the smallest w with w.first() > t. Where the clocks were put back shortly before t, it is what they
-// showed just before that.
-func shown(t time.Time, loc *time.Location) wall {
+// ahead returns the smallest wall, in full minutes, of which the first instant comes after t. That is the
+// next minute, unless the clocks were put back shortly before t: then it is where they were at that moment.
+func ahead(t time.Time, loc *time.Location) wall {
 	w := wallOf(t, loc)
 	next := w - mod(w, 60) + 60
 	for at := t.Unix(); ; {

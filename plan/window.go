@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -15,7 +16,7 @@ type Window struct {
 // Validate refuses what is no time of day.
 func (w Window) Validate() error {
 	if !w.From.valid() || !w.To.valid() {
-		return fmt.Errorf("window: want two times of day from 00:00 to 23:59, or the same one twice for always")
+		return errors.New("window: want two times of day from 00:00 to 23:59, or the same one twice for always")
 	}
 	return nil
 }

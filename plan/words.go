@@ -7,8 +7,11 @@ import (
 	"time"
 )
 
-// String says the schedule to people: "every day at 02:00 (Europe/Athens)".
+// String says the schedule to people: "every day at 02:00 (Europe/Athens)". Of one that is not valid it says why.
 func (s Schedule) String() string {
+	if err := s.Validate(); err != nil {
+		return "not valid: " + err.Error()
+	}
 	zone := s.Zone
 	if zone == "" {
 		zone = "UTC"
@@ -23,8 +26,6 @@ func (s Schedule) String() string {
 		when = monthdays(s.Dates)
 	case Cron:
 		return fmt.Sprintf("by cron %q (%s)", strings.TrimSpace(s.Cron), zone)
-	default:
-		return "never"
 	}
 	times := slices.Clone(s.Times)
 	slices.Sort(times)
@@ -39,7 +40,7 @@ func (s Schedule) String() string {
 func weekdays(days []time.Weekday) string {
 	var on [7]bool // from Monday
 	for _, d := range days {
-		on[(int(d)%7+13)%7] = true // Validate refuses what is no day; words do without
+		on[(d+6)%7] = true
 	}
 	if !slices.Contains(on[:], false) {
 		return "every day"

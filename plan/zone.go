@@ -5,57 +5,57 @@ import (
 	"strings"
 	"sync"
 	"time"
-	_ "time/tzdata" // the browser, Windows and small containers have no table of time zones of their own
+	_ "time/tzdata" // for browsers, Windows and small containers, which have no table of time zones of their own
 )
 
-// zones keeps what was loaded: time.LoadLocation reads a file each time.
-var zones struct {
-	sync.RWMutex
+// LoadZone returns the time zone of an IANA name, such as "Europe/Athens"; "" is UTC. Names that mean something
+// else on each machine, such as "Local", are refused.
+func LoadZone(name string) (*time.Location, error) { return zones.load(name) }
+
+// zones holds what was asked for: time.LoadLocation reads a file each time.
+var zones = zoneCache{max: 1000}
+
+// A zoneCache is bounded because a file system that ignores case has more spellings of a name than are worth
+// keeping.
+type zoneCache struct {
+	max    int
+	mu     sync.RWMutex
 	byName map[string]*time.Location
 }
 
-// There are about 600 names. File systems that ignore case have more spellings of them than are worth keeping.
-const maxZones = 1000
-
-// LoadZone returns the time zone of an IANA name, such as "Europe/Athens"; "" and "UTC" are UTC. Names that
-// mean something else on each machine ("Local", "localtime") are refused.
-func LoadZone(name string) (*time.Location, error) {
-	if name == "" || name == "UTC" {
-		return time.UTC, nil
-	}
-	zones.RLock()
-	loc := zones.byName[name]
-	zones.RUnlock()
+func (c *zoneCache) load(name string) (*time.Location, error) {
+	c.mu.RLock()
+	loc := c.byName[name]
+	c.mu.RUnlock()
 	if loc != nil {
 		return loc, nil
 	}
-	if local := strings.EqualFold(name, "local") || strings.EqualFold(name, "localtime"); local || len(name) > 100 || !zoneName(name) {
+	if !zoneName(name) {
 		return nil, badZone(name)
 	}
-	loc, err := time.LoadLocation(name)
+	loc, err := time.LoadLocation(name) // "" is UTC
 	if err != nil {
 		return nil, badZone(name)
 	}
-	zones.Lock()
-	defer zones.Unlock()
-	if zones.byName == nil {
-		zones.byName = map[string]*time.Location{}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byName == nil || len(c.byName) >= c.max {
+		c.byName = map[string]*time.Location{}
 	}
-	if len(zones.byName) < maxZones {
-		zones.byName[name] = loc
-	}
+	c.byName[name] = loc
 	return loc, nil
 }
 
-// zoneName reports whether s looks like a name of the tz database. "posix/…" and "right/…" are copies of it
-// that only some machines have; the latter count leap seconds.
+// zoneName reports whether s may be a name of the tz database. "localtime" is a link to one; "posix/…" and
+// "right/…" are copies that only some machines have, the latter with leap seconds.
 func zoneName(s string) bool {
 	for _, r := range s {
 		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/_+-", r)) {
 			return false
 		}
 	}
-	return !strings.HasPrefix(s, "posix") && !strings.HasPrefix(s, "right")
+	lower := strings.ToLower(s)
+	return len(s) <= 100 && !strings.HasPrefix(lower, "local") && !strings.HasPrefix(lower, "posix") && !strings.HasPrefix(lower, "right/")
 }
 
 func badZone(name string) error {
