@@ -97,15 +97,32 @@ func (c *call) report(ctx context.Context, walk func(*installation, func(catalog
 	if err := in.CheckSchema(ctx); err != nil {
 		return err
 	}
-	var progress func(catalog.Report)
-	if isTerminal(c.err) && !c.json {
-		progress = func(r catalog.Report) { fmt.Fprintf(c.err, "\r\033[K%d packs seen, %d verified", r.Packs, r.Verified) }
-		defer fmt.Fprint(c.err, "\r\033[K")
-	}
+	progress, done := c.progress()
 	r, err := walk(in, progress)
+	done()
 	if err != nil {
 		return err
 	}
+	out := found(r)
+	if err := c.print(out, out.write); err != nil {
+		return err
+	}
+	if out.bad() {
+		return failed{}
+	}
+	return nil
+}
+
+// progress returns what shows on a terminal how far a walk over the store is, and what takes the line away again.
+func (c *call) progress() (show func(catalog.Report), done func()) {
+	if !isTerminal(c.err) || c.json {
+		return nil, func() {}
+	}
+	return func(r catalog.Report) { fmt.Fprintf(c.err, "\r\033[K%d packs seen, %d verified", r.Packs, r.Verified) },
+		func() { fmt.Fprint(c.err, "\r\033[K") }
+}
+
+func found(r catalog.Report) findings {
 	out := findings{
 		Packs: r.Packs, Verified: r.Verified, BytesRead: r.BytesRead, Adopted: r.Adopted, Objects: r.Objects, Healed: r.Healed,
 		Damaged: r.Damaged, Missing: r.Missing, Foreign: r.Foreign, Snapshots: r.Snapshots, Restored: r.Restored, Incomplete: r.Incomplete,
@@ -114,13 +131,7 @@ func (c *call) report(ctx context.Context, walk func(*installation, func(catalog
 	for _, p := range r.Problems {
 		out.Problems = append(out.Problems, problem(p))
 	}
-	if err := c.print(out, out.write); err != nil {
-		return err
-	}
-	if out.bad() {
-		return failed{}
-	}
-	return nil
+	return out
 }
 
 // findings is a [catalog.Report] as it is printed.

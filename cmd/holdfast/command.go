@@ -40,7 +40,7 @@ func commands() []*command {
 		upCommand(), serverCommand(), workerCommand(), migrateCommand(),
 		inviteCommand(),
 		userListCommand(), userPromoteCommand(), userDemoteCommand(), userSuspendCommand(), userResumeCommand(),
-		scrubCommand(), rebuildIndexCommand(), doctorCommand(), versionCommand(),
+		scrubCommand(), rebuildIndexCommand(), recoverCommand(), doctorCommand(), versionCommand(),
 	}
 }
 
@@ -58,6 +58,8 @@ type call struct {
 	invite inviteFlags
 	role   string
 	scrub  scrubFlags
+
+	identity string
 }
 
 // usage is a wrong command line. Its text says what is wrong.

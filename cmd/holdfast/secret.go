@@ -43,18 +43,7 @@ func makeSecret(file string) (secret []byte, made bool, err error) {
 	b := make([]byte, depot.MinSecret)
 	rand.Read(b)
 	secret = []byte(base64.RawURLEncoding.EncodeToString(b))
-	err = func() error {
-		f, err := os.CreateTemp(filepath.Dir(file), ".secret-*") // mode 0600
-		if err != nil {
-			return err
-		}
-		defer os.Remove(f.Name())
-		_, err = f.Write(append(bytes.Clone(secret), '\n'))
-		if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-			return err
-		}
-		return os.Link(f.Name(), file)
-	}()
+	err = writeSecret(file, secret)
 	if errors.Is(err, fs.ErrExist) { // somebody else was faster
 		secret, err = readSecret(file)
 		return secret, false, err
@@ -62,7 +51,24 @@ func makeSecret(file string) (secret []byte, made bool, err error) {
 	if err != nil {
 		return nil, false, fault.Wrap(err, fault.Unavailable, "cannot make the secret %s", file)
 	}
-	return secret, true, syncDir(filepath.Dir(file))
+	return secret, true, nil
+}
+
+// writeSecret writes a secret into a file that is not there yet: fs.ErrExist if it is.
+func writeSecret(file string, secret []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(file), ".secret-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(append(bytes.Clone(secret), '\n'))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), file); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(file))
 }
 
 func syncDir(dir string) error {
