@@ -15,7 +15,16 @@ import (
 type (
 	backupID   = id.Backup
 	snapshotID = id.Snapshot
+	runID      = id.Run
 )
+
+// mayCookie refuses a login that wants a cookie where none can be set, before anything is used up by it.
+func mayCookie(ctx context.Context, wanted bool) error {
+	if wanted && RequestFrom(ctx).SetCookie == nil {
+		return fault.New(fault.Invalid, "a cookie is set on requests from this server's own pages only: leave cookie out to get a token")
+	}
+	return nil
+}
 
 // loginPayload hands a session over: its token in the answer, or in a cookie that no script can read.
 func loginPayload(ctx context.Context, login *account.Login, err error, cookie bool) (*exec.LoginPayload, error) {
@@ -60,6 +69,14 @@ func (c Config) node(ctx context.Context, a actor.Actor, text string) (scalar.No
 		return nodeOf(ctx, a, text, c.Catalog.Backup)
 	case "snp":
 		return nodeOf(ctx, a, text, c.Catalog.Snapshot)
+	case "ntf":
+		return nodeOf(ctx, a, text, c.Notices.ByID)
+	case "eml":
+		return nodeOf(ctx, a, text, c.Notices.Mail)
+	case "job":
+		return nodeOf(ctx, a, text, c.Job)
+	case "run":
+		return nodeOf(ctx, a, text, c.Runs.Run)
 	}
 	return nil, nil
 }

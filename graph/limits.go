@@ -239,6 +239,15 @@ func costs() (c exec.ComplexityRoot) {
 	c.Query.Snapshots = func(child int, _ *string, first *int, _ *string) int { return paged(child, first) }
 	c.Query.Devices = list
 	c.Query.Invitations = list
+	c.Query.Runs = func(child int, _ *exec.RunFilter, _ *bool, first *int, _ *string) int { return paged(child, first) }
+	c.Device.Runs = func(child int, first *int) int {
+		n := defaultRuns
+		if first != nil {
+			n = *first
+		}
+		return paged(child, &n)
+	}
+	c.Run.SealedReport = func(child int) int { return 20 + child }
 	c.User.Devices = func(child int) int { return 20 + listCost*child }
 	c.User.Sessions = list
 	c.User.APITokens = list

@@ -11,6 +11,8 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/fleet"
+	"github.com/holdfast-backup/holdfast/depot/policy"
+	"github.com/holdfast-backup/holdfast/depot/run"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
@@ -25,6 +27,13 @@ type loaders struct {
 	devices *dataloadgen.Loader[id.Device, *fleet.Device]
 	latest  *dataloadgen.Loader[id.Device, *catalog.Snapshot]
 	active  *dataloadgen.Loader[id.Device, *catalog.Backup]
+
+	snapshots *dataloadgen.Loader[id.Snapshot, *catalog.Snapshot]
+	policies  *dataloadgen.Loader[id.Policy, *policy.Policy]
+	effective *dataloadgen.Loader[id.Device, *policy.Effective]
+	runs      *dataloadgen.Loader[id.Run, *run.Run]
+	health    *dataloadgen.Loader[id.Device, *run.Health]
+	lastRuns  *dataloadgen.Loader[lastRuns, *[]*run.Run]
 }
 
 type loadersKey struct{}
@@ -36,6 +45,13 @@ func withLoaders(ctx context.Context, cfg Config) context.Context {
 		devices: loader(a, cfg.Fleet.DevicesByID),
 		latest:  loader(a, cfg.Catalog.LatestSnapshots),
 		active:  loader(a, cfg.Catalog.ActiveBackups),
+
+		snapshots: loader(a, cfg.Catalog.SnapshotsByID),
+		policies:  loader(a, cfg.Policies.ByID),
+		effective: loader(a, cfg.Policies.EffectiveOf),
+		runs:      loader(a, cfg.Runs.RunsByID),
+		health:    loader(a, cfg.Runs.Health),
+		lastRuns:  loader(a, cfg.lastRuns),
 	})
 }
 

@@ -7,111 +7,236 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/depot/account"
+	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/fleet"
 	"github.com/holdfast-backup/holdfast/depot/policy"
 	"github.com/holdfast-backup/holdfast/depot/run"
 	"github.com/holdfast-backup/holdfast/graph/internal/exec"
+	"github.com/holdfast-backup/holdfast/wire/fault"
+	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
 func (r *deviceResolver) Health(ctx context.Context, obj *fleet.Device) (*run.Health, error) {
-	panic(fmt.Errorf("not implemented: Health - health"))
+	return load(ctx).health.Load(ctx, obj.ID)
 }
 
 func (r *deviceResolver) Runs(ctx context.Context, obj *fleet.Device, first *int) ([]*run.Run, error) {
-	panic(fmt.Errorf("not implemented: Runs - runs"))
+	n := defaultRuns
+	if first != nil {
+		n = *first
+	}
+	if n < 1 || n > maxPage {
+		return nil, fault.New(fault.Invalid, "first: ask for 1 to %d", maxPage)
+	}
+	runs, err := found(load(ctx).lastRuns.Load(ctx, lastRuns{obj.ID, n}))
+	if err != nil || runs == nil {
+		return []*run.Run{}, err
+	}
+	return *runs, nil
 }
 
 func (r *deviceHealthResolver) LastRun(ctx context.Context, obj *run.Health) (*run.Run, error) {
-	panic(fmt.Errorf("not implemented: LastRun - lastRun"))
+	if obj.LastRunID == nil {
+		return nil, nil
+	}
+	return found(load(ctx).runs.Load(ctx, *obj.LastRunID))
 }
 
 func (r *deviceHealthResolver) NextDueAt(ctx context.Context, obj *run.Health) (*time.Time, error) {
-	panic(fmt.Errorf("not implemented: NextDueAt - nextDueAt"))
+	e, err := found(load(ctx).effective.Load(ctx, obj.DeviceID))
+	if err != nil || e == nil {
+		return nil, err
+	}
+	slots, err := e.Next(1)
+	if err != nil || len(slots) == 0 {
+		return nil, err
+	}
+	return &slots[0].At, nil
 }
 
 func (r *mutationResolver) BackUpNow(ctx context.Context, input exec.BackUpNowInput) (*exec.RunPayload, error) {
-	panic(fmt.Errorf("not implemented: BackUpNow - backUpNow"))
+	dev, err := parse[id.Device](input.Device)
+	if err != nil {
+		return nil, err
+	}
+	return runPayload(r.cfg.Runs.BackUpNow(ctx, actor.FromContext(ctx), dev))
 }
 
 func (r *mutationResolver) CancelRun(ctx context.Context, input exec.CancelRunInput) (*exec.RunPayload, error) {
-	panic(fmt.Errorf("not implemented: CancelRun - cancelRun"))
+	n, err := parse[id.Run](input.ID)
+	if err != nil {
+		return nil, err
+	}
+	return runPayload(r.cfg.Runs.Cancel(ctx, actor.FromContext(ctx), n))
 }
 
 func (r *mutationResolver) OrderRestore(ctx context.Context, input exec.OrderRestoreInput) (*exec.RunPayload, error) {
-	panic(fmt.Errorf("not implemented: OrderRestore - orderRestore"))
+	dev, err := parse[id.Device](input.Device)
+	if err != nil {
+		return nil, err
+	}
+	snapshot, err := parse[id.Snapshot](input.Snapshot)
+	if err != nil {
+		return nil, err
+	}
+	return runPayload(r.cfg.Runs.OrderRestore(ctx, actor.FromContext(ctx), dev, snapshot, input.Order))
 }
 
 func (r *mutationResolver) StartBackup(ctx context.Context) (*exec.RunPayload, error) {
-	panic(fmt.Errorf("not implemented: StartBackup - startBackup"))
+	return runPayload(r.cfg.Runs.StartByDevice(ctx, actor.FromContext(ctx)))
 }
 
 func (r *mutationResolver) TakeWork(ctx context.Context) (*exec.TakeWorkPayload, error) {
-	panic(fmt.Errorf("not implemented: TakeWork - takeWork"))
+	w, err := r.cfg.Runs.Take(ctx, actor.FromContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &exec.TakeWorkPayload{Runs: w.Runs, Lease: w.Lease, TTL: int(w.TTL.Seconds()), Order: w.Order, Policy: w.Policy,
+		LookAgain: int(w.LookAgain.Seconds())}, nil
 }
 
 func (r *mutationResolver) KeepRuns(ctx context.Context, input exec.KeepRunsInput) (*exec.KeepRunsPayload, error) {
-	panic(fmt.Errorf("not implemented: KeepRuns - keepRuns"))
+	runs, err := parseAll[id.Run](input.Runs, run.MaxTake)
+	if err != nil {
+		return nil, err
+	}
+	in := run.KeepInput{Runs: runs, Lease: input.Lease, Progress: run.Progress{
+		Phase: input.Phase, Files: input.Files, Bytes: input.Bytes, TotalFiles: input.TotalFiles, TotalBytes: input.TotalBytes,
+		UploadedBytes: input.UploadedBytes, Problems: input.Problems,
+	}}
+	if in.Backup, err = parseOptional[id.Backup](input.Backup); err != nil {
+		return nil, err
+	}
+	cancel, err := r.cfg.Runs.Keep(ctx, actor.FromContext(ctx), in)
+	if err != nil {
+		return nil, err
+	}
+	return &exec.KeepRunsPayload{Cancel: cancel}, nil
 }
 
 func (r *mutationResolver) EndRuns(ctx context.Context, input exec.EndRunsInput) (*exec.EndRunsPayload, error) {
-	panic(fmt.Errorf("not implemented: EndRuns - endRuns"))
+	runs, err := parseAll[id.Run](input.Runs, run.MaxTake)
+	if err != nil {
+		return nil, err
+	}
+	in := run.EndInput{Runs: runs, Lease: input.Lease, Outcome: input.Outcome, Retry: input.Retry, Files: input.Files, Bytes: input.Bytes,
+		UploadedBytes: input.UploadedBytes, Report: input.Report}
+	if input.Code != nil {
+		in.Code = *input.Code
+	}
+	for _, c := range input.Causes {
+		in.Causes = append(in.Causes, run.Cause{Cause: c.Cause, Count: c.Count})
+	}
+	if in.Snapshot, err = parseOptional[id.Snapshot](input.Snapshot); err != nil {
+		return nil, err
+	}
+	ended, err := r.cfg.Runs.End(ctx, actor.FromContext(ctx), in)
+	if err != nil {
+		return nil, err
+	}
+	return &exec.EndRunsPayload{Runs: ended}, nil
 }
 
 func (r *mutationResolver) RunObjectLocations(ctx context.Context, input exec.RunObjectLocationsInput) (*catalog.ObjectLocations, error) {
-	panic(fmt.Errorf("not implemented: RunObjectLocations - runObjectLocations"))
+	a := actor.FromContext(ctx)
+	n, err := parse[id.Run](input.Run)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := objects(input.Ids)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.cfg.Runs.LocationsAllowed(ctx, a, n, input.Lease); err != nil {
+		return nil, err
+	}
+	return r.cfg.Catalog.LocationsForDevice(ctx, a, ids)
 }
 
 func (r *queryResolver) Runs(ctx context.Context, filter *exec.RunFilter, fleet *bool, first *int, after *string) (*exec.RunConnection, error) {
-	panic(fmt.Errorf("not implemented: Runs - runs"))
+	n, cursor, err := page(first, after)
+	if err != nil {
+		return nil, err
+	}
+	f, err := runFilter(filter)
+	if err != nil {
+		return nil, err
+	}
+	p, err := r.cfg.Runs.Runs(ctx, actor.FromContext(ctx), f, fleet != nil && *fleet, n, cursor)
+	if err != nil {
+		return nil, err
+	}
+	c := &exec.RunConnection{Edges: []*exec.RunEdge{}, PageInfo: &exec.PageInfo{HasNextPage: p.HasNext}, TotalCount: p.TotalCount}
+	for _, n := range p.Runs {
+		c.Edges = append(c.Edges, &exec.RunEdge{Cursor: n.Cursor(), Node: n})
+		c.PageInfo.EndCursor = &c.Edges[len(c.Edges)-1].Cursor
+	}
+	return c, nil
 }
 
 func (r *queryResolver) Run(ctx context.Context, id string) (*run.Run, error) {
-	panic(fmt.Errorf("not implemented: Run - run"))
+	n, err := parse[runID](id)
+	if err != nil {
+		return nil, err
+	}
+	return optional(r.cfg.Runs.Run(ctx, actor.FromContext(ctx), n))
 }
 
 func (r *runResolver) ID(ctx context.Context, obj *run.Run) (string, error) {
-	panic(fmt.Errorf("not implemented: ID - id"))
+	return obj.ID.String(), nil
 }
 
 func (r *runResolver) Device(ctx context.Context, obj *run.Run) (*fleet.Device, error) {
-	panic(fmt.Errorf("not implemented: Device - device"))
+	return load(ctx).devices.Load(ctx, obj.DeviceID)
 }
 
 func (r *runResolver) Policy(ctx context.Context, obj *run.Run) (*policy.Policy, error) {
-	panic(fmt.Errorf("not implemented: Policy - policy"))
+	if obj.PolicyID == nil {
+		return nil, nil
+	}
+	return found(load(ctx).policies.Load(ctx, *obj.PolicyID))
 }
 
 func (r *runResolver) AskedBy(ctx context.Context, obj *run.Run) (*account.User, error) {
-	panic(fmt.Errorf("not implemented: AskedBy - askedBy"))
+	if obj.AskedBy == nil {
+		return nil, nil
+	}
+	return found(load(ctx).users.Load(ctx, *obj.AskedBy))
 }
 
 func (r *runResolver) Rate(ctx context.Context, obj *run.Run) (int64, error) {
-	panic(fmt.Errorf("not implemented: Rate - rate"))
+	return obj.Rate(), nil
 }
 
 func (r *runResolver) Text(ctx context.Context, obj *run.Run) (*string, error) {
-	panic(fmt.Errorf("not implemented: Text - text"))
+	return obj.Text(), nil
 }
 
 func (r *runResolver) Snapshot(ctx context.Context, obj *run.Run) (*catalog.Snapshot, error) {
-	panic(fmt.Errorf("not implemented: Snapshot - snapshot"))
+	if obj.SnapshotID == nil {
+		return nil, nil
+	}
+	return found(load(ctx).snapshots.Load(ctx, *obj.SnapshotID))
 }
 
 func (r *runResolver) SealedReport(ctx context.Context, obj *run.Run) ([]byte, error) {
-	panic(fmt.Errorf("not implemented: SealedReport - sealedReport"))
+	a := actor.FromContext(ctx)
+	if !a.MayRead(obj.OwnerID) {
+		return nil, nil
+	}
+	return r.cfg.Runs.SealedReport(ctx, a, obj.ID)
 }
 
 func (r *subscriptionResolver) Rings(ctx context.Context) (<-chan *exec.Ring, error) {
-	panic(fmt.Errorf("not implemented: Rings - rings"))
+	return r.cfg.rings(ctx, actor.FromContext(ctx))
 }
 
 func (r *subscriptionResolver) RunChanges(ctx context.Context, fleet *bool) (<-chan *run.Run, error) {
-	panic(fmt.Errorf("not implemented: RunChanges - runChanges"))
+	return r.cfg.runChanges(ctx, actor.FromContext(ctx), fleet != nil && *fleet)
 }
 
 func (r *Resolver) DeviceHealth() exec.DeviceHealthResolver { return &deviceHealthResolver{r} }

@@ -18,13 +18,13 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/graph"
 	"github.com/holdfast-backup/holdfast/wire/fault"
-	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
 // Limits of WebSockets.
 const (
 	socketsInAll      = 4096
-	socketsPerUser    = 32
+	socketsPerUser    = 32 // of a person, not counting those of their devices
+	socketsPerDevice  = 4
 	streamsPerSocket  = 32               // subscriptions
 	socketInitTime    = 10 * time.Second // until connection_init
 	socketPing        = 20 * time.Second // a client that does not answer within two of them is gone
@@ -44,10 +44,10 @@ const (
 
 // sockets knows the open connections.
 type sockets struct {
-	mu     sync.Mutex
-	all    map[*socket]struct{}
-	users  map[id.User]int
-	closed bool
+	mu      sync.Mutex
+	all     map[*socket]struct{}
+	callers map[actor.Actor]int // by what claim takes for one caller
+	closed  bool
 }
 
 // socket is one connection. Its context ends when its client goes away, when its credential does, or when the
@@ -55,7 +55,7 @@ type sockets struct {
 type socket struct {
 	end     context.CancelCauseFunc
 	cause   func() error
-	user    id.User
+	caller  actor.Actor // zero: none yet
 	streams atomic.Int32
 }
 
@@ -80,7 +80,7 @@ func (s *sockets) enter(k *socket) error {
 		return fault.New(fault.TooMany, "the server has too many open connections")
 	}
 	if s.all == nil {
-		s.all, s.users = map[*socket]struct{}{}, map[id.User]int{}
+		s.all, s.callers = map[*socket]struct{}{}, map[actor.Actor]int{}
 	}
 	s.all[k] = struct{}{}
 	return nil
@@ -90,23 +90,25 @@ func (s *sockets) leave(k *socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.all, k)
-	if !k.user.IsZero() {
-		if s.users[k.user]--; s.users[k.user] <= 0 {
-			delete(s.users, k.user)
-		}
+	if s.callers[k.caller]--; s.callers[k.caller] <= 0 {
+		delete(s.callers, k.caller)
 	}
 }
 
-// claim counts a connection for its user.
-func (s *sockets) claim(k *socket, user id.User) bool {
+// claim counts a connection for its caller: a device for itself, and everything else for its person.
+func (s *sockets) claim(k *socket, a actor.Actor) error {
+	caller, most := actor.Actor{User: a.User}, socketsPerUser
+	if a.IsDevice() {
+		caller, most = actor.Actor{Device: a.Device}, socketsPerDevice
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.users[user] >= socketsPerUser {
-		return false
+	if s.callers[caller] >= most {
+		return fault.New(fault.TooMany, "at most %d connections of one user or device at a time", most)
 	}
-	s.users[user]++
-	k.user = user
-	return true
+	s.callers[caller]++
+	k.caller = caller
+	return nil
 }
 
 // close ends all connections.
@@ -192,8 +194,8 @@ func (s *Server) initSocket(ctx context.Context, k *socket, p transport.InitPayl
 	if err != nil {
 		return refuse(closeUnauthorized, err)
 	}
-	if !s.sockets.claim(k, a.User) {
-		return refuse(closeTooMany, fault.New(fault.TooMany, "at most %d connections of one user at a time", socketsPerUser))
+	if err := s.sockets.claim(k, a); err != nil {
+		return refuse(closeTooMany, err)
 	}
 	graph.RequestFrom(ctx).Refused = nil
 	if who, _ := ctx.Value(callerKey{}).(*caller); who != nil {

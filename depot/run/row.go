@@ -122,3 +122,17 @@ func (r *Run) Rate() int64 {
 	}
 	return int64(float64(r.Progress.Bytes) / took.Seconds())
 }
+
+// Sketch is what makes two readings of a run differ: a small value that can be compared.
+type Sketch struct {
+	state      State
+	attempts   int
+	cancelling bool
+	due        int64
+	progress   Progress
+}
+
+// Sketch returns the run's.
+func (r *Run) Sketch() Sketch {
+	return Sketch{r.State, r.Attempts, r.Cancelling, r.DueAt.UnixMicro(), r.Progress}
+}
