@@ -11,25 +11,57 @@ import (
 	"time"
 
 	"github.com/holdfast-backup/holdfast/depot/account"
+	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/carelog"
+	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/setting"
 	"github.com/holdfast-backup/holdfast/graph/internal/exec"
+	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
+func (r *jobResolver) ID(ctx context.Context, obj *carelog.Entry) (string, error) {
+	return obj.ID.String(), nil
+}
+
+func (r *jobResolver) Report(ctx context.Context, obj *carelog.Entry) (string, error) {
+	if obj.Report == nil {
+		return "{}", nil
+	}
+	return string(obj.Report), nil
+}
+
 func (r *mailResolver) ID(ctx context.Context, obj *notice.Mail) (string, error) {
-	panic(fmt.Errorf("not implemented: ID - id"))
+	return obj.ID.String(), nil
 }
 
 func (r *mutationResolver) RunCare(ctx context.Context, input exec.RunCareInput) (*exec.RunCarePayload, error) {
-	panic(fmt.Errorf("not implemented: RunCare - runCare"))
+	if err := r.cfg.Care(ctx, actor.FromContext(ctx), input.Kind); err != nil {
+		return nil, err
+	}
+	return &exec.RunCarePayload{Ok: true}, nil
 }
 
 func (r *mutationResolver) RetryTask(ctx context.Context, input exec.TaskInput) (*exec.TaskPayload, error) {
-	panic(fmt.Errorf("not implemented: RetryTask - retryTask"))
+	i, err := r.cfg.inspector()
+	if err != nil {
+		return nil, err
+	}
+	if err := i.Retry(ctx, actor.FromContext(ctx), input.ID); err != nil {
+		return nil, err
+	}
+	return &exec.TaskPayload{ID: input.ID}, nil
 }
 
 func (r *mutationResolver) DeleteTask(ctx context.Context, input exec.TaskInput) (*exec.TaskPayload, error) {
-	panic(fmt.Errorf("not implemented: DeleteTask - deleteTask"))
+	i, err := r.cfg.inspector()
+	if err != nil {
+		return nil, err
+	}
+	if err := i.Delete(ctx, actor.FromContext(ctx), input.ID); err != nil {
+		return nil, err
+	}
+	return &exec.TaskPayload{ID: input.ID}, nil
 }
 
 func (r *mutationResolver) UpdateSettings(ctx context.Context, input exec.UpdateSettingsInput) (*exec.SettingsPayload, error) {
@@ -37,7 +69,11 @@ func (r *mutationResolver) UpdateSettings(ctx context.Context, input exec.Update
 }
 
 func (r *mutationResolver) SendTestMail(ctx context.Context) (*exec.SendTestMailPayload, error) {
-	panic(fmt.Errorf("not implemented: SendTestMail - sendTestMail"))
+	address, err := r.cfg.Notices.SendTest(ctx, actor.FromContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &exec.SendTestMailPayload{Address: address}, nil
 }
 
 func (r *mutationResolver) SetQuota(ctx context.Context, input exec.SetQuotaInput) (*exec.SetQuotaPayload, error) {
@@ -45,31 +81,76 @@ func (r *mutationResolver) SetQuota(ctx context.Context, input exec.SetQuotaInpu
 }
 
 func (r *queryResolver) Jobs(ctx context.Context, kind *string, first *int, after *string) (*exec.JobConnection, error) {
-	panic(fmt.Errorf("not implemented: Jobs - jobs"))
+	n, cursor, err := page(first, after)
+	if err != nil {
+		return nil, err
+	}
+	only := ""
+	if kind != nil {
+		only = *kind
+	}
+	p, err := r.cfg.Jobs(ctx, actor.FromContext(ctx), only, n, cursor)
+	if err != nil {
+		return nil, err
+	}
+	c := &exec.JobConnection{Edges: []*exec.JobEdge{}, PageInfo: &exec.PageInfo{HasNextPage: p.HasNext}}
+	for _, e := range p.Entries {
+		c.Edges = append(c.Edges, &exec.JobEdge{Cursor: e.Cursor(), Node: e})
+		c.PageInfo.EndCursor = &c.Edges[len(c.Edges)-1].Cursor
+	}
+	return c, nil
 }
 
 func (r *queryResolver) Queue(ctx context.Context) (*exec.Queue, error) {
-	panic(fmt.Errorf("not implemented: Queue - queue"))
+	q, err := r.cfg.queue(ctx, actor.FromContext(ctx))
+	if fault.KindOf(err) == fault.Unavailable {
+		return nil, nil
+	}
+	return q, err
 }
 
 func (r *queryResolver) QueueTasks(ctx context.Context, state exec.TaskState, page *int) ([]*exec.Task, error) {
-	panic(fmt.Errorf("not implemented: QueueTasks - queueTasks"))
+	return r.cfg.tasks(ctx, actor.FromContext(ctx), state, page)
 }
 
 func (r *queryResolver) Settings(ctx context.Context) (*setting.Settings, error) {
 	panic(fmt.Errorf("not implemented: Settings - settings"))
 }
 
-func (r *queryResolver) Doctor(ctx context.Context) ([]*exec.DoctorCheck, error) {
-	panic(fmt.Errorf("not implemented: Doctor - doctor"))
+func (r *queryResolver) Doctor(ctx context.Context) ([]*catalog.Check, error) {
+	checks, err := r.cfg.Doctor(ctx, actor.FromContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*catalog.Check, len(checks))
+	for i := range checks {
+		list[i] = &checks[i]
+	}
+	return list, nil
 }
 
 func (r *queryResolver) Mails(ctx context.Context, failedOnly *bool, first *int, after *string) (*exec.MailConnection, error) {
-	panic(fmt.Errorf("not implemented: Mails - mails"))
+	n, cursor, err := page(first, after)
+	if err != nil {
+		return nil, err
+	}
+	p, err := r.cfg.Notices.Mails(ctx, actor.FromContext(ctx), failedOnly != nil && *failedOnly, n, cursor)
+	if err != nil {
+		return nil, err
+	}
+	c := &exec.MailConnection{Edges: []*exec.MailEdge{}, PageInfo: &exec.PageInfo{HasNextPage: p.HasNext}}
+	for _, m := range p.Mails {
+		c.Edges = append(c.Edges, &exec.MailEdge{Cursor: m.Cursor(), Node: m})
+		c.PageInfo.EndCursor = &c.Edges[len(c.Edges)-1].Cursor
+	}
+	return c, nil
 }
 
 func (r *settingsResolver) MailFrom(ctx context.Context, obj *setting.Settings) (*string, error) {
-	panic(fmt.Errorf("not implemented: MailFrom - mailFrom"))
+	if from := r.cfg.Notices.MailFrom(); from != "" {
+		return &from, nil
+	}
+	return nil, nil
 }
 
 func (r *settingsResolver) SelfBackupConfigured(ctx context.Context, obj *setting.Settings) (bool, error) {
@@ -84,11 +165,14 @@ func (r *userResolver) Quota(ctx context.Context, obj *account.User) (*int64, er
 	panic(fmt.Errorf("not implemented: Quota - quota"))
 }
 
+func (r *Resolver) Job() exec.JobResolver { return &jobResolver{r} }
+
 func (r *Resolver) Mail() exec.MailResolver { return &mailResolver{r} }
 
 func (r *Resolver) Settings() exec.SettingsResolver { return &settingsResolver{r} }
 
 type (
+	jobResolver      struct{ *Resolver }
 	mailResolver     struct{ *Resolver }
 	settingsResolver struct{ *Resolver }
 )

@@ -29,10 +29,12 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/audit"
 	"github.com/holdfast-backup/holdfast/depot/bus"
+	"github.com/holdfast-backup/holdfast/depot/carelog"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/fleet"
 	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/policy"
+	"github.com/holdfast-backup/holdfast/depot/queue"
 	"github.com/holdfast-backup/holdfast/depot/report"
 	"github.com/holdfast-backup/holdfast/depot/run"
 	"github.com/holdfast-backup/holdfast/depot/setting"
@@ -58,6 +60,13 @@ type Config struct {
 	Settings *setting.Service
 	Audit    func(ctx context.Context, a actor.Actor, first int, after string) (*audit.Page, error)
 	Bus      Bus
+
+	// Of care: what was done, what waits, what can be asked for, and whether all is well.
+	Jobs   func(ctx context.Context, a actor.Actor, kind string, first int, after string) (*carelog.Page, error)
+	Job    func(ctx context.Context, a actor.Actor, job id.Job) (*carelog.Entry, error)
+	Queue  *queue.Inspector // nil: without Redis
+	Care   func(ctx context.Context, a actor.Actor, kind string) error
+	Doctor func(ctx context.Context, a actor.Actor) ([]catalog.Check, error)
 
 	Fingerprint string        // SHA-256 of the local CA's certificate in hex, "" without one
 	Sweep       time.Duration // how often a subscription looks without a hint; 0: 15 s

@@ -7,46 +7,102 @@ package graph
 
 import (
 	"context"
-	"fmt"
 
+	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/fleet"
 	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/run"
 	"github.com/holdfast-backup/holdfast/graph/internal/exec"
+	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
 func (r *mutationResolver) MarkNotificationsRead(ctx context.Context, input exec.MarkNotificationsReadInput) (*exec.MarkNotificationsReadPayload, error) {
-	panic(fmt.Errorf("not implemented: MarkNotificationsRead - markNotificationsRead"))
+	var ids []id.Notice
+	if input.Ids != nil {
+		ids = []id.Notice{}
+		for _, text := range input.Ids {
+			n, err := parse[id.Notice](text)
+			if err != nil {
+				return nil, err
+			}
+			ids = append(ids, n)
+		}
+	}
+	unread, err := r.cfg.Notices.MarkRead(ctx, actor.FromContext(ctx), ids)
+	if err != nil {
+		return nil, err
+	}
+	return &exec.MarkNotificationsReadPayload{UnreadCount: unread}, nil
 }
 
 func (r *mutationResolver) SetNotificationPreferences(ctx context.Context, input exec.SetNotificationPreferencesInput) (*exec.NotificationPreferencesPayload, error) {
-	panic(fmt.Errorf("not implemented: SetNotificationPreferences - setNotificationPreferences"))
+	var set []notice.Choice
+	for _, p := range input.Preferences {
+		set = append(set, notice.Choice{Kind: p.Kind, Mail: p.Mail})
+	}
+	rows, err := r.cfg.Notices.SetPreferences(ctx, actor.FromContext(ctx), set)
+	if err != nil {
+		return nil, err
+	}
+	return &exec.NotificationPreferencesPayload{Preferences: rows}, nil
 }
 
 func (r *notificationResolver) ID(ctx context.Context, obj *notice.Notification) (string, error) {
-	panic(fmt.Errorf("not implemented: ID - id"))
+	return obj.ID.String(), nil
 }
 
 func (r *notificationResolver) Device(ctx context.Context, obj *notice.Notification) (*fleet.Device, error) {
-	panic(fmt.Errorf("not implemented: Device - device"))
+	if obj.DeviceID == nil {
+		return nil, nil
+	}
+	return found(load(ctx).devices.Load(ctx, *obj.DeviceID))
 }
 
 func (r *notificationResolver) Run(ctx context.Context, obj *notice.Notification) (*run.Run, error) {
-	panic(fmt.Errorf("not implemented: Run - run"))
+	if obj.RunID == nil {
+		return nil, nil
+	}
+	return found(load(ctx).runs.Load(ctx, *obj.RunID))
+}
+
+func (r *notificationConnectionResolver) UnreadCount(ctx context.Context, obj *exec.NotificationConnection) (int, error) {
+	return r.cfg.Notices.UnreadCount(ctx, actor.FromContext(ctx))
 }
 
 func (r *queryResolver) Notifications(ctx context.Context, unreadOnly *bool, severities []notice.Severity, first *int, after *string) (*exec.NotificationConnection, error) {
-	panic(fmt.Errorf("not implemented: Notifications - notifications"))
+	n, cursor, err := page(first, after)
+	if err != nil {
+		return nil, err
+	}
+	a := actor.FromContext(ctx)
+	f := notice.Filter{UnreadOnly: unreadOnly != nil && *unreadOnly, Severities: severities}
+	p, err := r.cfg.Notices.List(ctx, a, f, n, cursor)
+	if err != nil {
+		return nil, err
+	}
+	c := &exec.NotificationConnection{Edges: []*exec.NotificationEdge{}, PageInfo: &exec.PageInfo{HasNextPage: p.HasNext}}
+	for _, n := range p.Notifications {
+		c.Edges = append(c.Edges, &exec.NotificationEdge{Cursor: n.Cursor(), Node: n})
+		c.PageInfo.EndCursor = &c.Edges[len(c.Edges)-1].Cursor
+	}
+	return c, nil
 }
 
 func (r *queryResolver) NotificationPreferences(ctx context.Context) ([]*notice.Preference, error) {
-	panic(fmt.Errorf("not implemented: NotificationPreferences - notificationPreferences"))
+	return r.cfg.Notices.Preferences(ctx, actor.FromContext(ctx))
 }
 
 func (r *subscriptionResolver) NotificationChanges(ctx context.Context) (<-chan *exec.NotificationEvent, error) {
-	panic(fmt.Errorf("not implemented: NotificationChanges - notificationChanges"))
+	return r.cfg.notices(ctx, actor.FromContext(ctx))
 }
 
 func (r *Resolver) Notification() exec.NotificationResolver { return &notificationResolver{r} }
 
-type notificationResolver struct{ *Resolver }
+func (r *Resolver) NotificationConnection() exec.NotificationConnectionResolver {
+	return &notificationConnectionResolver{r}
+}
+
+type (
+	notificationResolver           struct{ *Resolver }
+	notificationConnectionResolver struct{ *Resolver }
+)

@@ -2134,7 +2134,11 @@ func (ec *executionContext) unmarshalInputJoinInput(ctx context.Context, obj any
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"token", "email", "name", "keys", "recovery", "identityPublic", "client"}
+	if _, present := asMap["cookie"]; !present {
+		asMap["cookie"] = false
+	}
+
+	fieldsInOrder := [...]string{"token", "email", "name", "keys", "recovery", "identityPublic", "client", "cookie"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -2190,6 +2194,13 @@ func (ec *executionContext) unmarshalInputJoinInput(ctx context.Context, obj any
 				return it, err
 			}
 			it.Client = data
+		case "cookie":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("cookie"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Cookie = data
 		}
 	}
 	return it, nil
@@ -2312,7 +2323,11 @@ func (ec *executionContext) unmarshalInputLoginWithRecoveryInput(ctx context.Con
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"email", "recoveryAuthKey", "client"}
+	if _, present := asMap["cookie"]; !present {
+		asMap["cookie"] = false
+	}
+
+	fieldsInOrder := [...]string{"email", "recoveryAuthKey", "client", "cookie"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -2340,6 +2355,13 @@ func (ec *executionContext) unmarshalInputLoginWithRecoveryInput(ctx context.Con
 				return it, err
 			}
 			it.Client = data
+		case "cookie":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("cookie"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Cookie = data
 		}
 	}
 	return it, nil

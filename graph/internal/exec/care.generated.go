@@ -12,6 +12,8 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/holdfast-backup/holdfast/depot/account"
+	"github.com/holdfast-backup/holdfast/depot/carelog"
+	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/setting"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -19,6 +21,11 @@ import (
 
 // region    ************************** generated!.gotpl **************************
 
+type JobResolver interface {
+	ID(ctx context.Context, obj *carelog.Entry) (string, error)
+
+	Report(ctx context.Context, obj *carelog.Entry) (string, error)
+}
 type MailResolver interface {
 	ID(ctx context.Context, obj *notice.Mail) (string, error)
 }
@@ -36,7 +43,7 @@ type SettingsResolver interface {
 
 // region    **************************** field.gotpl *****************************
 
-func (ec *executionContext) _DoctorCheck_name(ctx context.Context, field graphql.CollectedField, obj *DoctorCheck) (ret graphql.Marshaler) {
+func (ec *executionContext) _DoctorCheck_name(ctx context.Context, field graphql.CollectedField, obj *catalog.Check) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -59,7 +66,7 @@ func (ec *executionContext) fieldContext_DoctorCheck_name(_ context.Context, fie
 	return graphql.NewScalarFieldContext("DoctorCheck", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _DoctorCheck_ok(ctx context.Context, field graphql.CollectedField, obj *DoctorCheck) (ret graphql.Marshaler) {
+func (ec *executionContext) _DoctorCheck_ok(ctx context.Context, field graphql.CollectedField, obj *catalog.Check) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -68,7 +75,7 @@ func (ec *executionContext) _DoctorCheck_ok(ctx context.Context, field graphql.C
 			return ec.fieldContext_DoctorCheck_ok(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Ok, nil
+			return obj.OK, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
@@ -82,7 +89,7 @@ func (ec *executionContext) fieldContext_DoctorCheck_ok(_ context.Context, field
 	return graphql.NewScalarFieldContext("DoctorCheck", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
-func (ec *executionContext) _DoctorCheck_text(ctx context.Context, field graphql.CollectedField, obj *DoctorCheck) (ret graphql.Marshaler) {
+func (ec *executionContext) _DoctorCheck_text(ctx context.Context, field graphql.CollectedField, obj *catalog.Check) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -105,7 +112,7 @@ func (ec *executionContext) fieldContext_DoctorCheck_text(_ context.Context, fie
 	return graphql.NewScalarFieldContext("DoctorCheck", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _Job_id(ctx context.Context, field graphql.CollectedField, obj *Job) (ret graphql.Marshaler) {
+func (ec *executionContext) _Job_id(ctx context.Context, field graphql.CollectedField, obj *carelog.Entry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -114,7 +121,7 @@ func (ec *executionContext) _Job_id(ctx context.Context, field graphql.Collected
 			return ec.fieldContext_Job_id(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.ID, nil
+			return ec.Resolvers.Job().ID(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -125,10 +132,10 @@ func (ec *executionContext) _Job_id(ctx context.Context, field graphql.Collected
 	)
 }
 func (ec *executionContext) fieldContext_Job_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Job", field, false, false, errors.New("field of type ID does not have child fields"))
+	return graphql.NewScalarFieldContext("Job", field, true, true, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _Job_kind(ctx context.Context, field graphql.CollectedField, obj *Job) (ret graphql.Marshaler) {
+func (ec *executionContext) _Job_kind(ctx context.Context, field graphql.CollectedField, obj *carelog.Entry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -151,7 +158,7 @@ func (ec *executionContext) fieldContext_Job_kind(_ context.Context, field graph
 	return graphql.NewScalarFieldContext("Job", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _Job_startedAt(ctx context.Context, field graphql.CollectedField, obj *Job) (ret graphql.Marshaler) {
+func (ec *executionContext) _Job_startedAt(ctx context.Context, field graphql.CollectedField, obj *carelog.Entry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -174,7 +181,7 @@ func (ec *executionContext) fieldContext_Job_startedAt(_ context.Context, field 
 	return graphql.NewScalarFieldContext("Job", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
-func (ec *executionContext) _Job_endedAt(ctx context.Context, field graphql.CollectedField, obj *Job) (ret graphql.Marshaler) {
+func (ec *executionContext) _Job_endedAt(ctx context.Context, field graphql.CollectedField, obj *carelog.Entry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -197,7 +204,7 @@ func (ec *executionContext) fieldContext_Job_endedAt(_ context.Context, field gr
 	return graphql.NewScalarFieldContext("Job", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
-func (ec *executionContext) _Job_ok(ctx context.Context, field graphql.CollectedField, obj *Job) (ret graphql.Marshaler) {
+func (ec *executionContext) _Job_ok(ctx context.Context, field graphql.CollectedField, obj *carelog.Entry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -206,7 +213,7 @@ func (ec *executionContext) _Job_ok(ctx context.Context, field graphql.Collected
 			return ec.fieldContext_Job_ok(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Ok, nil
+			return obj.OK, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *bool) graphql.Marshaler {
@@ -220,7 +227,7 @@ func (ec *executionContext) fieldContext_Job_ok(_ context.Context, field graphql
 	return graphql.NewScalarFieldContext("Job", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
-func (ec *executionContext) _Job_text(ctx context.Context, field graphql.CollectedField, obj *Job) (ret graphql.Marshaler) {
+func (ec *executionContext) _Job_text(ctx context.Context, field graphql.CollectedField, obj *carelog.Entry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -229,7 +236,7 @@ func (ec *executionContext) _Job_text(ctx context.Context, field graphql.Collect
 			return ec.fieldContext_Job_text(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Text, nil
+			return obj.Text(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -240,10 +247,10 @@ func (ec *executionContext) _Job_text(ctx context.Context, field graphql.Collect
 	)
 }
 func (ec *executionContext) fieldContext_Job_text(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Job", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("Job", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _Job_report(ctx context.Context, field graphql.CollectedField, obj *Job) (ret graphql.Marshaler) {
+func (ec *executionContext) _Job_report(ctx context.Context, field graphql.CollectedField, obj *carelog.Entry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -252,7 +259,7 @@ func (ec *executionContext) _Job_report(ctx context.Context, field graphql.Colle
 			return ec.fieldContext_Job_report(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Report, nil
+			return ec.Resolvers.Job().Report(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -263,7 +270,7 @@ func (ec *executionContext) _Job_report(ctx context.Context, field graphql.Colle
 	)
 }
 func (ec *executionContext) fieldContext_Job_report(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Job", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("Job", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _JobConnection_edges(ctx context.Context, field graphql.CollectedField, obj *JobConnection) (ret graphql.Marshaler) {
@@ -365,8 +372,8 @@ func (ec *executionContext) _JobEdge_node(ctx context.Context, field graphql.Col
 			return obj.Node, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *Job) graphql.Marshaler {
-			return ec.marshalNJob2ᚖgithubᚗcomᚋholdfastᚑbackupᚋholdfastᚋgraphᚋinternalᚋexecᚐJob(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *carelog.Entry) graphql.Marshaler {
+			return ec.marshalNJob2ᚖgithubᚗcomᚋholdfastᚑbackupᚋholdfastᚋdepotᚋcarelogᚐEntry(ctx, selections, v)
 		},
 		true,
 		true,
@@ -1862,7 +1869,7 @@ func (ec *executionContext) unmarshalInputUpdateSettingsInput(ctx context.Contex
 
 var doctorCheckImplementors = []string{"DoctorCheck"}
 
-func (ec *executionContext) _DoctorCheck(ctx context.Context, sel ast.SelectionSet, obj *DoctorCheck) graphql.Marshaler {
+func (ec *executionContext) _DoctorCheck(ctx context.Context, sel ast.SelectionSet, obj *catalog.Check) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, doctorCheckImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -1910,7 +1917,7 @@ func (ec *executionContext) _DoctorCheck(ctx context.Context, sel ast.SelectionS
 
 var jobImplementors = []string{"Job", "Node"}
 
-func (ec *executionContext) _Job(ctx context.Context, sel ast.SelectionSet, obj *Job) graphql.Marshaler {
+func (ec *executionContext) _Job(ctx context.Context, sel ast.SelectionSet, obj *carelog.Entry) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, jobImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -1921,40 +1928,106 @@ func (ec *executionContext) _Job(ctx context.Context, sel ast.SelectionSet, obj 
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Job")
 		case "id":
-			out.Values[i] = ec._Job_id(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Job_id(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "kind":
 			out.Values[i] = ec._Job_kind(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "startedAt":
 			out.Values[i] = ec._Job_startedAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "endedAt":
 			out.Values[i] = ec._Job_endedAt(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "ok":
 			out.Values[i] = ec._Job_ok(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "text":
 			out.Values[i] = ec._Job_text(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "report":
-			out.Values[i] = ec._Job_report(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Job_report(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -2889,11 +2962,11 @@ var (
 	}
 )
 
-func (ec *executionContext) marshalNDoctorCheck2ᚕᚖgithubᚗcomᚋholdfastᚑbackupᚋholdfastᚋgraphᚋinternalᚋexecᚐDoctorCheckᚄ(ctx context.Context, sel ast.SelectionSet, v []*DoctorCheck) graphql.Marshaler {
+func (ec *executionContext) marshalNDoctorCheck2ᚕᚖgithubᚗcomᚋholdfastᚑbackupᚋholdfastᚋdepotᚋcatalogᚐCheckᚄ(ctx context.Context, sel ast.SelectionSet, v []*catalog.Check) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNDoctorCheck2ᚖgithubᚗcomᚋholdfastᚑbackupᚋholdfastᚋgraphᚋinternalᚋexecᚐDoctorCheck(ctx, sel, v[i])
+		return ec.marshalNDoctorCheck2ᚖgithubᚗcomᚋholdfastᚑbackupᚋholdfastᚋdepotᚋcatalogᚐCheck(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -2905,7 +2978,7 @@ func (ec *executionContext) marshalNDoctorCheck2ᚕᚖgithubᚗcomᚋholdfastᚑ
 	return ret
 }
 
-func (ec *executionContext) marshalNDoctorCheck2ᚖgithubᚗcomᚋholdfastᚑbackupᚋholdfastᚋgraphᚋinternalᚋexecᚐDoctorCheck(ctx context.Context, sel ast.SelectionSet, v *DoctorCheck) graphql.Marshaler {
+func (ec *executionContext) marshalNDoctorCheck2ᚖgithubᚗcomᚋholdfastᚑbackupᚋholdfastᚋdepotᚋcatalogᚐCheck(ctx context.Context, sel ast.SelectionSet, v *catalog.Check) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -2915,7 +2988,7 @@ func (ec *executionContext) marshalNDoctorCheck2ᚖgithubᚗcomᚋholdfastᚑbac
 	return ec._DoctorCheck(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNJob2ᚖgithubᚗcomᚋholdfastᚑbackupᚋholdfastᚋgraphᚋinternalᚋexecᚐJob(ctx context.Context, sel ast.SelectionSet, v *Job) graphql.Marshaler {
+func (ec *executionContext) marshalNJob2ᚖgithubᚗcomᚋholdfastᚑbackupᚋholdfastᚋdepotᚋcarelogᚐEntry(ctx context.Context, sel ast.SelectionSet, v *carelog.Entry) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")

@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/account"
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/audit"
+	"github.com/holdfast-backup/holdfast/depot/carelog"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/fleet"
 	"github.com/holdfast-backup/holdfast/depot/notice"
@@ -98,7 +99,7 @@ type QueryResolver interface {
 	Queue(ctx context.Context) (*Queue, error)
 	QueueTasks(ctx context.Context, state TaskState, page *int) ([]*Task, error)
 	Settings(ctx context.Context) (*setting.Settings, error)
-	Doctor(ctx context.Context) ([]*DoctorCheck, error)
+	Doctor(ctx context.Context) ([]*catalog.Check, error)
 	Mails(ctx context.Context, failedOnly *bool, first *int, after *string) (*MailConnection, error)
 	ThisDevice(ctx context.Context) (*fleet.Device, error)
 	Devices(ctx context.Context) ([]*fleet.Device, error)
@@ -5268,11 +5269,11 @@ func (ec *executionContext) _Query_doctor(ctx context.Context, field graphql.Col
 			directive1 := func(ctx context.Context) (any, error) {
 				role, err := ec.unmarshalNRole2githubᚗcomᚋholdfastᚑbackupᚋholdfastᚋdepotᚋactorᚐRole(ctx, "ADMIN")
 				if err != nil {
-					var zeroVal []*DoctorCheck
+					var zeroVal []*catalog.Check
 					return zeroVal, err
 				}
 				if ec.Directives.Auth == nil {
-					var zeroVal []*DoctorCheck
+					var zeroVal []*catalog.Check
 					return zeroVal, errors.New("directive auth is not implemented")
 				}
 				return ec.Directives.Auth(ctx, nil, directive0, role)
@@ -5281,8 +5282,8 @@ func (ec *executionContext) _Query_doctor(ctx context.Context, field graphql.Col
 			next = directive1
 			return next
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v []*DoctorCheck) graphql.Marshaler {
-			return ec.marshalNDoctorCheck2ᚕᚖgithubᚗcomᚋholdfastᚑbackupᚋholdfastᚋgraphᚋinternalᚋexecᚐDoctorCheckᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*catalog.Check) graphql.Marshaler {
+			return ec.marshalNDoctorCheck2ᚕᚖgithubᚗcomᚋholdfastᚑbackupᚋholdfastᚋdepotᚋcatalogᚐCheckᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -7165,9 +7166,9 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 			return graphql.Null
 		}
 		return ec._Mail(ctx, sel, obj)
-	case Job:
+	case carelog.Entry:
 		return ec._Job(ctx, sel, &obj)
-	case *Job:
+	case *carelog.Entry:
 		if obj == nil {
 			return graphql.Null
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/account"
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/audit"
+	"github.com/holdfast-backup/holdfast/depot/carelog"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/fleet"
 	"github.com/holdfast-backup/holdfast/depot/notice"
@@ -166,12 +167,6 @@ type DeviceEdge struct {
 	Node   *fleet.Device `json:"node"`
 }
 
-type DoctorCheck struct {
-	Name string `json:"name"`
-	Ok   bool   `json:"ok"`
-	Text string `json:"text"`
-}
-
 type EnablePolicyInput struct {
 	ID      string `json:"id"`
 	Enabled bool   `json:"enabled"`
@@ -183,9 +178,9 @@ type EndRunsInput struct {
 	Outcome run.Outcome `json:"outcome"`
 	// The snapshot that was committed.
 	Snapshot *string `json:"snapshot,omitempty"`
-	// Of a failure.
+	// Of a failure. AGENT_STOPPED with retry gives the runs back: they wait again at once, and the attempt does not count.
 	Code *string `json:"code,omitempty"`
-	// Whether trying again later may help.
+	// Whether trying again later may help: up to the third attempt, a minute and five minutes after the first and the second.
 	Retry         bool             `json:"retry"`
 	Files         int64            `json:"files"`
 	Bytes         int64            `json:"bytes"`
@@ -225,30 +220,14 @@ type InvitePayload struct {
 	URL string `json:"url"`
 }
 
-// One piece of care.
-type Job struct {
-	ID string `json:"id"`
-	// gc, scrub, retention, selfbackup, rebuild.
-	Kind      string     `json:"kind"`
-	StartedAt time.Time  `json:"startedAt"`
-	EndedAt   *time.Time `json:"endedAt,omitempty"`
-	Ok        *bool      `json:"ok,omitempty"`
-	// A sentence about what came of it.
-	Text string `json:"text"`
-	// Counts, as a JSON object.
-	Report string `json:"report"`
-}
-
-func (Job) IsNode() {}
-
 type JobConnection struct {
 	Edges    []*JobEdge `json:"edges"`
 	PageInfo *PageInfo  `json:"pageInfo"`
 }
 
 type JobEdge struct {
-	Cursor string `json:"cursor"`
-	Node   *Job   `json:"node"`
+	Cursor string         `json:"cursor"`
+	Node   *carelog.Entry `json:"node"`
 }
 
 type JoinInput struct {
@@ -261,6 +240,8 @@ type JoinInput struct {
 	IdentityPublic []byte            `json:"identityPublic"`
 	// What the client calls itself, for the list of sessions.
 	Client string `json:"client"`
+	// Set an HttpOnly cookie instead of returning the token: for browsers.
+	Cookie bool `json:"cookie"`
 }
 
 type KeepRunsInput struct {
@@ -303,6 +284,7 @@ type LoginWithRecoveryInput struct {
 	Email           string `json:"email"`
 	RecoveryAuthKey []byte `json:"recoveryAuthKey"`
 	Client          string `json:"client"`
+	Cookie          bool   `json:"cookie"`
 }
 
 type LogoutPayload struct {

@@ -33,9 +33,11 @@ type ResolverRoot interface {
 	FleetOverview() FleetOverviewResolver
 	Group() GroupResolver
 	Invitation() InvitationResolver
+	Job() JobResolver
 	Mail() MailResolver
 	Mutation() MutationResolver
 	Notification() NotificationResolver
+	NotificationConnection() NotificationConnectionResolver
 	Policy() PolicyResolver
 	PolicySummary() PolicySummaryResolver
 	PolicyTargets() PolicyTargetsResolver
@@ -194,7 +196,7 @@ type ComplexityRoot struct {
 
 	DoctorCheck struct {
 		Name func(childComplexity int) int
-		Ok   func(childComplexity int) int
+		OK   func(childComplexity int) int
 		Text func(childComplexity int) int
 	}
 
@@ -276,7 +278,7 @@ type ComplexityRoot struct {
 		EndedAt   func(childComplexity int) int
 		ID        func(childComplexity int) int
 		Kind      func(childComplexity int) int
-		Ok        func(childComplexity int) int
+		OK        func(childComplexity int) int
 		Report    func(childComplexity int) int
 		StartedAt func(childComplexity int) int
 		Text      func(childComplexity int) int
@@ -1430,11 +1432,11 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.DoctorCheck.Name(childComplexity), true
 	case "DoctorCheck.ok":
-		if e.ComplexityRoot.DoctorCheck.Ok == nil {
+		if e.ComplexityRoot.DoctorCheck.OK == nil {
 			break
 		}
 
-		return e.ComplexityRoot.DoctorCheck.Ok(childComplexity), true
+		return e.ComplexityRoot.DoctorCheck.OK(childComplexity), true
 	case "DoctorCheck.text":
 		if e.ComplexityRoot.DoctorCheck.Text == nil {
 			break
@@ -1723,11 +1725,11 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Job.Kind(childComplexity), true
 	case "Job.ok":
-		if e.ComplexityRoot.Job.Ok == nil {
+		if e.ComplexityRoot.Job.OK == nil {
 			break
 		}
 
-		return e.ComplexityRoot.Job.Ok(childComplexity), true
+		return e.ComplexityRoot.Job.OK(childComplexity), true
 	case "Job.report":
 		if e.ComplexityRoot.Job.Report == nil {
 			break
@@ -5045,6 +5047,8 @@ input JoinInput {
   identityPublic: Bytes!
   "What the client calls itself, for the list of sessions."
   client: String!
+  "Set an HttpOnly cookie instead of returning the token: for browsers."
+  cookie: Boolean! = false
 }
 
 input LoginInput {
@@ -5059,6 +5063,7 @@ input LoginWithRecoveryInput {
   email: String!
   recoveryAuthKey: Bytes!
   client: String!
+  cookie: Boolean! = false
 }
 
 type LoginPayload {
@@ -6347,11 +6352,11 @@ type Run implements Node {
   progress: RunProgress!
   "Bytes a second since it started; 0 while nothing is known."
   rate: Int64!
-  "Why it failed: a code of errors, or AGENT_LOST, NOTHING_FOUND."
+  "Why it, or its last attempt, failed: a code of errors, or AGENT_LOST, AGENT_STOPPED, NOTHING_FOUND, DISK_FULL, ORDER_REFUSED, NO_POLICY, DEVICE_REVOKED."
   code: String
   "A sentence about it, without names of files."
   text: String
-  "Unreadable files by cause: permission, vanished, changed, io, too-long, other."
+  "Unreadable files by cause, in a word such as permission, vanished, changed, io, too-long, other; the most frequent first."
   causes: [RunCause!]!
   "The snapshot that it made; of a restore, the one that is restored. Null for whoever does not own it."
   snapshot: Snapshot
@@ -6459,9 +6464,9 @@ input EndRunsInput {
   outcome: RunOutcome!
   "The snapshot that was committed."
   snapshot: ID
-  "Of a failure."
+  "Of a failure. AGENT_STOPPED with retry gives the runs back: they wait again at once, and the attempt does not count."
   code: String
-  "Whether trying again later may help."
+  "Whether trying again later may help: up to the third attempt, a minute and five minutes after the first and the second."
   retry: Boolean! = false
   files: Int64! = 0
   bytes: Int64! = 0
