@@ -69,17 +69,7 @@ func newWorld(t testing.TB) *world {
 // another returns a service as on another server: it has read no settings yet.
 func (w *world) another() *notice.Service {
 	cfg := w.cfg
-	all := setting.New(setting.Config{DB: w.db})
-	cfg.Settings = func(ctx context.Context) (notice.Settings, error) {
-		s, err := all.Get(ctx)
-		if err != nil {
-			return notice.Settings{}, err
-		}
-		return notice.Settings{
-			ProductName: s.ProductName, Zone: s.Zone, DigestHour: s.DigestHour, MailsPerHour: s.MailsPerHour, StorageLowPercent: s.StorageLowPercent,
-			AdminDigestDays: map[setting.Period]int{setting.Daily: 1, setting.Weekly: 7}[s.AdminDigest],
-		}, nil
-	}
+	cfg.Settings = setting.New(setting.Config{DB: w.db}).ForNotices
 	return notice.New(cfg)
 }
 
