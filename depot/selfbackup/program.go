@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -83,6 +84,7 @@ func command(ctx context.Context, program, databaseURL string, args ...string) (
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env, cmd.Dir, cmd.WaitDelay = env, "/", killWait
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for us
 	said := &tail{}
 	cmd.Stderr = said
 	return cmd, said, nil
