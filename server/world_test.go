@@ -20,6 +20,7 @@ import (
 	"github.com/jmoiron/sqlx"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/holdfast-backup/holdfast/depot"
 	"github.com/holdfast-backup/holdfast/depot/account"
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/audit"
@@ -28,7 +29,14 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/bus"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/fleet"
+	"github.com/holdfast-backup/holdfast/depot/mail"
+	"github.com/holdfast-backup/holdfast/depot/mail/mailtest"
+	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
+	"github.com/holdfast-backup/holdfast/depot/policy"
+	"github.com/holdfast-backup/holdfast/depot/queue"
+	"github.com/holdfast-backup/holdfast/depot/run"
+	"github.com/holdfast-backup/holdfast/depot/setting"
 	"github.com/holdfast-backup/holdfast/graph"
 	"github.com/holdfast-backup/holdfast/server"
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -44,6 +52,12 @@ type world struct {
 	accounts *account.Service
 	fleet    *fleet.Service
 	catalog  *catalog.Service
+	policies *policy.Service
+	runs     *run.Service
+	settings *setting.Service
+	notices  *notice.Service
+	smtp     *mailtest.Server
+	queue    *queue.Client
 	bus      *bus.Bus
 	signer   *server.Signer
 	server   *server.Server
@@ -73,9 +87,26 @@ func newWorldOn(t testing.TB, db *sqlx.DB, store blob.Store, adjust func(*server
 	w.accounts = account.New(account.Config{DB: db, Pepper: secret, PublicURL: "https://backup.example.org", Bus: w.bus})
 	w.fleet = fleet.New(fleet.Config{DB: db, Bus: w.bus})
 	w.catalog = catalog.New(catalog.Config{DB: db, Store: store, Bus: w.bus, Sign: w.signer.Sign})
+	w.settings = setting.New(setting.Config{DB: db})
+	w.policies = policy.New(policy.Config{DB: db})
+	w.runs = run.New(run.Config{DB: db, Bus: w.bus, Policies: w.policies, Settings: w.settings})
+	w.smtp = mailtest.New(t, mailtest.Config{})
+	smtp, err := mail.ParseURL(w.smtp.URL("Backup <backup@example.org>"))
+	w.ok(err)
+	w.notices = notice.New(notice.Config{DB: db, Bus: w.bus, Mail: mail.New(smtp), Settings: w.settings.ForNotices, URL: "https://backup.example.org"})
+	w.queue = queue.NewClient(client)
+	room := &depot.Depot{DB: db, Catalog: w.catalog}
 	cfg := server.Config{
 		API: graph.Config{
 			Accounts: w.accounts, Fleet: w.fleet, Catalog: w.catalog, Bus: w.bus,
+			Policies: w.policies, Runs: w.runs, Settings: w.settings, Notices: w.notices,
+			Jobs: room.Jobs, Job: room.Job, Doctor: room.Doctor, Queue: queue.NewInspector(client),
+			Care: func(ctx context.Context, a actor.Actor, kind string) error {
+				if err := a.Require(actor.Admin); err != nil {
+					return err
+				}
+				return w.queue.Ring(ctx, "care", kind)
+			},
 			Audit: func(ctx context.Context, a actor.Actor, first int, after string) (*audit.Page, error) {
 				return audit.List(ctx, db, a, first, after)
 			},
@@ -279,6 +310,8 @@ func (w *world) dump() string {
 	for _, table := range []string{
 		"users", "invitations", "sessions", "api_tokens", "audit_events", "devices", "enrolments",
 		"spaces", "backups", "packs", "objects", "nodes", "snapshots",
+		"policies", "policy_targets", "groups", "group_members", "runs", "care_log",
+		"notifications", "notification_preferences", "mails", "settings",
 	} {
 		volatile := ""
 		if table == "sessions" || table == "api_tokens" || table == "devices" {
