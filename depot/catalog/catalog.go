@@ -43,6 +43,9 @@ type Config struct {
 	// Undo, if not nil, is asked for the UndoWindow at every deletion.
 	Undo func(ctx context.Context) (time.Duration, error)
 
+	// Quota, if not nil, refuses a backup that begins when its owner has stored too much already.
+	Quota func(ctx context.Context, q sqlx.QueryerContext, owner id.User) error
+
 	// Sign makes an address from which this server hands out a pack, for stores that cannot do it themselves.
 	Sign func(space id.Space, pack id.Pack, size int64) (url string, expires time.Time)
 }

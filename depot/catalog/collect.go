@@ -211,19 +211,24 @@ func (s *Service) cleaner(ctx context.Context, space int) (release func(), err e
 	if err != nil {
 		return nil, pg.Fault(err)
 	}
-	ok, err := tryCleaner(ctx, conn, space)
-	if err == nil && !ok {
-		err = fault.Wrap(errOther, fault.Conflict, "this space is being cleaned by another process: wait for it")
-	}
-	if err != nil {
+	discard := func() { // never back into the pool with the lock
+		conn.Raw(func(any) error { return driver.ErrBadConn })
 		conn.Close()
+	}
+	switch ok, err := tryCleaner(ctx, conn, space); {
+	case err != nil:
+		discard() // it may have been granted all the same
 		return nil, pg.Fault(err)
+	case !ok:
+		conn.Close()
+		return nil, fault.Wrap(errOther, fault.Conflict, "this space is being cleaned by another process: wait for it")
 	}
 	return func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		if releaseCleaner(ctx, conn, space) != nil {
-			conn.Raw(func(any) error { return driver.ErrBadConn }) // never back into the pool with the lock
+			discard()
+			return
 		}
 		conn.Close()
 	}, nil

@@ -40,6 +40,11 @@ func (s *Service) Begin(ctx context.Context, a actor.Actor, parent *id.Snapshot)
 		if err := w.welcome(); err != nil {
 			return err
 		}
+		if s.cfg.Quota != nil {
+			if err := s.cfg.Quota(ctx, tx, w.Owner); err != nil {
+				return err
+			}
+		}
 		space, err := s.space(ctx, tx, w.Owner)
 		if err != nil {
 			return err

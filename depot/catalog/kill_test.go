@@ -1,0 +1,272 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"github.com/holdfast-backup/holdfast/depot/blob"
+	"github.com/holdfast-backup/holdfast/depot/blob/mem"
+	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
+	"github.com/holdfast-backup/holdfast/wire/id"
+)
+
+// A cleaning is killed before, and after, every single statement and every single operation of the store. Whenever it is, all
+// live snapshots can be read as they were, the books are right, a rebuild brings nothing back to life, and the next cleaning
+// ends where an undisturbed one would have.
+func TestCollectSurvivesKills(t *testing.T) {
+	t.Parallel()
+	db, url := pgtest.NewURL(t)
+	w := &world{t: t, ctx: t.Context(), db: db, mem: mem.New(), bus: &recorder{}}
+	w.store = &faulty{Store: w.mem}
+	cfg := Config{DB: db, Store: w.store, Bus: w.bus, Sign: func(id.Space, id.Pack, int64) (string, time.Time) { return "/", time.Now() }}
+	atOnce(&cfg)
+	w.Service = New(cfg)
+	owner := w.user()
+	dev := w.device(owner)
+	kept, _, tree := w.half(dev, owner, 30, 40)
+	live := append(slices.Clone(tree.data), tree.id)
+	w.collect(owner, all)
+	space := w.spaceOf(owner)
+
+	death := &death{}
+	connector := must(pq.NewConnector(url))(t)
+	mortal := sqlx.NewDb(sql.OpenDB(&mortalConnector{connector, death}), "postgres")
+	t.Cleanup(func() { mortal.Close() })
+	killed := cfg
+	killed.DB = mortal
+	killed.Store = &mortalStore{w.mem, death}
+
+	steps := 0
+	for after := range 2 {
+		for step := 1; ; step++ {
+			// A snapshot that is kept on a pack that is mostly dead, one whose commit failed at its end, and one to purge.
+			next, _, tree := w.half(dev, owner, 30, 40)
+			live = append(append(live, tree.data...), tree.id)
+			lost, _ := w.backup(dev, 2)
+			w.exec(`DELETE FROM snapshots WHERE id = $1`, lost.ID)
+
+			death.at(step, after == 1)
+			_, err := New(killed).Collect(w.ctx, system, space, all)
+			died := death.came()
+			death.at(0, false)
+			if err != nil && !errors.Is(err, errKilled) {
+				t.Fatalf("step %d (died: %v): %v", step, died, err)
+			}
+			// The server lets go of a dead process's lock when it has noticed.
+			w.exec(`SELECT pg_advisory_xact_lock($1, id) FROM spaces`, cleanerClass)
+			w.sound()
+			if !w.check(owner, live) {
+				t.Fatalf("killed at step %d (%d): an object of a live snapshot is gone", step, after)
+			}
+			w.collect(owner, all)
+			w.collect(owner, all) // what a kill has left in quarantine, or adopted
+			w.sound()
+			if !w.check(owner, live) || t.Failed() {
+				t.Fatalf("after step %d (%d): an object of a live snapshot is gone", step, after)
+			}
+			must(w.Snapshot(w.ctx, owner, lost.ID))(t)
+			for _, sn := range []*Snapshot{kept, lost} {
+				if err := w.DeleteSnapshot(w.ctx, owner, sn.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			kept, live = next, append(slices.Clone(tree.data), tree.id)
+			if !died {
+				steps += step
+				break
+			}
+		}
+	}
+	if steps < 60 {
+		t.Errorf("only %d steps: the killer does not see them", steps)
+	}
+	t.Logf("killed at %d points", steps)
+	if r := must(w.RebuildIndex(w.ctx, system, nil))(t); r.Damaged+r.Missing+r.Incomplete+r.Foreign != 0 {
+		t.Errorf("%+v", r)
+	}
+	if err := w.DeleteSnapshot(w.ctx, owner, kept.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.collect(owner, all)
+	w.collect(owner, all)
+	if names := w.names(); len(names) != 1 || names[0] != spaceName(space) {
+		t.Errorf("everything was deleted, and the store has %d blobs: %v", len(names), names)
+	}
+	if n := get[int](w, `SELECT (SELECT count(*) FROM packs) + (SELECT count(*) FROM objects) + (SELECT count(*) FROM nodes) + (SELECT count(*) FROM snapshots)`); n != 0 {
+		t.Errorf("everything was deleted, and %d rows are left", n)
+	}
+}
+
+var errKilled = errors.New("killed")
+
+// death comes to a process at one of its steps, before it or, late, after it. From then on nothing it does happens.
+type death struct {
+	mu   sync.Mutex
+	n    int // steps to go; 0: never
+	late bool
+	dead bool
+}
+
+func (d *death) at(n int, late bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.n, d.late, d.dead = n, late, false
+}
+
+func (d *death) came() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.dead
+}
+
+// step does one thing, or dies.
+func (d *death) step(do func() error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.dead {
+		return errKilled
+	}
+	if d.n > 0 {
+		if d.n--; d.n == 0 {
+			d.dead = true
+			if d.late {
+				do() // it happens; nobody hears of it
+			}
+			return errKilled
+		}
+	}
+	return do()
+}
+
+// mortalConnector makes connections whose every statement is a step. What rolls back is none: the server does that for the dead.
+type mortalConnector struct {
+	driver.Connector
+	d *death
+}
+
+func (c *mortalConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &mortalConn{conn, c.d}, nil
+}
+
+type mortalConn struct {
+	driver.Conn
+	d *death
+}
+
+func (c *mortalConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (rows driver.Rows, err error) {
+	dying := c.d.step(func() error {
+		rows, err = c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
+		return err
+	})
+	if errors.Is(dying, errKilled) && rows != nil {
+		rows.Close()
+		rows = nil
+	}
+	return rows, dying
+}
+
+func (c *mortalConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (res driver.Result, err error) {
+	err = c.d.step(func() error {
+		res, err = c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
+		return err
+	})
+	return res, err
+}
+
+func (c *mortalConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	tx, err := c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts)
+	return &mortalTx{tx, c.d}, err
+}
+
+func (c *mortalConn) CheckNamedValue(v *driver.NamedValue) error {
+	return c.Conn.(driver.NamedValueChecker).CheckNamedValue(v)
+}
+
+type mortalTx struct {
+	driver.Tx
+	d *death
+}
+
+func (t *mortalTx) Commit() error {
+	did := false
+	err := t.d.step(func() error { did = true; return t.Tx.Commit() })
+	if errors.Is(err, errKilled) && !did {
+		t.Tx.Rollback()
+	}
+	return err
+}
+
+// mortalStore is a store whose every operation is a step.
+type mortalStore struct {
+	blob.Store
+	d *death
+}
+
+func (s *mortalStore) Create(ctx context.Context) (p blob.Pending, err error) {
+	err = s.d.step(func() error { p, err = s.Store.Create(ctx); return err })
+	return &mortalPending{p, s.d}, err
+}
+
+func (s *mortalStore) Open(ctx context.Context, name string, off, n int64) (r io.ReadCloser, err error) {
+	err = s.d.step(func() error { r, err = s.Store.Open(ctx, name, off, n); return err })
+	return r, err
+}
+
+func (s *mortalStore) Stat(ctx context.Context, name string) (info blob.Info, err error) {
+	err = s.d.step(func() error { info, err = s.Store.Stat(ctx, name); return err })
+	return info, err
+}
+
+func (s *mortalStore) List(ctx context.Context, prefix string, fn func(blob.Info) error) error {
+	var infos []blob.Info
+	err := s.d.step(func() error {
+		return s.Store.List(ctx, prefix, func(i blob.Info) error { infos = append(infos, i); return nil })
+	})
+	if err != nil {
+		return err
+	}
+	for _, i := range infos {
+		if err := fn(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *mortalStore) Delete(ctx context.Context, name string) error {
+	return s.d.step(func() error { return s.Store.Delete(ctx, name) })
+}
+
+type mortalPending struct {
+	blob.Pending
+	d *death
+}
+
+func (p *mortalPending) Write(b []byte) (n int, err error) {
+	err = p.d.step(func() error { n, err = p.Pending.Write(b); return err })
+	return n, err
+}
+
+func (p *mortalPending) Commit(ctx context.Context, name string) error {
+	return p.d.step(func() error { return p.Pending.Commit(ctx, name) })
+}
+
+func (p *mortalPending) Abort() {
+	if p.Pending != nil {
+		p.Pending.Abort()
+	}
+}
