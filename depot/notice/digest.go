@@ -34,7 +34,8 @@ type Device struct {
 // Fleet is what administrators read.
 type Fleet struct {
 	Devices   int      // that are not revoked
-	Attention []Device // that need it, the worst first
+	Unwell    int      // of them, those that need attention
+	Attention []Device // the worst of those
 
 	Succeeded, Warned, Failed, Missed int      // backups of the period
 	SuccessRate                       *float64 // 0 to 1; nil: none ended
@@ -210,7 +211,7 @@ func summary(rows []*Notification) string {
 }
 
 func (f *Fleet) summary() string {
-	switch n := len(f.Attention); {
+	switch n := f.Unwell; {
 	case f.Devices == 0:
 		return "There are no devices yet."
 	case n == 0:

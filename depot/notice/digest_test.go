@@ -102,7 +102,7 @@ func TestAdminDigest(t *testing.T) {
 	rate, growth, free, full := 0.9625, 2.5e9, int64(400e9), time.Date(2031, 5, 12, 0, 0, 0, 0, time.UTC)
 	var asked []string
 	w.cfg.Numbers = numbers{asked: &asked, fleet: notice.Fleet{
-		Devices: 120, Attention: []notice.Device{{ID: id.Device{}.New(), Name: "laptop of Ada", Severity: notice.Error, State: "no backup for 9 days"}},
+		Devices: 120, Unwell: 1, Attention: []notice.Device{{ID: id.Device{}.New(), Name: "laptop of Ada", Severity: notice.Error, State: "no backup for 9 days"}},
 		Succeeded: 770, Warned: 3, Failed: 20, Missed: 10, SuccessRate: &rate, StoredBytes: 1234567890123, GrowthPerDay: &growth, FreeBytes: &free, FullAt: &full,
 	}}
 	w.set("adminDigest", "never")
@@ -148,8 +148,8 @@ func TestAdminDigestOfLittle(t *testing.T) {
 	for want, f := range map[string]notice.Fleet{
 		"There are no devices yet.":      {},
 		"No device needs attention.":     {Devices: 3},
-		"2 of 3 devices need attention.": {Devices: 3, Attention: make([]notice.Device, 2), StoredBytes: 999},
-		"1 of 1 device needs attention.": {Devices: 1, Attention: make([]notice.Device, 1), StoredBytes: 999_960},
+		"2 of 3 devices need attention.": {Devices: 3, Unwell: 2, Attention: make([]notice.Device, 1), StoredBytes: 999},
+		"1 of 1 device needs attention.": {Devices: 1, Unwell: 1, StoredBytes: 999_960},
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
