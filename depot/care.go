@@ -4,18 +4,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/carelog"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
+	"github.com/holdfast-backup/holdfast/depot/notice"
+	"github.com/holdfast-backup/holdfast/depot/policy"
+	"github.com/holdfast-backup/holdfast/wire/fault"
+	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
 // What the worker does now and then. Every method may run at any time, several times at once, and again.
 
-// Times of the scrub.
+// Tasks that are rung for an id.
 const (
-	VerifyEvery  = 30 * 24 * time.Hour // every pack is read again this often
-	scrubPortion = 5 * time.Minute     // of one call
+	TaskCollect = "space.collect" // the id of a space
+	TaskCare    = "care.run"      // one of CareKinds
+)
+
+// CareKinds are what [Depot.Care] can be asked for.
+var CareKinds = []string{"gc", "scrub", "retention", "selfbackup"}
+
+// Times.
+const (
+	VerifyEvery     = 30 * 24 * time.Hour // every pack is read again this often
+	scrubPortion    = 5 * time.Minute     // of one call
+	selfBackupEvery = 24 * time.Hour
 )
 
 // ExpireSessions marks backup sessions void whose heartbeat has lapsed.
@@ -29,16 +46,158 @@ func (d *Depot) SweepAccounts(ctx context.Context) error {
 	return errors.Join(d.Accounts.Sweep(ctx), d.Fleet.Sweep(ctx))
 }
 
+// TickPolicies writes a run for every slot of every policy and device that has come, and rings the devices.
+func (d *Depot) TickPolicies(ctx context.Context) error { return d.Runs.Tick(ctx) }
+
+// SweepRuns ends what is overdue or abandoned, and rings devices again that have not come for what is due.
+func (d *Depot) SweepRuns(ctx context.Context) error { return d.Runs.Sweep(ctx) }
+
+// PruneRuns deletes runs that are history.
+func (d *Depot) PruneRuns(ctx context.Context) error { return d.Runs.Prune(ctx) }
+
+// AlarmStale tells of devices that have not backed up for days, whatever the scheduler did, and of quotas that are nearly used up.
+func (d *Depot) AlarmStale(ctx context.Context) error {
+	return errors.Join(d.Runs.Stale(ctx), d.Reports.WarnQuotas(ctx))
+}
+
+// SendNotices makes mails of notifications and sends those that wait.
+func (d *Depot) SendNotices(ctx context.Context) error { return d.Notices.Post(ctx) }
+
+// SendDigests writes the digests that are due.
+func (d *Depot) SendDigests(ctx context.Context) error {
+	return errors.Join(d.Notices.Digests(ctx), d.Notices.AdminDigest(ctx))
+}
+
+// SweepNotices deletes old notifications and mails.
+func (d *Depot) SweepNotices(ctx context.Context) error { return d.Notices.Sweep(ctx) }
+
+// RetainSnapshots deletes, of every device that a policy applies to, the snapshots that no policy keeps.
+func (d *Depot) RetainSnapshots(ctx context.Context) error {
+	devices, err := scheduled(ctx, d.DB)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, dev := range devices {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		rules, err := policy.RetentionRules(ctx, d.DB, dev)
+		if err == nil && len(rules) > 0 {
+			_, err = d.Catalog.Retain(ctx, actor.System(), dev, rules)
+		}
+		errs = append(errs, err) // one device's failure keeps no other's snapshots
+	}
+	return d.failed(ctx, "retention", errors.Join(errs...))
+}
+
+// CollectSpaces rings for the spaces in which there is something to clean.
+func (d *Depot) CollectSpaces(ctx context.Context) error {
+	spaces, err := d.Catalog.DueSpaces(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, s := range spaces {
+		errs = append(errs, d.Queue.Ring(ctx, TaskCollect, s.String()))
+	}
+	return errors.Join(errs...)
+}
+
+// CollectSpace cleans one space. That somebody else cleans it, or backs up into it, is no failure: it stays due.
+func (d *Depot) CollectSpace(ctx context.Context, space string) error {
+	var s id.Space
+	if err := s.UnmarshalText([]byte(space)); err != nil {
+		return fault.Wrap(err, fault.Invalid, "%s", err)
+	}
+	_, err := d.Catalog.Collect(ctx, actor.System(), s, catalog.GCOptions{})
+	switch fault.KindOf(err) {
+	case fault.Conflict, fault.NotFound:
+		return nil
+	}
+	return d.failed(ctx, "gc", err)
+}
+
 // ScrubPacks reads for a few minutes packs again that were not verified for [VerifyEvery]. The next call goes
 // on where this one was broken off.
 func (d *Depot) ScrubPacks(ctx context.Context) error {
 	portion, cancel := context.WithTimeout(ctx, scrubPortion)
 	defer cancel()
-	_, err := d.Catalog.Scrub(portion, actor.System(), VerifyEvery, nil)
+	report, err := d.Catalog.Scrub(portion, actor.System(), VerifyEvery, nil)
+	if n := report.Damaged + report.Missing; n > 0 {
+		err = errors.Join(err, d.Notices.Tell(ctx, notice.Event{Kind: "pack.damaged", Key: "pack.damaged", Title: "Stored data is damaged",
+			Body: fmt.Sprintf("A scrub found %d packs damaged or lost. The next backup of each device sends again what it still has; look at the store's disk, and at holdfast scrub for the names.", n)}))
+	}
 	if portion.Err() != nil && ctx.Err() == nil {
 		return nil
 	}
-	return err
+	return d.failed(ctx, "scrub", err)
+}
+
+// SampleStorage notes what is stored today, and tells administrators when room is short.
+func (d *Depot) SampleStorage(ctx context.Context) error {
+	return nil // REPORTS
+}
+
+// BackUpMetadata stores a sealed copy of the database, if one is wanted and the last is a day old.
+func (d *Depot) BackUpMetadata(ctx context.Context) error {
+	due, err := d.SelfBackup.Due(ctx, selfBackupEvery)
+	if err != nil || !due {
+		return err
+	}
+	return d.dump(ctx)
+}
+
+func (d *Depot) dump(ctx context.Context) error {
+	job, err := carelog.Begin(ctx, d.DB, "selfbackup", id.Space{})
+	if err != nil {
+		return err
+	}
+	info, err := d.SelfBackup.Dump(ctx, actor.System())
+	end := carelog.End(context.WithoutCancel(ctx), d.DB, job, map[string]any{"name": info.Name, "bytes": info.Size}, err)
+	return errors.Join(d.failed(ctx, "selfbackup", err), end)
+}
+
+// failed tells administrators that a kind of care failed, or that it is well again; it returns err.
+func (d *Depot) failed(ctx context.Context, kind string, err error) error {
+	key := "care:" + kind
+	if ctx.Err() != nil {
+		return err // somebody stopped it
+	}
+	if err == nil {
+		return d.Notices.Over(ctx, key)
+	}
+	return errors.Join(err, d.Notices.Tell(ctx, notice.Event{Kind: "care.failed", Key: key, Title: "Care of the installation failed: " + kind,
+		Body: "It is tried again by itself. The log of the worker has the cause, and holdfast doctor says what to do."}))
+}
+
+// Care rings for a kind of care now: see [CareKinds]. Administrators may.
+func (d *Depot) Care(ctx context.Context, a actor.Actor, kind string) error {
+	if err := a.Require(actor.Admin); err != nil {
+		return err
+	}
+	if !slices.Contains(CareKinds, kind) {
+		return fault.New(fault.Invalid, "care is one of %s, not %q", strings.Join(CareKinds, ", "), kind)
+	}
+	if d.Queue == nil {
+		return fault.New(fault.Unavailable, "there is no queue to ring: Redis is not configured")
+	}
+	return d.Queue.Ring(ctx, TaskCare, kind)
+}
+
+// RunCare does a kind of care now.
+func (d *Depot) RunCare(ctx context.Context, kind string) error {
+	switch kind {
+	case "gc":
+		return d.CollectSpaces(ctx)
+	case "scrub":
+		return d.ScrubPacks(ctx)
+	case "retention":
+		return d.RetainSnapshots(ctx)
+	case "selfbackup":
+		return d.dump(ctx)
+	}
+	return fault.New(fault.Invalid, "care is one of %s, not %q", strings.Join(CareKinds, ", "), kind)
 }
 
 // Check is one line of [Depot.Doctor].
@@ -47,6 +206,9 @@ type Check = catalog.Check
 // maxSkew is how far this machine's clock and the database's may be apart. Sessions and codes live by the
 // clocks; more than this is noticed by people.
 const maxSkew = 5 * time.Second
+
+// maxLag is how long slots of policies may not have been looked for.
+const maxLag = 5 * time.Minute
 
 // Doctor looks whether everything is as it should be, and says of what is not what to do.
 func (d *Depot) Doctor(ctx context.Context, a actor.Actor) ([]Check, error) {
@@ -75,6 +237,17 @@ func (d *Depot) Doctor(ctx context.Context, a actor.Actor) ([]Check, error) {
 	current := add("schema", d.CheckSchema(ctx), "is current")
 	if d.Redis != nil {
 		add("redis", d.Redis.Ping(ctx).Err(), "answers")
+	}
+	if current {
+		behind, err := schedulerLag(ctx, d.DB)
+		if err == nil && behind > maxLag {
+			err = fmt.Errorf("slots of policies were last looked for %s ago: start a holdfast worker, or look at its log", behind.Round(time.Minute))
+		}
+		add("worker", err, "looks after policies")
+	}
+	if d.SelfBackup != nil && current {
+		text, err := d.SelfBackup.Check(ctx)
+		add("copies", err, text)
 	}
 	if d.Catalog != nil && current {
 		more, err := d.Catalog.Doctor(ctx, a)

@@ -1,8 +1,11 @@
 // Package depot is the half of Holdfast that keeps: it joins the rooms below it, each of which says in its own
 // package comment what it promises.
 //
-//	account  who may come in            catalog  what is stored where
-//	fleet    which machines             audit    what was done
+//	account  who may come in            catalog     what is stored where
+//	fleet    which machines             run         what is due, under way and over
+//	policy   what is saved when         notice      who is told
+//	report   what came of it            selfbackup  a sealed copy of the database
+//	setting  what can be set            audit, carelog  what was done
 //
 // stand on the tools pg, blob, bus and queue. [Open] is the one place where they meet; whoever serves (server,
 // worker, the command line) gets a [Depot] and asks its nouns. The depot holds no key: everything that it keeps
@@ -19,6 +22,7 @@ import (
 	"log/slog"
 	"time"
 
+	"filippo.io/age"
 	"github.com/jmoiron/sqlx"
 
 	"github.com/holdfast-backup/holdfast/depot/account"
@@ -29,7 +33,15 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/bus"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/fleet"
+	"github.com/holdfast-backup/holdfast/depot/mail"
+	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/pg"
+	"github.com/holdfast-backup/holdfast/depot/policy"
+	"github.com/holdfast-backup/holdfast/depot/queue"
+	"github.com/holdfast-backup/holdfast/depot/report"
+	"github.com/holdfast-backup/holdfast/depot/run"
+	"github.com/holdfast-backup/holdfast/depot/selfbackup"
+	"github.com/holdfast-backup/holdfast/depot/setting"
 	"github.com/holdfast-backup/holdfast/depot/token"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -49,7 +61,12 @@ type Config struct {
 	// database. Without it no password works any more. Nil is for tools that log nobody in.
 	Secret []byte
 
-	PublicURL  string        // where people open the server
+	PublicURL string       // where people open the server
+	Mail      *mail.Config // how mail is sent; nil: none is
+
+	// Recipients of the sealed copies of the database that go into the store: see selfbackup.ParseRecipients. None: no copies are made.
+	Recipients []age.Recipient
+
 	SessionTTL time.Duration // of backup sessions without a heartbeat; 0: the catalog's default
 
 	// Prepare brings the database's schema up to date and, as long as the database knows of no pack, makes the
@@ -66,12 +83,22 @@ type Config struct {
 type Depot struct {
 	Accounts *account.Service
 	Fleet    *fleet.Service
-	Catalog  *catalog.Service // nil without a store
+	Policies *policy.Service
+	Runs     *run.Service
+	Notices  *notice.Service
+	Reports  *report.Service
+	Settings *setting.Service
+
+	Catalog    *catalog.Service    // nil without a store
+	SelfBackup *selfbackup.Service // likewise
 
 	DB    *sqlx.DB
 	Redis bus.Client // nil without a Redis
 	Bus   *bus.Bus
 	Store blob.Store // nil without one
+
+	Queue     *queue.Client    // nil without a Redis
+	Inspector *queue.Inspector // likewise
 }
 
 // Open connects to the database, to Redis and to the store. The caller closes the depot.
@@ -109,9 +136,23 @@ func (d *Depot) open(ctx context.Context, cfg Config, secret []byte) (err error)
 			return err
 		}
 	}
+	if d.Redis != nil {
+		d.Queue, d.Inspector = queue.NewClient(d.Redis), queue.NewInspector(d.Redis)
+	}
 	d.Bus = bus.New(d.Redis).WithLog(cfg.Log)
 	d.Accounts = account.New(account.Config{DB: d.DB, Pepper: derive(secret, "holdfast/v1/pepper"), PublicURL: cfg.PublicURL, Bus: d.Bus})
 	d.Fleet = fleet.New(fleet.Config{DB: d.DB, Bus: d.Bus})
+	d.Settings = setting.New(setting.Config{DB: d.DB})
+	d.Policies = policy.New(policy.Config{DB: d.DB, BeforeChange: func(ctx context.Context, tx *sqlx.Tx, p *policy.Policy) error {
+		return d.Runs.TickPolicy(ctx, tx, p)
+	}})
+	d.Runs = run.New(run.Config{DB: d.DB, Bus: d.Bus, Policies: d.Policies, Settings: d.Settings})
+	d.Reports = report.New(report.Config{DB: d.DB, Bus: d.Bus, Settings: d.Settings})
+	var sender *mail.Sender
+	if cfg.Mail != nil {
+		sender = mail.New(*cfg.Mail)
+	}
+	d.Notices = notice.New(notice.Config{DB: d.DB, Bus: d.Bus, Mail: sender, Settings: d.noticeSettings, Numbers: digests{d}, URL: cfg.PublicURL})
 	if cfg.StoreURL != "" {
 		if cfg.Prepare {
 			if any, err := anyPack(ctx, d.DB); err != nil {
@@ -128,9 +169,46 @@ func (d *Depot) open(ctx context.Context, cfg Config, secret []byte) (err error)
 			}
 			return err
 		}
-		d.Catalog = catalog.New(catalog.Config{DB: d.DB, Store: d.Store, Bus: d.Bus, SessionTTL: cfg.SessionTTL, Sign: cfg.Sign})
+		d.Catalog = catalog.New(catalog.Config{DB: d.DB, Store: d.Store, Bus: d.Bus, SessionTTL: cfg.SessionTTL, Sign: cfg.Sign, Undo: d.undo, Quota: quota})
+		d.SelfBackup = selfbackup.New(selfbackup.Config{
+			DB: d.DB, DatabaseURL: cfg.DatabaseURL, Store: d.Store, Secret: cfg.Secret, Recipients: cfg.Recipients,
+		})
 	}
 	return nil
+}
+
+// noticeSettings is what of the settings concerns notices.
+func (d *Depot) noticeSettings(ctx context.Context) (notice.Settings, error) {
+	set, err := d.Settings.Get(ctx)
+	if err != nil {
+		return notice.Settings{}, err
+	}
+	days := map[setting.Period]int{setting.Never: 0, setting.Daily: 1, setting.Weekly: 7}
+	return notice.Settings{
+		ProductName: set.ProductName, Zone: set.Zone, DigestHour: set.DigestHour, AdminDigestDays: days[set.AdminDigest],
+		MailsPerHour: set.MailsPerHour, StorageLowPercent: set.StorageLowPercent,
+	}, nil
+}
+
+// undo is how long a deleted snapshot can be taken back.
+func (d *Depot) undo(ctx context.Context) (time.Duration, error) {
+	set, err := d.Settings.Get(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if set.UndoDays == 0 {
+		return -1, nil // not at all
+	}
+	return time.Duration(set.UndoDays) * 24 * time.Hour, nil
+}
+
+// quota refuses a backup that begins when its owner has stored too much already.
+func quota(ctx context.Context, q sqlx.QueryerContext, owner id.User) error {
+	used, limit, over, err := setting.OverQuota(ctx, q, owner)
+	if err != nil || !over {
+		return err
+	}
+	return setting.Refuse(used, limit)
 }
 
 // derive makes a key of its own for each use of the secret. What the uses reveal says nothing about one another.

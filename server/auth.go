@@ -173,8 +173,11 @@ func (s *Server) setCookie(w http.ResponseWriter, token string, expires time.Tim
 	http.SetCookie(w, c)
 }
 
-// caller is who asks, for the access log.
-type caller struct{ actor actor.Actor }
+// caller is who asks, and what for, for the access log.
+type caller struct {
+	actor     actor.Actor
+	operation string // as the client calls it
+}
 
 type callerKey struct{}
 

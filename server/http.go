@@ -130,11 +130,12 @@ func (s *Server) frame(next http.Handler) http.Handler {
 			}
 			// The path is logged without its query: that of a pack is a credential, that of GraphQL may hold one.
 			level := slog.LevelInfo
-			if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+			if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || r.URL.Path == "/metrics" {
 				level = slog.LevelDebug
 			}
-			s.log.Log(ctx, level, "request", "request", req.ID, "method", r.Method, "path", clip(r.URL.Path), "status", rec.status,
-				"bytes", rec.bytes, "took", time.Since(start).Round(time.Microsecond), "address", req.Address, "actor", who.String())
+			s.log.Log(ctx, level, "request", "request", req.ID, "method", r.Method, "path", clip(r.URL.Path), "operation", clip(who.operation),
+				"status", rec.status, "bytes", rec.bytes, "took", time.Since(start).Round(time.Microsecond), "address", req.Address, "actor", who.String())
+			s.count(r, rec)
 		}()
 		next.ServeHTTP(rec, r)
 	})

@@ -38,6 +38,9 @@ type pageData struct {
 }
 
 func (s *Server) page(w http.ResponseWriter, r *http.Request) {
+	if s.app(w, r) {
+		return
+	}
 	d := pageData{URL: s.cfg.PublicURL, Setup: r.URL.Path == "/setup", Invited: r.URL.Path != "/"}
 	if d.URL == "" {
 		scheme := "http://"

@@ -27,6 +27,7 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/graph"
+	"github.com/holdfast-backup/holdfast/server/metrics"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
@@ -41,14 +42,20 @@ type Config struct {
 	Authenticate func(ctx context.Context, token string) (actor.Actor, error)           // any bearer token's
 	Seen         func(ctx context.Context, device id.Device, agentVersion string) error // a device was here
 
-	Signer *Signer // the same that the catalog signs with
-	Probes []Probe // what /readyz asks
+	Signer  *Signer          // the same that the catalog signs with
+	Metrics *metrics.Metrics // nil: nothing is counted, and there is no /metrics
+	App     App              // nil: no web app, and a plain page in its place
+	Agents  string           // folder with agents to hand out, named as AgentFile says; "": none
+	Probes  []Probe          // what /readyz asks
 
 	TLS          *TLS           // nil: plain HTTP
 	PublicURL    string         // where browsers find the server, if it is not the host that they ask for; no slash at the end
 	TrustProxies []netip.Prefix // whose X-Forwarded-For is believed
 	Log          *slog.Logger   // nil: slog.Default()
 }
+
+// App answers with a file of the web app, and reports false, without having answered, if there is none of that name.
+type App func(w http.ResponseWriter, r *http.Request, name string) bool
 
 // Probe is a thing that the server needs to work.
 type Probe struct {
@@ -84,6 +91,7 @@ func New(cfg Config) *Server {
 	s.api.AddTransport(post{s})
 	s.api.AddTransport(get{})
 	s.api.AroundOperations(streams)
+	s.api.AroundOperations(s.observe)
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("/graphql", s.graphql)
@@ -97,7 +105,12 @@ func New(cfg Config) *Server {
 	mux.HandleFunc("GET /setup", s.page)
 	mux.HandleFunc("GET /join", s.page)
 	mux.HandleFunc("GET /style.css", s.style)
+	for _, path := range []string{"/assets/", "/sw.js", "/manifest.webmanifest", "/offline.html"} {
+		mux.HandleFunc("GET "+path, s.asset)
+	}
 	mux.HandleFunc("GET /download/ca.pem", s.ca)
+	mux.HandleFunc("GET /download/agent/{os}/{arch}", s.agent)
+	mux.HandleFunc("GET /metrics", s.metrics)
 	mux.HandleFunc("/", s.notFound)
 	s.handler = s.frame(mux)
 	return s
@@ -151,6 +164,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		writeError(w, r, fault.New(fault.NotFound, "there is nothing at this address"))
+		return
+	}
+	if s.app(w, r) {
 		return
 	}
 	s.render(w, http.StatusNotFound, pageData{Missing: true})

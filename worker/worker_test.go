@@ -13,8 +13,11 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/holdfast-backup/holdfast/depot"
+	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/bus"
 	"github.com/holdfast-backup/holdfast/depot/local"
+	"github.com/holdfast-backup/holdfast/depot/queue"
 )
 
 // diary is a depot that notes what it was asked for.
@@ -40,8 +43,23 @@ func (d *diary) count(what string) int {
 	return d.runs[what]
 }
 
-func (d *diary) ExpireSessions(context.Context) error { return d.note("expire") }
-func (d *diary) SweepAccounts(context.Context) error  { return d.note("sweep") }
+func (d *diary) ExpireSessions(context.Context) error  { return d.note("expire") }
+func (d *diary) SweepAccounts(context.Context) error   { return d.note("sweep") }
+func (d *diary) TickPolicies(context.Context) error    { return d.note("policies") }
+func (d *diary) SweepRuns(context.Context) error       { return d.note("runs") }
+func (d *diary) PruneRuns(context.Context) error       { return d.note("prune") }
+func (d *diary) AlarmStale(context.Context) error      { return d.note("stale") }
+func (d *diary) RetainSnapshots(context.Context) error { return d.note("retain") }
+func (d *diary) CollectSpaces(context.Context) error   { return d.note("spaces") }
+func (d *diary) SampleStorage(context.Context) error   { return d.note("sample") }
+func (d *diary) BackUpMetadata(context.Context) error  { return d.note("metadata") }
+func (d *diary) SendNotices(context.Context) error     { return d.note("notices") }
+func (d *diary) SendDigests(context.Context) error     { return d.note("digests") }
+func (d *diary) SweepNotices(context.Context) error    { return d.note("old notices") }
+
+func (d *diary) CollectSpace(_ context.Context, space string) error { return d.note("space " + space) }
+func (d *diary) RunCare(_ context.Context, kind string) error       { return d.note("care " + kind) }
+
 func (d *diary) ScrubPacks(context.Context) error {
 	d.note("scrub")
 	panic("out of paper")
@@ -106,8 +124,61 @@ func TestNames(t *testing.T) {
 	for _, k := range ticks {
 		got = append(got, fmt.Sprint(k.name, " ", k.every))
 	}
-	if s := strings.Join(got, ", "); s != "sessions.expire 1m0s, accounts.sweep 1h0m0s, packs.scrub 10m0s" {
+	want := "sessions.expire 1m0s, accounts.sweep 1h0m0s, policies.tick 1m0s, runs.sweep 30s, runs.prune 24h0m0s, devices.stale 1h0m0s, " +
+		"snapshots.retain 1h0m0s, spaces.collect 10m0s, packs.scrub 10m0s, storage.sample 1h0m0s, metadata.backup 1h0m0s, " +
+		"notices.send 15s, notices.digest 10m0s, notices.sweep 24h0m0s"
+	if s := strings.Join(got, ", "); s != want {
 		t.Error(s)
+	}
+}
+
+// counts notes what tasks came to.
+type counts struct {
+	mu   sync.Mutex
+	well map[string]int
+	bad  map[string]int
+}
+
+func (c *counts) Task(name string, _ time.Duration, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.bad[name]++
+	} else {
+		c.well[name]++
+	}
+}
+
+// TestRung: a task that is rung for an id is done for it, and one that fails is tried again until it is dead, which shows.
+func TestRung(t *testing.T) {
+	t.Parallel()
+	_, r := private(t)
+	d, c := &diary{}, &counts{well: map[string]int{}, bad: map[string]int{}}
+	work(t, Config{Depot: d, Redis: r, Metrics: c}, nil)
+	client := queue.NewClient(r)
+	if err := client.Ring(t.Context(), depot.TaskCollect, "spc_1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Ring(t.Context(), depot.TaskCare, "gc"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "both are done", func() bool { return d.count("space spc_1") == 1 && d.count("care gc") == 1 })
+	d.mu.Lock()
+	d.fails = errors.New("full moon")
+	d.mu.Unlock()
+	if err := client.Ring(t.Context(), depot.TaskCollect, "spc_2"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it failed", func() bool { return d.count("space spc_2") > 0 })
+	inspector := queue.NewInspector(r)
+	until(t, "it waits for its next try, and says why", func() bool {
+		tasks, err := inspector.Tasks(t.Context(), actor.System(), queue.Retry, 1, 10)
+		return err == nil && len(tasks) == 1 && strings.Contains(tasks[0].LastError, "full moon")
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.well[depot.TaskCollect] != 1 || c.well[depot.TaskCare] != 1 || c.bad[depot.TaskCollect] == 0 {
+		t.Errorf("counted: %v, %v", c.well, c.bad)
 	}
 }
 

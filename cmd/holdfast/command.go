@@ -53,11 +53,12 @@ type call struct {
 	json     bool
 	logLevel string
 
-	place  placeFlags
-	listen listenFlags
-	invite inviteFlags
-	role   string
-	scrub  scrubFlags
+	place   placeFlags
+	listen  listenFlags
+	outward outwardFlags
+	invite  inviteFlags
+	role    string
+	scrub   scrubFlags
 
 	identity string
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/holdfast-backup/holdfast/depot"
 	"github.com/holdfast-backup/holdfast/graph"
 	"github.com/holdfast-backup/holdfast/server"
+	"github.com/holdfast-backup/holdfast/server/metrics"
+	"github.com/holdfast-backup/holdfast/server/web"
 	"github.com/holdfast-backup/holdfast/worker"
 )
 
@@ -28,6 +30,7 @@ func serverCommand() *command {
 		flags: func(fs *pflag.FlagSet, c *call) {
 			partFlags(fs, c)
 			c.listen.flags(fs, "127.0.0.1:8440")
+			c.outward.agentsFlag(fs)
 			c.place.urlFlag(fs)
 			fs.StringVar(&c.place.data, "data", "", "directory (`DIR`) for the keys of --tls-local and --tls-auto")
 		},
@@ -62,8 +65,16 @@ func workerCommand() *command {
 	return &command{
 		name: "worker", args: "--database-url URL --redis-url URL --store URL --secret-file FILE",
 		summary: "run a worker: the periodic care of an installation; any number of them may share it",
-		flags:   partFlags,
+		flags: func(fs *pflag.FlagSet, c *call) {
+			partFlags(fs, c)
+			c.place.urlFlag(fs)
+			fs.StringVar(&c.outward.metricsListen, "metrics-listen", "", "answer Prometheus at /metrics on this address of this machine (`ADDR`)")
+		},
 		run: func(ctx context.Context, c *call) error {
+			var err error
+			if c.place.publicURL, err = checkURL(c.place.publicURL); err != nil {
+				return err
+			}
 			svc, err := c.openPart(ctx)
 			if err != nil {
 				return err
@@ -82,6 +93,7 @@ func partFlags(fs *pflag.FlagSet, c *call) {
 	c.place.storeFlag(fs)
 	c.place.secretFlag(fs)
 	c.place.sessionFlag(fs)
+	c.outward.flags(fs)
 	logFlags(fs, c)
 }
 
@@ -111,10 +123,17 @@ func (c *call) openPart(ctx context.Context) (service, error) {
 		url = c.listen.scheme() + "://" + c.listen.addr
 	}
 	signer := server.NewSigner(secret)
-	d, err := depot.Open(ctx, depot.Config{
+	cfg := depot.Config{
 		DatabaseURL: p.database, RedisURL: p.redis, StoreURL: p.store,
 		Secret: secret, PublicURL: url, SessionTTL: p.sessionTTL, Sign: signer.Sign, Log: log,
-	})
+	}
+	if cfg.Mail, err = c.outward.mail(); err != nil {
+		return service{}, err
+	}
+	if cfg.Recipients, err = c.outward.recipients(); err != nil {
+		return service{}, err
+	}
+	d, err := depot.Open(ctx, cfg)
 	if err != nil {
 		return service{}, err
 	}
@@ -138,23 +157,34 @@ type service struct {
 // them fails.
 func (c *call) serve(ctx context.Context, ln net.Listener, svc service) error {
 	g, ctx := errgroup.WithContext(ctx)
+	numbers := metrics.New(svc.depot.Gauges, svc.log)
 	if ln != nil {
 		proxies, err := c.listen.prefixes()
 		if err != nil {
 			return err
 		}
+		agents, err := c.outward.agentsFolder()
+		if err != nil {
+			return err
+		}
 		d := svc.depot
-		s := server.New(server.Config{
-			API:          graph.Config{Accounts: d.Accounts, Fleet: d.Fleet, Catalog: d.Catalog, Audit: d.Audit, Bus: d.Bus},
+		cfg := server.Config{
+			API:          api(d),
 			Authenticate: d.Authenticate,
 			Seen:         d.Fleet.Seen,
 			Signer:       svc.signer,
+			Metrics:      numbers,
+			Agents:       agents,
 			Probes:       []server.Probe{{Name: "depot", Check: d.Ready}},
 			TLS:          svc.tls,
 			PublicURL:    c.place.publicURL,
 			TrustProxies: proxies,
 			Log:          svc.log,
-		})
+		}
+		if web.Built() {
+			cfg.App = web.Serve
+		}
+		s := server.New(cfg)
 		g.Go(func() error { return s.Serve(ctx, ln) })
 		if svc.tls != nil && svc.tls.ACME != nil {
 			g.Go(func() error { serveACME(ctx, svc); return nil })
@@ -163,8 +193,11 @@ func (c *call) serve(ctx context.Context, ln net.Listener, svc service) error {
 	}
 	if svc.worker {
 		g.Go(func() error {
-			return worker.Run(ctx, worker.Config{Depot: svc.depot, Redis: svc.depot.Redis, Log: svc.log})
+			return worker.Run(ctx, worker.Config{Depot: svc.depot, Redis: svc.depot.Redis, Metrics: numbers, Log: svc.log})
 		})
+		if addr := c.outward.metricsListen; addr != "" {
+			g.Go(func() error { return serveMetrics(ctx, addr, numbers) })
+		}
 	}
 	err := g.Wait()
 	if err == nil || errors.Is(err, context.Canceled) {
@@ -172,6 +205,15 @@ func (c *call) serve(ctx context.Context, ln net.Listener, svc service) error {
 		return nil
 	}
 	return err
+}
+
+// api is what the API stands on.
+func api(d *depot.Depot) graph.Config {
+	return graph.Config{
+		Accounts: d.Accounts, Fleet: d.Fleet, Catalog: d.Catalog, Policies: d.Policies, Runs: d.Runs, Notices: d.Notices, Reports: d.Reports,
+		Settings: d.Settings, Audit: d.Audit, Bus: d.Bus,
+		Jobs: d.Jobs, Job: d.Job, Queue: d.Inspector, Care: d.Care, Doctor: d.Doctor,
+	}
 }
 
 // serveACME answers challenges on port 80. Without it certificates still come over port 443.

@@ -43,6 +43,8 @@ first start: without it no password works any more, so keep a copy of it apart f
 			c.place.redisFlag(fs)
 			c.place.urlFlag(fs)
 			c.place.sessionFlag(fs)
+			c.outward.flags(fs)
+			c.outward.agentsFlag(fs)
 			c.place.secretFlag(fs)
 			fs.Lookup("secret-file").Usage += " (default: DIR/secret)"
 			logFlags(fs, c)
@@ -109,6 +111,12 @@ func up(ctx context.Context, c *call) (err error) {
 	cfg := depot.Config{
 		DatabaseURL: p.database, RedisURL: p.redis, StoreURL: set.Store,
 		Secret: secret, PublicURL: set.PublicURL, SessionTTL: p.sessionTTL, Sign: signer.Sign, Prepare: true, Log: log,
+	}
+	if cfg.Mail, err = c.outward.mail(); err != nil {
+		return err
+	}
+	if cfg.Recipients, err = c.outward.recipients(); err != nil {
+		return err
 	}
 	if cfg.DatabaseURL == "" {
 		cfg.DatabaseURL = l.DatabaseURL()
@@ -237,7 +245,7 @@ func (l *listenFlags) check(data string) error {
 		return usagef("--tls-cert and --tls-key go together")
 	case data == "" && (l.tlsLocal || len(l.tlsAuto) > 0):
 		return usagef("--tls-local and --tls-auto need --data DIR, to keep their keys in")
-	case ways == 0 && !l.plain && !loopback(host):
+	case ways == 0 && !l.plain && !server.Loopback(host):
 		return usagef("plain HTTP on %s would show tokens to the whole network, and browsers refuse to open keys on such a page: choose --tls-local, --tls-auto DOMAIN or --tls-cert and --tls-key; or --insecure-http, behind a proxy that does TLS", l.addr)
 	}
 	_, err = l.prefixes()
@@ -254,11 +262,6 @@ func (l *listenFlags) scheme() string {
 		return "https"
 	}
 	return "http"
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (l *listenFlags) open(ctx context.Context) (net.Listener, error) {
