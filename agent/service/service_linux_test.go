@@ -255,6 +255,67 @@ func TestWithoutServiceManager(t *testing.T) {
 	}
 }
 
+func TestStatusThatIsNone(t *testing.T) {
+	t.Parallel()
+	m := newManager(t)
+	var answer strange
+	m.system = strangeSystem{m.system, &answer}
+	answer.err = errors.New("a riddle")
+	for _, err := range []error{m.Start(), second(m.Status()), second(m.Install(newProgram(t)))} {
+		if !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "a riddle") {
+			t.Errorf("%v", err)
+		}
+	}
+	answer = strange{status: kardianos.StatusUnknown}
+	if st, err := m.Status(); err != nil || st.State != Absent {
+		t.Errorf("%v, %v", st, err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+type strange struct {
+	status kardianos.Status
+	err    error
+}
+
+// strangeSystem answers whatever it is told to.
+type strangeSystem struct {
+	kardianos.System
+	answer *strange
+}
+
+func (s strangeSystem) New(i kardianos.Interface, c *kardianos.Config) (kardianos.Service, error) {
+	v, err := s.System.New(i, c)
+	return strangeService{v, s.answer}, err
+}
+
+type strangeService struct {
+	kardianos.Service
+	answer *strange
+}
+
+func (s strangeService) Status() (kardianos.Status, error) { return s.answer.status, s.answer.err }
+
+func TestWhereUnitsAre(t *testing.T) {
+	t.Parallel()
+	m := New()
+	m.goos, m.getenv = "linux", func(string) string { return "/home/zoe" }
+	if got := m.unit(User); got != "/home/zoe/.config/systemd/user/holdfast-agent.service" {
+		t.Error(got)
+	}
+	if got := m.unit(System); got != "/etc/systemd/system/holdfast-agent.service" {
+		t.Error(got)
+	}
+	m.getenv = func(string) string { return "" }
+	if got := m.unit(User); got != "" {
+		t.Error(got)
+	}
+	if m.goos = "darwin"; m.unit(System) != "" {
+		t.Error("a unit on macOS")
+	}
+}
+
 // broken is a service manager that cannot be talked to.
 type broken struct{ kardianos.System }
 

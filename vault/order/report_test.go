@@ -166,13 +166,13 @@ func TestSealMendsWhatItCan(t *testing.T) {
 	}
 
 	n := exampleNote()
-	n.Text = "caf\xe9" + strings.Repeat("é", MaxNote)
+	n.Text = "ca\xe9" + strings.Repeat("é", MaxNote) // the limit is within a character
 	b, err := n.Seal(a.Space(), a.IdentityPublic())
 	if err != nil {
 		t.Fatal(err)
 	}
 	note, err := OpenNote(a, b)
-	if err != nil || len(note.Text) != MaxNote || !strings.HasPrefix(note.Text, "caf\ufffdé") {
+	if err != nil || len(note.Text) != MaxNote-1 || !strings.HasPrefix(note.Text, "ca\ufffdé") || !strings.HasSuffix(note.Text, "é") {
 		t.Errorf("%d bytes of text, %v", len(note.Text), err)
 	}
 }
