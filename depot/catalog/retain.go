@@ -29,6 +29,8 @@ type RetainReport struct {
 type Retained struct {
 	Snapshot  id.Snapshot
 	CreatedAt time.Time
+	Files     int64
+	Bytes     int64
 	Problems  int64
 	Scheduled bool
 	Pinned    bool
@@ -128,7 +130,7 @@ func (s *Service) RetentionPreview(ctx context.Context, a actor.Actor, device id
 	var judged []retainedRow
 	var at []int
 	for i, r := range rows {
-		list[i] = Retained{Snapshot: r.ID, CreatedAt: r.CreatedAt.UTC(), Problems: r.Problems, Scheduled: r.Scheduled, Pinned: r.Pinned,
+		list[i] = Retained{Snapshot: r.ID, CreatedAt: r.CreatedAt.UTC(), Files: r.Files, Bytes: r.Bytes, Problems: r.Problems, Scheduled: r.Scheduled, Pinned: r.Pinned,
 			Keep: true, Reasons: []string{"manual"}}
 		if r.Scheduled {
 			judged, at = append(judged, r), append(at, i)

@@ -473,6 +473,8 @@ type retainedRow struct {
 	Space     id.Space  `db:"public_id"`
 	Owner     id.User   `db:"owner_id"`
 	CreatedAt time.Time `db:"created_at"`
+	Files     int64
+	Bytes     int64
 	Problems  int64
 	Scheduled bool
 	Pinned    bool
@@ -480,7 +482,7 @@ type retainedRow struct {
 
 // Of the space of the device's owner only: an older one that nobody owns is not touched.
 const retainedQuery = `
-	SELECT sn.id, s.public_id, s.owner_id, sn.created_at, sn.problems, sn.scheduled, sn.pinned_at IS NOT NULL AS pinned
+	SELECT sn.id, s.public_id, s.owner_id, sn.created_at, sn.files, sn.bytes, sn.problems, sn.scheduled, sn.pinned_at IS NOT NULL AS pinned
 	FROM snapshots sn JOIN spaces s ON s.id = sn.space_id JOIN devices d ON d.id = sn.device_id AND d.user_id = s.owner_id
 	WHERE sn.device_id = $1 AND sn.deleted_at IS NULL`
 
