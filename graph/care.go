@@ -7,7 +7,6 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/depot/account"
@@ -18,6 +17,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/setting"
 	"github.com/holdfast-backup/holdfast/graph/internal/exec"
 	"github.com/holdfast-backup/holdfast/wire/fault"
+	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
 func (r *jobResolver) ID(ctx context.Context, obj *carelog.Entry) (string, error) {
@@ -65,7 +65,11 @@ func (r *mutationResolver) DeleteTask(ctx context.Context, input exec.TaskInput)
 }
 
 func (r *mutationResolver) UpdateSettings(ctx context.Context, input exec.UpdateSettingsInput) (*exec.SettingsPayload, error) {
-	panic(fmt.Errorf("not implemented: UpdateSettings - updateSettings"))
+	s, err := r.cfg.Settings.Update(ctx, actor.FromContext(ctx), setting.Change(input))
+	if err != nil {
+		return nil, err
+	}
+	return &exec.SettingsPayload{Settings: s}, nil
 }
 
 func (r *mutationResolver) SendTestMail(ctx context.Context) (*exec.SendTestMailPayload, error) {
@@ -77,7 +81,19 @@ func (r *mutationResolver) SendTestMail(ctx context.Context) (*exec.SendTestMail
 }
 
 func (r *mutationResolver) SetQuota(ctx context.Context, input exec.SetQuotaInput) (*exec.SetQuotaPayload, error) {
-	panic(fmt.Errorf("not implemented: SetQuota - setQuota"))
+	user, err := parse[id.User](input.User)
+	if err != nil {
+		return nil, err
+	}
+	a := actor.FromContext(ctx)
+	if err := r.cfg.Settings.SetQuota(ctx, a, user, input.Quota); err != nil {
+		return nil, err
+	}
+	u, err := r.cfg.Accounts.User(ctx, a, user)
+	if err != nil {
+		return nil, err
+	}
+	return &exec.SetQuotaPayload{User: u}, nil
 }
 
 func (r *queryResolver) Jobs(ctx context.Context, kind *string, first *int, after *string) (*exec.JobConnection, error) {
@@ -114,7 +130,7 @@ func (r *queryResolver) QueueTasks(ctx context.Context, state exec.TaskState, pa
 }
 
 func (r *queryResolver) Settings(ctx context.Context) (*setting.Settings, error) {
-	panic(fmt.Errorf("not implemented: Settings - settings"))
+	return r.cfg.Settings.Read(ctx, actor.FromContext(ctx))
 }
 
 func (r *queryResolver) Doctor(ctx context.Context) ([]*catalog.Check, error) {
@@ -154,15 +170,18 @@ func (r *settingsResolver) MailFrom(ctx context.Context, obj *setting.Settings) 
 }
 
 func (r *settingsResolver) SelfBackupConfigured(ctx context.Context, obj *setting.Settings) (bool, error) {
-	panic(fmt.Errorf("not implemented: SelfBackupConfigured - selfBackupConfigured"))
+	return r.cfg.SelfBackup != nil, nil
 }
 
 func (r *settingsResolver) SelfBackupAt(ctx context.Context, obj *setting.Settings) (*time.Time, error) {
-	panic(fmt.Errorf("not implemented: SelfBackupAt - selfBackupAt"))
+	if r.cfg.SelfBackup == nil {
+		return nil, nil
+	}
+	return r.cfg.SelfBackup(ctx)
 }
 
 func (r *userResolver) Quota(ctx context.Context, obj *account.User) (*int64, error) {
-	panic(fmt.Errorf("not implemented: Quota - quota"))
+	return found(load(ctx).quotas.Load(ctx, obj.ID))
 }
 
 func (r *Resolver) Job() exec.JobResolver { return &jobResolver{r} }

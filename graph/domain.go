@@ -16,6 +16,7 @@ type (
 	backupID   = id.Backup
 	snapshotID = id.Snapshot
 	runID      = id.Run
+	policyID   = id.Policy
 )
 
 // mayCookie refuses a login that wants a cookie where none can be set, before anything is used up by it.
@@ -67,6 +68,10 @@ func (c Config) node(ctx context.Context, a actor.Actor, text string) (scalar.No
 		return nodeOf(ctx, a, text, c.Fleet.Device)
 	case "bak":
 		return nodeOf(ctx, a, text, c.Catalog.Backup)
+	case "pol":
+		return nodeOf(ctx, a, text, c.Policies.Get)
+	case "grp":
+		return nodeOf(ctx, a, text, c.Policies.Group)
 	case "snp":
 		return nodeOf(ctx, a, text, c.Catalog.Snapshot)
 	case "ntf":

@@ -68,6 +68,9 @@ type Config struct {
 	Care   func(ctx context.Context, a actor.Actor, kind string) error
 	Doctor func(ctx context.Context, a actor.Actor) ([]catalog.Check, error)
 
+	// SelfBackup says when the installation last backed itself up, nil if never; nil itself: it is not told to.
+	SelfBackup func(ctx context.Context) (*time.Time, error)
+
 	Fingerprint string        // SHA-256 of the local CA's certificate in hex, "" without one
 	Sweep       time.Duration // how often a subscription looks without a hint; 0: 15 s
 	Limits      Limits        // zero: DefaultLimits

@@ -12,6 +12,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/run"
 	"github.com/holdfast-backup/holdfast/graph/internal/exec"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
@@ -247,6 +248,18 @@ func costs() (c exec.ComplexityRoot) {
 		}
 		return paged(child, &n)
 	}
+	c.Query.Policies = list
+	c.Query.Groups = list
+	c.Query.StorageReport = func(child int, _ *int) int { return 50 + listCost*child }
+	c.Query.RunReport = func(child int, _ exec.RunReportInput) int { return 50 + listCost*child }
+	c.Query.FleetOverview = func(child int) int { return 50 + listCost*child }
+	c.Query.FleetDevices = func(child int, _ []run.HealthState, _ *string, _ *string, first *int, _ *string) int {
+		return paged(child, first)
+	}
+	c.Query.MyUsage = func(child int, _ *int) int { return 1 + listCost*child }
+	c.Query.RetentionPreview = func(child int, _ string, _ exec.RetentionInput, _ string) int { return 20 + listCost*child }
+	c.Group.Members = list
+	c.User.Groups = list
 	c.Run.SealedReport = func(child int) int { return 20 + child }
 	c.User.Devices = func(child int) int { return 20 + listCost*child }
 	c.User.Sessions = list

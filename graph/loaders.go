@@ -30,10 +30,16 @@ type loaders struct {
 
 	snapshots *dataloadgen.Loader[id.Snapshot, *catalog.Snapshot]
 	policies  *dataloadgen.Loader[id.Policy, *policy.Policy]
+	groups    *dataloadgen.Loader[id.Group, *policy.Group]
+	members   *dataloadgen.Loader[id.Group, *[]id.User]
+	groupsOf  *dataloadgen.Loader[id.User, *[]*policy.Group]
+	quotas    *dataloadgen.Loader[id.User, *int64]
 	effective *dataloadgen.Loader[id.Device, *policy.Effective]
 	runs      *dataloadgen.Loader[id.Run, *run.Run]
 	health    *dataloadgen.Loader[id.Device, *run.Health]
 	lastRuns  *dataloadgen.Loader[lastRuns, *[]*run.Run]
+
+	deviceCounts *dataloadgen.Loader[id.Policy, int]
 }
 
 type loadersKey struct{}
@@ -48,17 +54,23 @@ func withLoaders(ctx context.Context, cfg Config) context.Context {
 
 		snapshots: loader(a, cfg.Catalog.SnapshotsByID),
 		policies:  loader(a, cfg.Policies.ByID),
+		groups:    loader(a, cfg.Policies.GroupsByID),
+		members:   loader(a, inPointers(cfg.Policies.Members)),
+		groupsOf:  loader(a, inPointers(cfg.Policies.GroupsOf)),
+		quotas:    loader(a, cfg.Settings.Quotas),
 		effective: loader(a, cfg.Policies.EffectiveOf),
 		runs:      loader(a, cfg.Runs.RunsByID),
 		health:    loader(a, cfg.Runs.Health),
 		lastRuns:  loader(a, cfg.lastRuns),
+
+		deviceCounts: loader(a, cfg.Policies.DeviceCounts),
 	})
 }
 
 func loader[K comparable, V any](a actor.Actor, fetch func(context.Context, actor.Actor, []K) (map[K]V, error)) *dataloadgen.Loader[K, V] {
 	return dataloadgen.NewMappedLoader(func(ctx context.Context, keys []K) (map[K]V, error) {
 		return fetch(ctx, a, keys)
-	}, dataloadgen.WithWait(batchWait), dataloadgen.WithBatchCapacity(500))
+	}, dataloadgen.WithWait(batchWait), dataloadgen.WithBatchCapacity(account.MaxPage))
 }
 
 func load(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(*loaders) }

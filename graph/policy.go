@@ -7,154 +7,253 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/depot/account"
+	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/fleet"
 	"github.com/holdfast-backup/holdfast/depot/policy"
 	"github.com/holdfast-backup/holdfast/graph/internal/exec"
 	"github.com/holdfast-backup/holdfast/plan"
+	"github.com/holdfast-backup/holdfast/wire/fault"
+	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
 func (r *deviceResolver) EffectivePolicy(ctx context.Context, obj *fleet.Device) (*policy.Effective, error) {
-	panic(fmt.Errorf("not implemented: EffectivePolicy - effectivePolicy"))
+	e, err := found(load(ctx).effective.Load(ctx, obj.ID))
+	if err == nil && e == nil {
+		e = &policy.Effective{}
+	}
+	return e, err
 }
 
 func (r *effectivePolicyResolver) Level(ctx context.Context, obj *policy.Effective) (policy.Level, error) {
-	panic(fmt.Errorf("not implemented: Level - level"))
+	if obj.Level == "" {
+		return policy.Default, nil
+	}
+	return policy.Level(obj.Level), nil
 }
 
 func (r *effectivePolicyResolver) Next(ctx context.Context, obj *policy.Effective, count *int) ([]*policy.Slot, error) {
-	panic(fmt.Errorf("not implemented: Next - next"))
+	return obj.Next(slots(count))
 }
 
 func (r *groupResolver) ID(ctx context.Context, obj *policy.Group) (string, error) {
-	panic(fmt.Errorf("not implemented: ID - id"))
+	return obj.ID.String(), nil
 }
 
 func (r *groupResolver) Members(ctx context.Context, obj *policy.Group) ([]*account.User, error) {
-	panic(fmt.Errorf("not implemented: Members - members"))
+	members, err := found(load(ctx).members.Load(ctx, obj.ID))
+	if err != nil || members == nil {
+		return []*account.User{}, err
+	}
+	return loadAll(ctx, load(ctx).users, *members)
 }
 
 func (r *mutationResolver) CreatePolicy(ctx context.Context, input exec.PolicyInput) (*exec.PolicyPayload, error) {
-	panic(fmt.Errorf("not implemented: CreatePolicy - createPolicy"))
+	in, err := policyInput(&input)
+	if err != nil {
+		return nil, err
+	}
+	return policyPayload(r.cfg.Policies.Create(ctx, actor.FromContext(ctx), in))
 }
 
 func (r *mutationResolver) UpdatePolicy(ctx context.Context, input exec.UpdatePolicyInput) (*exec.PolicyPayload, error) {
-	panic(fmt.Errorf("not implemented: UpdatePolicy - updatePolicy"))
+	p, err := parse[id.Policy](input.ID)
+	if err != nil {
+		return nil, err
+	}
+	in, err := policyInput(input.Policy)
+	if err != nil {
+		return nil, err
+	}
+	return policyPayload(r.cfg.Policies.Update(ctx, actor.FromContext(ctx), p, input.Revision, in))
 }
 
 func (r *mutationResolver) EnablePolicy(ctx context.Context, input exec.EnablePolicyInput) (*exec.PolicyPayload, error) {
-	panic(fmt.Errorf("not implemented: EnablePolicy - enablePolicy"))
+	p, err := parse[id.Policy](input.ID)
+	if err != nil {
+		return nil, err
+	}
+	return policyPayload(r.cfg.Policies.Enable(ctx, actor.FromContext(ctx), p, input.Enabled))
 }
 
 func (r *mutationResolver) DeletePolicy(ctx context.Context, input exec.DeletePolicyInput) (*exec.DeletePolicyPayload, error) {
-	panic(fmt.Errorf("not implemented: DeletePolicy - deletePolicy"))
+	p, err := parse[id.Policy](input.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.cfg.Policies.Delete(ctx, actor.FromContext(ctx), p); err != nil {
+		return nil, err
+	}
+	return &exec.DeletePolicyPayload{ID: input.ID}, nil
 }
 
 func (r *mutationResolver) RunPolicy(ctx context.Context, input exec.RunPolicyInput) (*exec.RunPolicyPayload, error) {
-	panic(fmt.Errorf("not implemented: RunPolicy - runPolicy"))
+	p, err := parse[id.Policy](input.ID)
+	if err != nil {
+		return nil, err
+	}
+	n, err := r.cfg.Runs.RunPolicy(ctx, actor.FromContext(ctx), p)
+	if err != nil {
+		return nil, err
+	}
+	return &exec.RunPolicyPayload{Runs: n}, nil
 }
 
 func (r *mutationResolver) CreateGroup(ctx context.Context, input exec.CreateGroupInput) (*exec.GroupPayload, error) {
-	panic(fmt.Errorf("not implemented: CreateGroup - createGroup"))
+	members, err := parseAll[id.User](input.Members, policy.MaxMembers)
+	if err != nil {
+		return nil, err
+	}
+	return groupPayload(r.cfg.Policies.CreateGroup(ctx, actor.FromContext(ctx), input.Name, members))
 }
 
 func (r *mutationResolver) UpdateGroup(ctx context.Context, input exec.UpdateGroupInput) (*exec.GroupPayload, error) {
-	panic(fmt.Errorf("not implemented: UpdateGroup - updateGroup"))
+	group, err := parse[id.Group](input.ID)
+	if err != nil {
+		return nil, err
+	}
+	change := policy.GroupChange{Name: input.Name}
+	if change.Add, err = parseAll[id.User](input.Add, policy.MaxMembers); err != nil {
+		return nil, err
+	}
+	if change.Remove, err = parseAll[id.User](input.Remove, policy.MaxMembers); err != nil {
+		return nil, err
+	}
+	return groupPayload(r.cfg.Policies.UpdateGroup(ctx, actor.FromContext(ctx), group, change))
 }
 
 func (r *mutationResolver) DeleteGroup(ctx context.Context, input exec.DeleteGroupInput) (*exec.DeleteGroupPayload, error) {
-	panic(fmt.Errorf("not implemented: DeleteGroup - deleteGroup"))
+	group, err := parse[id.Group](input.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.cfg.Policies.DeleteGroup(ctx, actor.FromContext(ctx), group); err != nil {
+		return nil, err
+	}
+	return &exec.DeleteGroupPayload{ID: input.ID}, nil
 }
 
 func (r *policyResolver) ID(ctx context.Context, obj *policy.Policy) (string, error) {
-	panic(fmt.Errorf("not implemented: ID - id"))
+	return obj.ID.String(), nil
 }
 
 func (r *policyResolver) Next(ctx context.Context, obj *policy.Policy, count *int) ([]*time.Time, error) {
-	panic(fmt.Errorf("not implemented: Next - next"))
+	list, err := obj.Next(slots(count))
+	return pointers(list), err
 }
 
 func (r *policyResolver) DeviceCount(ctx context.Context, obj *policy.Policy) (int, error) {
-	panic(fmt.Errorf("not implemented: DeviceCount - deviceCount"))
+	return load(ctx).deviceCounts.Load(ctx, obj.ID)
 }
 
 func (r *policySummaryResolver) ID(ctx context.Context, obj *policy.Policy) (string, error) {
-	panic(fmt.Errorf("not implemented: ID - id"))
+	return obj.ID.String(), nil
 }
 
 func (r *policyTargetsResolver) Groups(ctx context.Context, obj *policy.Targets) ([]*policy.Group, error) {
-	panic(fmt.Errorf("not implemented: Groups - groups"))
+	return loadAll(ctx, load(ctx).groups, obj.Groups)
 }
 
 func (r *policyTargetsResolver) Devices(ctx context.Context, obj *policy.Targets) ([]*fleet.Device, error) {
-	panic(fmt.Errorf("not implemented: Devices - devices"))
+	return loadAll(ctx, load(ctx).devices, obj.Devices)
 }
 
 func (r *policyTargetsResolver) ExceptGroups(ctx context.Context, obj *policy.Targets) ([]*policy.Group, error) {
-	panic(fmt.Errorf("not implemented: ExceptGroups - exceptGroups"))
+	return loadAll(ctx, load(ctx).groups, obj.ExceptGroups)
 }
 
 func (r *policyTargetsResolver) ExceptDevices(ctx context.Context, obj *policy.Targets) ([]*fleet.Device, error) {
-	panic(fmt.Errorf("not implemented: ExceptDevices - exceptDevices"))
+	return loadAll(ctx, load(ctx).devices, obj.ExceptDevices)
 }
 
 func (r *queryResolver) Policies(ctx context.Context) ([]*policy.Policy, error) {
-	panic(fmt.Errorf("not implemented: Policies - policies"))
+	return r.cfg.Policies.List(ctx, actor.FromContext(ctx))
 }
 
 func (r *queryResolver) Policy(ctx context.Context, id string) (*policy.Policy, error) {
-	panic(fmt.Errorf("not implemented: Policy - policy"))
+	p, err := parse[policyID](id)
+	if err != nil {
+		return nil, err
+	}
+	return optional(r.cfg.Policies.Get(ctx, actor.FromContext(ctx), p))
 }
 
 func (r *queryResolver) Groups(ctx context.Context) ([]*policy.Group, error) {
-	panic(fmt.Errorf("not implemented: Groups - groups"))
+	return r.cfg.Policies.Groups(ctx, actor.FromContext(ctx))
 }
 
 func (r *queryResolver) FilePresets(ctx context.Context) ([]*plan.Preset, error) {
-	panic(fmt.Errorf("not implemented: FilePresets - filePresets"))
+	return pointers(plan.Presets()), nil
 }
 
 func (r *queryResolver) ExcludePresets(ctx context.Context) ([]*plan.ExcludePreset, error) {
-	panic(fmt.Errorf("not implemented: ExcludePresets - excludePresets"))
+	return pointers(plan.ExcludePresets()), nil
 }
 
 func (r *queryResolver) SchedulePreview(ctx context.Context, schedule exec.ScheduleInput, zone string, count *int) (*exec.SchedulePreview, error) {
-	panic(fmt.Errorf("not implemented: SchedulePreview - schedulePreview"))
+	s, err := scheduleInput(&schedule, zone)
+	if err != nil {
+		return nil, err
+	}
+	next, err := r.cfg.Policies.Preview(ctx, s, slots(count))
+	if err != nil {
+		return nil, err
+	}
+	return &exec.SchedulePreview{Text: s.String(), Next: pointers(next)}, nil
 }
 
 func (r *queryResolver) RetentionPreview(ctx context.Context, device string, retention exec.RetentionInput, zone string) (*exec.RetentionPreview, error) {
-	panic(fmt.Errorf("not implemented: RetentionPreview - retentionPreview"))
+	dev, err := parse[id.Device](device)
+	if err != nil {
+		return nil, err
+	}
+	rule := plan.Rule{Retention: retentionInput(&retention), Zone: zone}
+	if err := rule.Validate(); err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "%s", err)
+	}
+	list, err := r.cfg.Catalog.RetentionPreview(ctx, actor.FromContext(ctx), dev, []plan.Rule{rule})
+	if err != nil {
+		return nil, err
+	}
+	return retentionPreview(list), nil
 }
 
 func (r *retentionResolver) Text(ctx context.Context, obj *plan.Retention) (string, error) {
-	panic(fmt.Errorf("not implemented: Text - text"))
+	return obj.String(), nil
 }
 
 func (r *scheduleResolver) Times(ctx context.Context, obj *plan.Schedule) ([]string, error) {
-	panic(fmt.Errorf("not implemented: Times - times"))
+	times := []string{}
+	for _, t := range obj.Times {
+		times = append(times, t.String())
+	}
+	return times, nil
 }
 
 func (r *scheduleResolver) Text(ctx context.Context, obj *plan.Schedule) (string, error) {
-	panic(fmt.Errorf("not implemented: Text - text"))
+	return obj.String(), nil
 }
 
 func (r *selectionResolver) Policy(ctx context.Context, obj *plan.Selection) (string, error) {
-	panic(fmt.Errorf("not implemented: Policy - policy"))
+	return obj.Name, nil
 }
 
 func (r *userResolver) Groups(ctx context.Context, obj *account.User) ([]*policy.Group, error) {
-	panic(fmt.Errorf("not implemented: Groups - groups"))
+	groups, err := found(load(ctx).groupsOf.Load(ctx, obj.ID))
+	if err != nil || groups == nil {
+		return []*policy.Group{}, err
+	}
+	return *groups, nil
 }
 
 func (r *windowResolver) From(ctx context.Context, obj *plan.Window) (string, error) {
-	panic(fmt.Errorf("not implemented: From - from"))
+	return obj.From.String(), nil
 }
 
 func (r *windowResolver) To(ctx context.Context, obj *plan.Window) (string, error) {
-	panic(fmt.Errorf("not implemented: To - to"))
+	return obj.To.String(), nil
 }
 
 func (r *Resolver) EffectivePolicy() exec.EffectivePolicyResolver { return &effectivePolicyResolver{r} }

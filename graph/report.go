@@ -7,45 +7,72 @@ package graph
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/holdfast-backup/holdfast/depot/account"
+	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/fleet"
 	"github.com/holdfast-backup/holdfast/depot/report"
 	"github.com/holdfast-backup/holdfast/depot/run"
 	"github.com/holdfast-backup/holdfast/graph/internal/exec"
+	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
 func (r *fleetOverviewResolver) RecentFailures(ctx context.Context, obj *report.Overview) ([]*run.Run, error) {
-	panic(fmt.Errorf("not implemented: RecentFailures - recentFailures"))
+	return loadAll(ctx, load(ctx).runs, obj.RecentFailures)
 }
 
 func (r *fleetOverviewResolver) Stale(ctx context.Context, obj *report.Overview) ([]*fleet.Device, error) {
-	panic(fmt.Errorf("not implemented: Stale - stale"))
+	return loadAll(ctx, load(ctx).devices, obj.Stale)
 }
 
 func (r *queryResolver) RunReport(ctx context.Context, input exec.RunReportInput) (*exec.RunReport, error) {
-	panic(fmt.Errorf("not implemented: RunReport - runReport"))
+	f, err := runReportFilter(&input)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := r.cfg.Reports.Runs(ctx, actor.FromContext(ctx), f)
+	if err != nil {
+		return nil, err
+	}
+	return &exec.RunReport{Rows: runs.Rows, Total: runs.Total, CSV: runs.CSV()}, nil
 }
 
 func (r *queryResolver) StorageReport(ctx context.Context, days *int) (*report.Storage, error) {
-	panic(fmt.Errorf("not implemented: StorageReport - storageReport"))
+	return r.cfg.Reports.Storage(ctx, actor.FromContext(ctx), numberOr(days, 90))
 }
 
 func (r *queryResolver) FleetOverview(ctx context.Context) (*report.Overview, error) {
-	panic(fmt.Errorf("not implemented: FleetOverview - fleetOverview"))
+	return r.cfg.Reports.Overview(ctx, actor.FromContext(ctx))
 }
 
 func (r *queryResolver) FleetDevices(ctx context.Context, health []run.HealthState, search *string, group *string, first *int, after *string) (*exec.DeviceConnection, error) {
-	panic(fmt.Errorf("not implemented: FleetDevices - fleetDevices"))
+	n, cursor, err := page(first, after)
+	if err != nil {
+		return nil, err
+	}
+	f := report.DeviceFilter{Health: health}
+	if search != nil {
+		f.Search = *search
+	}
+	if f.Group, err = parseOptional[id.Group](group); err != nil {
+		return nil, err
+	}
+	p, err := r.cfg.Reports.Devices(ctx, actor.FromContext(ctx), f, n, cursor)
+	if err != nil {
+		return nil, err
+	}
+	return deviceConnection(ctx, p)
 }
 
 func (r *queryResolver) MyUsage(ctx context.Context, days *int) ([]*report.Day, error) {
-	panic(fmt.Errorf("not implemented: MyUsage - myUsage"))
+	return r.cfg.Reports.MyUsage(ctx, actor.FromContext(ctx), numberOr(days, 30))
 }
 
 func (r *spaceUsageResolver) User(ctx context.Context, obj *report.Space) (*account.User, error) {
-	panic(fmt.Errorf("not implemented: User - user"))
+	if obj.OwnerID == nil {
+		return nil, nil
+	}
+	return found(load(ctx).users.Load(ctx, *obj.OwnerID))
 }
 
 func (r *Resolver) FleetOverview() exec.FleetOverviewResolver { return &fleetOverviewResolver{r} }
