@@ -88,6 +88,8 @@ func UnmarshalInt64(v any) (int64, error) {
 		}
 	case int64:
 		return n, nil
+	case int: // a default of the schema, as gqlgen writes it
+		return int64(n), nil
 	}
 	return 0, fault.New(fault.Invalid, "want a whole number of 64 bits")
 }

@@ -2,6 +2,8 @@ package scalar
 
 import (
 	"bytes"
+	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -38,5 +40,28 @@ func TestTime(t *testing.T) {
 		if _, err := UnmarshalTime(bad); err == nil {
 			t.Errorf("%v was read as a time", bad)
 		}
+	}
+}
+
+func TestInts(t *testing.T) {
+	t.Parallel()
+	for _, v := range []any{json.Number("-7"), int64(-7), -7} {
+		if n, err := UnmarshalInt64(v); err != nil || n != -7 {
+			t.Errorf("%T: %d, %v", v, n, err)
+		}
+		if n, err := UnmarshalInt(v); err != nil || n != -7 {
+			t.Errorf("%T: %d, %v", v, n, err)
+		}
+	}
+	if n, err := UnmarshalInt64(json.Number("9223372036854775807")); err != nil || n != math.MaxInt64 {
+		t.Error(n, err)
+	}
+	for _, bad := range []any{nil, "7", 7.0, json.Number("7.5"), json.Number("9223372036854775808")} {
+		if _, err := UnmarshalInt64(bad); err == nil {
+			t.Errorf("%v was read as a number", bad)
+		}
+	}
+	if _, err := UnmarshalInt(int64(math.MaxInt32) + 1); err == nil {
+		t.Error("33 bits were read as 32")
 	}
 }
