@@ -13,7 +13,9 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/blob/mem"
+	"github.com/holdfast-backup/holdfast/depot/carelog"
 	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
+	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
 // counting is a database/sql connector that counts statements.
@@ -73,6 +75,10 @@ func TestStatements(t *testing.T) {
 			w.snapshot(d, 100)
 			w.session(d)
 			w.person("extra", actor.Staff)
+			_, err := w.notices.SendTest(context.Background(), boss.Actor)
+			w.ok(err)
+			_, err = carelog.Begin(context.Background(), w.db, "gc", id.Space{})
+			w.ok(err)
 		}
 	}
 	tests := []struct {
@@ -84,6 +90,9 @@ func TestStatements(t *testing.T) {
 		{"snapshots", ada.Token, `{ snapshots { edges { node { id device { id name owner { email } } } } totalCount } }`, 0},
 		{"audit", boss.Token, `{ auditEvents { edges { node { text actor { name } } } } }`, 0},
 		{"users", boss.Token, `{ users { edges { node { id email role } } totalCount } }`, 0},
+		{"notifications", ada.Token, `{ notifications { edges { node { id title device { name owner { name } } run { id } } } unreadCount } }`, 0},
+		{"mails", boss.Token, `{ mails { edges { node { id subject } } } }`, 0},
+		{"jobs", boss.Token, `{ jobs { edges { node { id text } } } }`, 0},
 	}
 	grow(0)
 	for i := range tests {
@@ -96,7 +105,7 @@ func TestStatements(t *testing.T) {
 		tt.want = n.Load()
 		t.Logf("%s: %d statements", tt.name, tt.want)
 	}
-	most := map[string]int64{"me": 2, "devices": 10, "snapshots": 8, "audit": 4, "users": 4}
+	most := map[string]int64{"me": 2, "devices": 10, "snapshots": 8, "audit": 4, "users": 4, "notifications": 6, "mails": 2, "jobs": 2}
 	grow(1)
 	for _, tt := range tests {
 		n.Store(0)
