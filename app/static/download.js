@@ -1,0 +1,1 @@
+// Filled by the worker that decrypts: see app/keys.

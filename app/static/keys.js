@@ -1,0 +1,10 @@
+// The worker that holds the keys. It has no page and no storage that a page could read; it answers messages.
+"use strict";
+
+importScripts("{{asset "wasm_exec.js"}}");
+
+(async () => {
+  const go = new Go();
+  const { instance } = await WebAssembly.instantiateStreaming(fetch("{{asset "keys.wasm"}}"), go.importObject);
+  await go.run(instance);
+})().catch((err) => postMessage({ fatal: String(err) }));
