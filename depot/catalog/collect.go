@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/carelog"
@@ -195,9 +197,10 @@ func (c *collection) run(ctx context.Context, due gc.Due) error {
 		steps = append(steps, c.compact)
 	}
 	for _, step := range append(steps, c.unlink) { // both see for themselves whether there is anything to do
-		if err := step(ctx); errors.Is(err, errBusy) {
+		switch err := step(ctx); {
+		case errors.Is(err, errBusy), pq.As(err, pqerror.LockNotAvailable) != nil:
 			c.report.Busy = true
-		} else if err != nil {
+		case err != nil:
 			return err
 		}
 	}

@@ -272,3 +272,22 @@ func TestBrokenBackupsAreSwept(t *testing.T) {
 		t.Error("it is due again")
 	}
 }
+
+// A commit that takes its time holds the sweep up; the sweep gives up and comes again.
+func TestCollectGivesUpWaiting(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, atOnce)
+	owner, _, _ := w.dying()
+	tx := must(w.db.Beginx())(t)
+	defer tx.Rollback()
+	if err := lockShared(w.ctx, tx, get[int](w, `SELECT id FROM spaces`)); err != nil {
+		t.Fatal(err)
+	}
+	if r := w.collect(owner, all); !r.Busy || r.Objects != 0 {
+		t.Errorf("%+v", r)
+	}
+	tx.Rollback()
+	if r := w.collect(owner, all); r.Busy || r.Objects != 7 {
+		t.Errorf("%+v", r)
+	}
+}
