@@ -24,6 +24,9 @@ const (
 	// that is not well.
 	patience = 3
 
+	// margin is how long before ctx's deadline no further mail is begun: one that is cut off may have to be sent twice.
+	margin = 10 * time.Second
+
 	firstWait = time.Minute // after the first attempt that came to nothing; then twice as long each time
 	maxWait   = 6 * time.Hour
 	giveUp    = 48 * time.Hour // since the mail was written
@@ -41,7 +44,7 @@ type outgoing struct {
 	Suspended bool    `db:"suspended"`
 }
 
-// Deliver sends the mails that are due. What the mail server has to say about one stands in its row; the error that it
+// Deliver sends the mails that are due, and leaves those to its next call that ctx's deadline might cut off. What the mail server has to say about one stands in its row; the error that it
 // returns is only about ourselves, or ctx's once that is over.
 func (s *Service) Deliver(ctx context.Context) error {
 	if s.cfg.Mail == nil {
@@ -52,7 +55,7 @@ func (s *Service) Deliver(ctx context.Context) error {
 	errs := make([]error, hands)
 	for i := range hands {
 		wg.Go(func() {
-			for ctx.Err() == nil && putOff.Load() < patience {
+			for ctx.Err() == nil && !nearlyOver(ctx) && putOff.Load() < patience {
 				m, err := take(ctx, s.cfg.DB, claim)
 				if err != nil || m == nil {
 					errs[i] = err
@@ -73,6 +76,11 @@ func (s *Service) Deliver(ctx context.Context) error {
 	}
 	wg.Wait()
 	return errors.Join(append(errs, ctx.Err())...)
+}
+
+func nearlyOver(ctx context.Context) bool {
+	end, ok := ctx.Deadline()
+	return ok && time.Until(end) < margin
 }
 
 // send tries one mail and writes what came of it. It reports whether the mail was put off.

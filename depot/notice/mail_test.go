@@ -243,6 +243,23 @@ func TestCrashes(t *testing.T) {
 	}
 }
 
+// A mail that could be cut off is not begun.
+func TestLittleTime(t *testing.T) {
+	t.Parallel()
+	w, ctx := newWorld(t), t.Context()
+	ada := w.person("ada", actor.Staff)
+	w.tell(ada, "run.failed", "Failed")
+	w.ok(w.Dispatch(ctx))
+	brief, cancel := context.WithTimeout(ctx, 9*time.Second)
+	defer cancel()
+	w.ok(w.Deliver(brief))
+	w.same("with little time", w.lines(mailsOf, ada.User), "notification waiting 0")
+	long, cancel := context.WithTimeout(ctx, time.Hour)
+	defer cancel()
+	w.ok(w.Deliver(long))
+	w.same("with more", w.lines(mailsOf, ada.User), "notification sent 1")
+}
+
 // A server that is not well is not asked about every mail that waits.
 func TestServerAway(t *testing.T) {
 	t.Parallel()
