@@ -51,8 +51,11 @@ var zonesOfNote = []string{
 
 // moments draws instants, often within a day or two of a change of the zone's clocks.
 func moments(t *rapid.T, loc *time.Location) time.Time {
-	m := time.Unix(rapid.Int64Range(0, 2_200_000_000).Draw(t, "moment"), 0).In(loc)
+	m := time.Unix(rapid.Int64Range(0, 2_500_000_000).Draw(t, "moment"), 0).In(loc)
 	if _, end := m.ZoneBounds(); !end.IsZero() && rapid.IntRange(0, 3).Draw(t, "near a change") > 0 {
+		if rapid.IntRange(0, 9).Draw(t, "at the end of a year") == 0 { // where package time's bounds are odd
+			end = time.Date(m.Year(), time.December, 31, 23, 0, 0, 0, time.UTC)
+		}
 		m = end.Add(time.Duration(rapid.IntRange(-50*60, 10*60).Draw(t, "minutes from it")) * time.Minute)
 	}
 	return m.Add(time.Duration(rapid.SampledFrom([]int64{0, 0, 1, 30e9, 59e9 + 999_999_999}).Draw(t, "rest")))

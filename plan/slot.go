@@ -31,11 +31,11 @@ func (c *calendar) once(t time.Time, loc *time.Location, limit int64) (int64, bo
 // flowing finds the first slot after t of a calendar whose walls are slots as often as the clock shows them.
 func (c *calendar) flowing(t time.Time, loc *time.Location, limit int64) (int64, bool) {
 	for from := t.Unix() + 1; from <= limit; {
-		p := periodAt(from, loc)
-		if w, ok := c.next(wall(from+p.offset), wall(min(p.end, limit+1)+p.offset)); ok {
-			return int64(w) - p.offset, true
+		offset, end := offsetAt(from, loc)
+		if w, ok := c.next(wall(from+offset), wall(min(end, limit+1)+offset)); ok {
+			return int64(w) - offset, true
 		}
-		from = p.end
+		from = end
 	}
 	return 0, false
 }

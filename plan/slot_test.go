@@ -142,6 +142,7 @@ func TestSlotsWhereClocksChange(t *testing.T) {
 		{"Pyongyang changes by half an hour for good", daily(t, "Asia/Pyongyang", "23:45"), "2018-05-03T00:00Z", "2018-05-03T23:45+08:30 2018-05-05T00:00+09:00 2018-05-05T23:45+09:00"},
 		{"Kwajalein had one day twice", daily(t, "Pacific/Kwajalein", "12:00"), "1969-09-29T00:00Z", "1969-09-29T12:00+11:00 1969-09-30T12:00+11:00 1969-10-01T12:00-12:00"},
 		{"local mean time, in seconds", daily(t, "Europe/Athens", "02:00"), "1890-01-01T00:00Z", "1890-01-01T02:00+01:34"},
+		{"the last day of a leap year beyond the table", daily(t, "Europe/Athens", "06:00"), "2040-12-30T12:00Z", "2040-12-31T06:00+02:00 2041-01-01T06:00+02:00"},
 		{"beyond the table of changes", daily(t, "Europe/Athens", "03:30"), "2099-03-28T12:00Z", "2099-03-29T04:00+03:00 2099-03-30T03:30+03:00"},
 	}
 	for _, tt := range tests {
@@ -184,6 +185,8 @@ func TestCronWhereClocksChange(t *testing.T) {
 		{"Lord Howe: half past comes again after 30 minutes", cron("Australia/Lord_Howe", "30 * * * *"), "2024-04-07T01:00+11:00",
 			"2024-04-07T01:30+11:00 2024-04-07T01:30+10:30 2024-04-07T02:30+10:30"},
 		{"Lord Howe: a quarter past is left out", cron("Australia/Lord_Howe", "15 * * * *"), "2024-10-06T01:00+10:30", "2024-10-06T01:15+10:30 2024-10-06T03:15+11:00"},
+		{"the last day of a leap year beyond the table", cron("Europe/Athens", "0 * * * *"), "2040-12-31T23:30+02:00",
+			"2041-01-01T00:00+02:00 2041-01-01T01:00+02:00 2041-01-01T02:00+02:00 2041-01-01T03:00+02:00"},
 		{"every hour of the Friday that Samoa left out", cron("Pacific/Apia", "0 * 30 * *"), "2011-12-15T00:00Z", "2012-01-30T00:00+14:00 2012-01-30T01:00+14:00"},
 		{"every hour of the day before, to its end", cron("Pacific/Apia", "0 * * * *"), "2011-12-29T22:30-10:00", "2011-12-29T23:00-10:00 2011-12-31T00:00+14:00 2011-12-31T01:00+14:00"},
 	}

@@ -24,6 +24,8 @@ const (
 	lastSecond  = 253402300799
 )
 
+const never = math.MaxInt64 / 2
+
 // wallOf returns what the clock shows at t, without the fraction of the second.
 func wallOf(t time.Time, loc *time.Location) wall {
 	_, offset := t.In(loc).Zone()
@@ -41,52 +43,51 @@ func (w wall) date() (year int, month time.Month, day, minute int) {
 	return year, month, day, t.Hour()*60 + t.Minute()
 }
 
-// A period is a time during which a zone's clocks were not changed. Instants are in Unix seconds.
-type period struct {
-	start, end int64 // start <= t < end; half of an int64 if there was, or will be, no change
-	offset     int64
-}
-
-// periodAt returns the period around an instant.
-func periodAt(unix int64, loc *time.Location) period {
+// offsetAt returns how far the clock is ahead of UTC at an instant, and an instant after it up to which that
+// stays so. All are Unix seconds.
+func offsetAt(unix int64, loc *time.Location) (offset, end int64) {
 	t := time.Unix(unix, 0).In(loc)
-	_, offset := t.Zone()
-	p := period{math.MinInt64 / 2, math.MaxInt64 / 2, int64(offset)}
-	start, end := t.ZoneBounds()
-	if !start.IsZero() {
-		p.start = start.Unix()
+	_, o := t.Zone()
+	_, bound := t.ZoneBounds()
+	switch {
+	case bound.IsZero():
+		end = never
+	case bound.Unix() > unix:
+		end = bound.Unix()
+	default:
+		// Beyond its table, package time takes every year to have 365 days: on the last day of a leap year the
+		// bound has passed. The next one is the end of the year.
+		end = unix - unix%secondsOfDay + secondsOfDay
 	}
-	if !end.IsZero() {
-		p.end = end.Unix()
-	}
-	return p
+	return int64(o), end
 }
 
 // first returns the first instant at which the clock shows w or later. If w exists, that is w, and the
 // first of them if there are two; if the clocks were put forward over w, it is the instant when that was done.
 func (w wall) first(loc *time.Location) int64 {
-	for p := periodAt(int64(w)-maxShift, loc); ; p = periodAt(p.end, loc) {
-		if int64(w) < p.end+p.offset {
-			return max(int64(w)-p.offset, p.start)
+	for at := int64(w) - maxShift; ; {
+		offset, end := offsetAt(at, loc)
+		if int64(w) < end+offset {
+			return max(int64(w)-offset, at)
 		}
+		at = end
 	}
 }
 
 // ahead returns the smallest wall, in full minutes, of which the first instant comes after t. That is the
 // next minute, unless the clocks were put back shortly before t: then it is where they were at that moment.
 func ahead(t time.Time, loc *time.Location) wall {
-	w := wallOf(t, loc)
-	next := w - mod(w, 60) + 60
-	for at := t.Unix(); ; {
-		p := periodAt(at, loc)
-		if p.start < t.Unix()-2*maxShift {
+	next := wallOf(t, loc)
+	next += 60 - mod(next, 60)
+	for at := t.Unix() - 2*maxShift; ; {
+		offset, end := offsetAt(at, loc)
+		if end > t.Unix() {
 			return next
 		}
-		before := periodAt(p.start-1, loc)
-		if end := wall(before.end + before.offset); end > next {
-			next = end + mod(-end, 60)
+		if last := wall(end + offset); last > next {
+			next = last + mod(-last, 60)
 		}
-		at = p.start - 1
+		at = end
 	}
 }
 

@@ -41,16 +41,16 @@ func (w Window) Open(at time.Time, zone *time.Location) time.Time {
 		return at
 	}
 	for {
-		p := periodAt(unix, zone)
-		now := wall(unix + p.offset)
+		offset, end := offsetAt(unix, zone)
+		now := wall(unix + offset)
 		if w.contains(now) { // never in the first round
 			return time.Unix(unix, 0).In(zone)
 		}
 		opens := now + mod(wall(w.From)*60-now, secondsOfDay)
-		if t := int64(opens) - p.offset; t < p.end {
+		if t := int64(opens) - offset; t < end {
 			return time.Unix(t, 0).In(zone)
 		}
-		unix = p.end
+		unix = end
 	}
 }
 
