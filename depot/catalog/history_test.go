@@ -180,7 +180,7 @@ func (h *history) purge() {
 func (h *history) clean() {
 	o := GCOptions{Win: -1}
 	if h.rnd.IntN(2) == 0 {
-		o.Budget = 1 // the smallest table there is
+		o.Budget = 4 << 10 // 192 chunks: several passes
 	}
 	r := h.collect(h.owner, o)
 	if h.rnd.IntN(2) == 0 {
@@ -279,7 +279,7 @@ func TestCleaningBesideWriters(t *testing.T) {
 	for range 2 {
 		cleaners.Go(func() {
 			for ctx.Err() == nil {
-				r, err := w.Collect(ctx, system, at, GCOptions{Win: -1, Budget: 1})
+				r, err := w.Collect(ctx, system, at, GCOptions{Win: -1, Budget: 1 << 10})
 				if err != nil && !errors.Is(err, fault.Conflict) && ctx.Err() == nil {
 					t.Errorf("cleaning: %v", err)
 				}

@@ -33,7 +33,7 @@ func NewMarker(space int, objects int64, budget int64) (*Marker, []Range) {
 	if budget == 0 {
 		budget = DefaultBudget
 	}
-	most := 1 << 10 // ids that the table holds
+	most := 1 << 4 // ids that the table holds
 	for int64(most)*2*slotSize <= budget {
 		most *= 2
 	}

@@ -22,7 +22,7 @@ type set struct {
 
 // newSet returns a set that begins with room for n ids, and grows unless it is fixed.
 func newSet(n int, fixed bool) *set {
-	size := 1 << 10
+	size := 1 << 4
 	for size*3/4 < n {
 		size *= 2
 	}
