@@ -202,7 +202,7 @@ func (r *runResolver) Policy(ctx context.Context, obj *run.Run) (*policy.Policy,
 }
 
 func (r *runResolver) AskedBy(ctx context.Context, obj *run.Run) (*account.User, error) {
-	if obj.AskedBy == nil {
+	if obj.AskedBy == nil || actor.FromContext(ctx).IsDevice() {
 		return nil, nil
 	}
 	return found(load(ctx).users.Load(ctx, *obj.AskedBy))
