@@ -35,6 +35,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
 	"github.com/holdfast-backup/holdfast/depot/policy"
 	"github.com/holdfast-backup/holdfast/depot/queue"
+	"github.com/holdfast-backup/holdfast/depot/report"
 	"github.com/holdfast-backup/holdfast/depot/run"
 	"github.com/holdfast-backup/holdfast/depot/setting"
 	"github.com/holdfast-backup/holdfast/graph"
@@ -100,7 +101,8 @@ func newWorldOn(t testing.TB, db *sqlx.DB, store blob.Store, adjust func(*server
 		API: graph.Config{
 			Accounts: w.accounts, Fleet: w.fleet, Catalog: w.catalog, Bus: w.bus,
 			Policies: w.policies, Runs: w.runs, Settings: w.settings, Notices: w.notices,
-			Jobs: room.Jobs, Job: room.Job, Doctor: room.Doctor, Queue: queue.NewInspector(client),
+			Reports: report.New(report.Config{DB: db, Settings: w.settings, Bus: w.bus}),
+			Jobs:    room.Jobs, Job: room.Job, Doctor: room.Doctor, Queue: queue.NewInspector(client),
 			Care: func(ctx context.Context, a actor.Actor, kind string) error {
 				if err := a.Require(actor.Admin); err != nil {
 					return err
