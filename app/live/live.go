@@ -39,7 +39,7 @@ type Client struct {
 	mu   sync.Mutex
 	subs map[string]*sub
 	next int
-	conn Conn // nil while there is none that was acknowledged
+	conn Conn          // nil while there is none that was acknowledged
 	wake chan struct{} // somebody subscribed
 
 	retry chan struct{} // try now

@@ -62,7 +62,7 @@ func Submit(label string, busy bool) app.UI {
 
 // Button is a small button with an icon; label "" leaves it to the icon, and title names it then.
 func Button(color, icon, label, title string, on func()) app.UI {
-	b := app.Button().Type("button").Class("btn btn-sm btn-"+color+" text-nowrap").Title(title).
+	b := app.Button().Type("button").Class("btn btn-sm btn-" + color + " text-nowrap").Title(title).
 		OnClick(func(app.Context, app.Event) { on() })
 	if label == "" {
 		return b.Aria("label", title).Body(Icon(icon))

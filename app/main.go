@@ -1,0 +1,23 @@
+//go:build js
+
+// App is the page of the web app, compiled to WebAssembly.
+package main
+
+import (
+	"github.com/maxence-charriere/go-app/v10/pkg/app"
+
+	"github.com/holdfast-backup/holdfast/app/api"
+	"github.com/holdfast-backup/holdfast/app/browser"
+	"github.com/holdfast-backup/holdfast/app/page"
+	"github.com/holdfast-backup/holdfast/app/state"
+)
+
+func main() {
+	client := &api.Client{Fetch: browser.Post}
+	worker := browser.StartWorker(app.Getenv("GOAPP_KEYS"))
+	page.World.Session = state.NewSession(client, browser.Keys{Worker: worker})
+	page.World.Theme = browser.Theme
+	page.Routes()
+	page.World.Session.Start()
+	app.RunWhenOnBrowser()
+}

@@ -1,0 +1,80 @@
+// Package page is the app's screens, one a file. A screen renders what a model of package state knows, with the pieces of package ui, and
+// turns what a person does into calls of the model. It holds no data of its own but what is typed into it.
+package page
+
+import (
+	"strings"
+
+	"github.com/maxence-charriere/go-app/v10/pkg/app"
+
+	"github.com/holdfast-backup/holdfast/app/state"
+	"github.com/holdfast-backup/holdfast/app/ui"
+)
+
+// World is what every screen stands on. It is set once, before the app starts.
+var World struct {
+	Session *state.Session
+	Theme   func(theme string) // "light", "dark" or "" for the system's
+}
+
+// Routes registers every address of the app. All of them lead to the frame, which knows who may see what.
+func Routes() {
+	app.RouteWithRegexp(".*", func() app.Composer { return &Frame{} })
+}
+
+// Frame is around every screen: who is not logged in sees the door, everybody else the menu and the screen of the address.
+type Frame struct {
+	app.Compo
+	path string
+	hash string
+	stop func()
+}
+
+// OnMount implements app.Mounter.
+func (f *Frame) OnMount(ctx app.Context) { f.open(ctx) }
+
+// OnNav implements app.Navigator.
+func (f *Frame) OnNav(ctx app.Context) { f.navigate(ctx.Page().URL().Path, ctx.Page().URL().Fragment) }
+
+// OnDismount implements app.Dismounter.
+func (f *Frame) OnDismount() { f.close() }
+
+func (f *Frame) open(ctx app.Context) {
+	f.stop = World.Session.Observe(func() { ctx.Dispatch(func(app.Context) {}) })
+}
+
+func (f *Frame) close() {
+	if f.stop != nil {
+		f.stop()
+	}
+}
+
+func (f *Frame) navigate(path, hash string) {
+	f.path, f.hash = path, hash
+}
+
+// Render implements app.Composer.
+func (f *Frame) Render() app.UI {
+	v := World.Session.View()
+	switch {
+	case v.Phase == state.Starting:
+		return app.Div().Class("hf-splash").Body(ui.Spinner())
+	case v.Phase == state.LoggedOut && (f.path == "/setup" || f.path == "/join") && strings.HasPrefix(f.hash, "hfi_"):
+		return &Join{Token: f.hash}
+	case v.Phase == state.LoggedOut:
+		return &Login{}
+	case v.Phase == state.Locked:
+		return &Unlock{}
+	}
+	screen, title := find(f.path, v)
+	return app.Div().Class("app-wrapper").Body(
+		&Header{User: v.User.Name, Email: v.User.Email},
+		&Sidebar{Path: f.path, Admin: v.Admin(), Superuser: v.Superuser()},
+		app.Main().ID("main").Class("app-main").TabIndex(-1).Body(
+			app.Div().Class("app-content-header").Body(app.Div().Class("container-fluid").Body(
+				app.H1().Class("h3 mb-0").Text(title),
+			)),
+			app.Div().Class("app-content").Body(app.Div().Class("container-fluid").Body(screen)),
+		),
+	)
+}
