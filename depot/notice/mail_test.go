@@ -233,7 +233,10 @@ func TestCrashes(t *testing.T) {
 	w.same("it belongs to the dead for a while", len(w.smtp.Messages()), 2)
 	w.shift(5*time.Minute + time.Second)
 	w.ok(w.Deliver(ctx))
-	w.same("at last", w.lines(mailsOf, ada.User), "notification sent 4")
+	// Another hand may have taken the mail just as its time was up, and counted an attempt.
+	if s := w.lines(mailsOf, ada.User); s != "notification sent 4" && s != "notification sent 5" {
+		t.Error("at last:", s)
+	}
 	ids := map[string]bool{}
 	for _, m := range w.smtp.Wait(t, 3) {
 		ids[m.Header.Get("Message-Id")] = true
