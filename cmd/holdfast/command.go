@@ -40,7 +40,7 @@ func commands() []*command {
 		upCommand(), serverCommand(), workerCommand(), migrateCommand(),
 		inviteCommand(),
 		userListCommand(), userPromoteCommand(), userDemoteCommand(), userSuspendCommand(), userResumeCommand(),
-		scrubCommand(), rebuildIndexCommand(), recoverCommand(), doctorCommand(), versionCommand(),
+		scrubCommand(), gcCommand(), rebuildIndexCommand(), recoverCommand(), doctorCommand(), versionCommand(),
 	}
 }
 
@@ -59,6 +59,7 @@ type call struct {
 	invite  inviteFlags
 	role    string
 	scrub   scrubFlags
+	gc      gcFlags
 
 	identity string
 }
