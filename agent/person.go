@@ -22,7 +22,7 @@ func person(getenv func(string) string, current func() (*user.User, error), look
 		}
 	}
 	home = u.HomeDir
-	if h := getenv("HOME"); h != "" && u.Uid != "0" {
+	if h := getenv("HOME"); h != "" {
 		home = h // what the person's programs go by
 	}
 	name = u.Username

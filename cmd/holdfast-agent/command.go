@@ -59,7 +59,7 @@ type call struct {
 func commands() []*command {
 	return []*command{
 		joinCommand(), enrollCommand(), codeCommand(),
-		runCommand(), backupCommand(), nowCommand(), runsCommand(), cancelCommand(),
+		runCommand(), serviceCommand(), backupCommand(), nowCommand(), runsCommand(), cancelCommand(),
 		snapshotsCommand(), lsCommand(), findCommand(), diffCommand(), verifyCommand(), restoreCommand(),
 		pinCommand(), unpinCommand(), deleteCommand(), undeleteCommand(),
 		statusCommand(), doctorCommand(), devicesCommand(), revokeCommand(),

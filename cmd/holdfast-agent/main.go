@@ -157,7 +157,7 @@ func (c *call) complain(err error) int {
 		return exitUsage
 	case errors.As(err, &u):
 		code, kind = exitUsage, "USAGE"
-	case errors.Is(err, fault.Invalid):
+	case errors.Is(err, fault.Invalid), errors.As(err, new(final)):
 		code = exitUsage
 	case errors.Is(err, context.Canceled):
 		kind = "INTERRUPTED"

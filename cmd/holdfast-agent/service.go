@@ -1,150 +1,94 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"log/slog"
-	"strings"
+	"path/filepath"
 
-	"github.com/spf13/pflag"
-
-	"github.com/holdfast-backup/holdfast/agent"
-	"github.com/holdfast-backup/holdfast/agent/daemon"
-	"github.com/holdfast-backup/holdfast/vault/remote"
+	"github.com/holdfast-backup/holdfast/agent/service"
+	"github.com/holdfast-backup/holdfast/agent/state"
 )
 
-func runCommand() *command {
-	var once, verbose, logJSON bool
+func serviceCommand() *command {
 	return &command{
-		name: "run", summary: "the resident service: back up and restore as the server says", max: 0,
-		long: `Runs until it is told to stop (Ctrl-C or SIGTERM). A backup under way is given up then, keeps what it stored, and
-is taken again by the next start. holdfast-agent service install makes the system run it.
-
-With --once it does what is due, and ends: exit code 3 if some files could not be read or restored, 1 if something failed.`,
-		flags: func(fs *pflag.FlagSet, c *call) {
-			fs.BoolVar(&once, "once", false, "do what is due, then end")
-			fs.BoolVarP(&verbose, "verbose", "v", false, "log more, names of files included")
-			fs.BoolVar(&logJSON, "log-json", false, "log JSON objects instead of text")
-			connectFlags(fs, c)
-		},
+		name: "service", args: "install|uninstall|start|stop|status", summary: "have the system run the agent", min: 1, max: 1,
+		long: `install makes the service, which runs with the machine, or, unless root installs it, with your login, and starts it.
+It runs as whoever enrolled this machine, with low priority. uninstall leaves the state directory alone.`,
 		run: func(c *call) error {
-			dir, err := c.dir()
-			if err != nil {
+			m := service.New()
+			switch c.args[0] {
+			case "install":
+				return c.install(m)
+			case "uninstall":
+				return c.managed(m.Uninstall(), "removed")
+			case "start":
+				return c.managed(m.Start(), "started")
+			case "stop":
+				return c.managed(m.Stop(), "stopped")
+			case "status":
+				st, err := m.Status()
+				if err != nil {
+					return err
+				}
+				if c.json {
+					err = c.print(map[string]any{"state": st.State, "scope": st.Scope})
+				} else if st.Scope == "" {
+					_, err = fmt.Fprintf(c.out, "The service is %s.\n", st.State)
+				} else {
+					_, err = fmt.Fprintf(c.out, "The service of the %s is %s.\n", map[service.Scope]string{service.System: "machine", service.User: "user"}[st.Scope], st.State)
+				}
+				if err == nil && st.State != service.Running {
+					return failed{}
+				}
 				return err
 			}
-			level := slog.LevelInfo
-			switch {
-			case verbose:
-				level = slog.LevelDebug
-			case c.quiet:
-				level = slog.LevelWarn
-			}
-			var h slog.Handler = slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level})
-			if logJSON {
-				h = slog.NewJSONHandler(c.err, &slog.HandlerOptions{Level: level})
-			}
-			cfg := daemon.Config{Dir: dir, Log: slog.New(h), Server: c.adjust}
-			if !once {
-				return daemon.Run(c.ctx, cfg)
-			}
-			done, err := daemon.Once(c.ctx, cfg)
-			if perr := c.done(done); perr != nil {
-				return perr
-			}
-			if err != nil {
-				return err
-			}
-			return worst(done)
+			return usagef("%q is none of install, uninstall, start, stop, status", c.args[0])
 		},
 	}
 }
 
-// worst is the exit code of several pieces of work.
-func worst(done []daemon.Done) error {
-	var err error
-	for _, d := range done {
-		switch {
-		case d.Err != nil:
-			return failed{}
-		case d.Warned():
-			err = warning{}
-		}
+// install makes the service for the enrolled device and starts it.
+func (c *call) install(m *service.Manager) error {
+	path, err := c.dirPath()
+	if err != nil {
+		return err
 	}
-	return err
-}
-
-type doneJSON struct {
-	Kind     string        `json:"kind"`
-	Runs     []string      `json:"runs"`
-	Backup   *summaryJSON  `json:"backup,omitempty"`
-	Restore  *restoredJSON `json:"restore,omitempty"`
-	Error    string        `json:"error,omitempty"`
-	Problems int64         `json:"problems"`
-}
-
-// done prints what run --once did.
-func (c *call) done(list []daemon.Done) error {
-	out := []doneJSON{}
-	for _, d := range list {
-		v := doneJSON{Kind: strings.ToLower(d.Kind), Runs: []string{}, Problems: d.Backup.ProblemCount + d.Restore.FailureCount}
-		for _, r := range d.Runs {
-			v.Runs = append(v.Runs, r.ID.String())
-		}
-		switch {
-		case d.Err != nil:
-			v.Error = agent.Sentence(d.Err)
-		case d.Kind == remote.KindBackup:
-			s := summaryOf(d.Backup)
-			v.Backup = &s
-		default:
-			s := restoredOf("", d.Restore)
-			v.Restore = &s
-		}
-		out = append(out, v)
-		if c.json {
-			continue
-		}
-		switch {
-		case d.Err != nil:
-			fmt.Fprintf(c.out, "The %s failed: %s\n", v.Kind, printable(v.Error))
-		case v.Problems > 0:
-			fmt.Fprintf(c.out, "The %s is done: %s, %s could not be read or restored.\n", v.Kind, count(d.Backup.Files+d.Restore.Files, "file", "files"), thousands(v.Problems))
-		default:
-			fmt.Fprintf(c.out, "The %s is done: %s.\n", v.Kind, count(d.Backup.Files+d.Restore.Files, "file", "files"))
-		}
+	if path, err = filepath.Abs(path); err != nil {
+		return err
+	}
+	if dir, err := state.Find(path); err != nil {
+		return err
+	} else if _, err := dir.Load(); err != nil {
+		return err
+	}
+	made, err := m.Install(service.Program{State: path})
+	if err != nil {
+		return err
+	}
+	if err := m.Start(); err != nil {
+		return err
 	}
 	if c.json {
-		return c.print(map[string]any{"done": out})
+		return c.print(map[string]any{"scope": made.Scope, "runsAs": made.RunsAs, "hints": append([]string{}, made.Hints...)})
 	}
-	if len(list) == 0 {
-		c.remark("Nothing is due.")
+	as := ""
+	if made.RunsAs != "" {
+		as = " as " + made.RunsAs
+	}
+	fmt.Fprintf(c.out, "The service is installed and runs%s.\n", as)
+	for _, h := range made.Hints {
+		c.remark("%s", h)
 	}
 	return nil
 }
 
-// byPolicy backs up by policy: here, or, if the service runs, by it.
-func (c *call) byPolicy() error {
-	dir, err := c.dir()
+// managed reports what the service manager did.
+func (c *call) managed(err error, what string) error {
 	if err != nil {
 		return err
 	}
-	c.bar = c.newBar()
-	cfg := daemon.Config{Dir: dir, Server: c.adjust, OnProgress: func(p remote.Progress) {
-		c.bar.show(step{phase: p.Phase, files: p.Files, bytes: p.Bytes, all: p.TotalBytes, sent: p.UploadedBytes, problems: p.Problems, problemsAre: "unreadable"})
-	}}
-	d, err := daemon.Now(c.ctx, cfg)
-	if errors.Is(err, daemon.ErrServiceRuns) {
-		c.remark("The service does it. Interrupted, only the waiting ends.")
-		l, err := daemon.Delegate(c.ctx, cfg)
-		c.bar.done()
-		if err != nil {
-			return err
-		}
-		return c.delegated(l)
+	if c.json {
+		return c.print(map[string]any{"done": what})
 	}
-	c.bar.done()
-	if err == nil {
-		err = d.Err
-	}
-	return c.backedUp(d.Backup, err)
+	fmt.Fprintf(c.out, "The service is %s.\n", what)
+	return nil
 }
