@@ -2,13 +2,11 @@ package remote
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -21,27 +19,10 @@ import (
 
 var _ restore.Remote = (*Client)(nil)
 
-type packName = id.Pack
-
-// packURL is where a pack can be read from, for a while.
-type packURL struct {
-	url     string
-	expires time.Time // by the server's clock
-	sample  id.Object // an object of the pack: asking for it again gives a fresh address
-	size    int64
-}
-
-// expiryMargin is how long before its expiry an address is renewed: a read must begin, not end, in time.
-const expiryMargin = 30 * time.Second
-
-// objects is a [restore.Remote]: it asks where objects lie in one of the two ways that there are, and keeps the packs'
-// addresses for ReadPack.
+// objects is a [restore.Remote]: packs whose objects are asked for in one of the two ways that there are.
 type objects struct {
-	c   *Client
-	ask func(ctx context.Context, ids []byte) (*api.LocationFields, error)
-
-	mu    sync.Mutex
-	packs map[packName]packURL
+	*restore.Packs
+	c *Client
 }
 
 // Locate implements [restore.Remote]. It needs a session of the owner's.
@@ -56,125 +37,53 @@ func (c *Client) ReadPack(ctx context.Context, name id.Pack, offset int64, dst [
 
 // asOwner makes what Client reads by.
 func (c *Client) asOwner() *objects {
-	return &objects{c: c, packs: map[packName]packURL{}, ask: func(ctx context.Context, ids []byte) (*api.LocationFields, error) {
+	return c.objects(func(ctx context.Context, ids []byte) (*api.LocationFields, error) {
 		r, err := api.ObjectLocations(ctx, c.gql(always), api.ObjectLocationsInput{Ids: ids})
 		if err != nil {
 			return nil, err
 		}
 		return &r.ObjectLocations, nil
-	}}
+	})
 }
 
 // RunRemote returns the objects that a device may read for a restore run: one that it took under this lease, for as long as
 // it keeps it. It needs the device's token.
 func (c *Client) RunRemote(run id.Run, lease int64) restore.Remote {
-	return &objects{c: c, packs: map[packName]packURL{}, ask: func(ctx context.Context, ids []byte) (*api.LocationFields, error) {
+	return c.objects(func(ctx context.Context, ids []byte) (*api.LocationFields, error) {
 		r, err := api.RunObjectLocations(ctx, c.gql(always), api.RunObjectLocationsInput{Run: run.String(), Lease: lease, Ids: ids})
 		if err != nil {
 			return nil, err
 		}
 		return &r.RunObjectLocations, nil
-	}}
-}
-
-// Locate implements [restore.Remote].
-func (o *objects) Locate(ctx context.Context, ids []id.Object) ([]restore.Location, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	r, err := o.ask(ctx, join(ids))
-	if err != nil {
-		return nil, err
-	}
-	packs, table := r.Packs, r.Table
-	nonsense := func(what string) error {
-		return fault.New(fault.Internal, "the server's reply about where objects lie makes no sense: %s", what)
-	}
-	if len(table) != 12*len(ids) {
-		return nil, nonsense(fmt.Sprintf("%d bytes for %d objects", len(table), len(ids)))
-	}
-	names := make([]id.Pack, len(packs))
-	for i, p := range packs {
-		if names[i], err = id.ParsePack(p.Name); err != nil {
-			return nil, nonsense(err.Error())
-		}
-	}
-	samples := make([]id.Object, len(packs))
-	locations := make([]restore.Location, len(ids))
-	for i := range ids {
-		row := table[12*i:]
-		index, offset, length := binary.BigEndian.Uint32(row), binary.BigEndian.Uint32(row[4:]), binary.BigEndian.Uint32(row[8:])
-		if index == 0xffffffff {
-			continue
-		}
-		if int64(index) >= int64(len(packs)) {
-			return nil, nonsense("an unknown pack")
-		}
-		if end := int64(offset) + int64(length); length == 0 || end > int64(packs[index].Size) {
-			return nil, nonsense("an object beyond the end of its pack")
-		}
-		samples[index] = ids[i]
-		locations[i] = restore.Location{Pack: names[index], Offset: offset, Length: length, Stored: true}
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for i, p := range packs {
-		o.packs[names[i]] = packURL{url: p.Url, expires: p.ExpiresAt, sample: samples[i], size: int64(p.Size)}
-	}
-	return locations, nil
-}
-
-// address returns where a pack can be read from now.
-func (o *objects) address(ctx context.Context, name id.Pack, fresh bool) (packURL, error) {
-	o.mu.Lock()
-	p, ok := o.packs[name]
-	o.mu.Unlock()
-	if !ok {
-		return p, fault.New(fault.Internal, "pack %s was never located", name)
-	}
-	now := time.Now().Add(time.Duration(o.c.skew.Load()))
-	if !fresh && now.Add(expiryMargin).Before(p.expires) {
-		return p, nil
-	}
-	locations, err := o.Locate(ctx, []id.Object{p.sample})
-	if err != nil {
-		return p, err
-	}
-	if locations[0].Pack != name {
-		return p, fault.New(fault.NotFound, "pack %s has gone from the server meanwhile: begin the restore again", name)
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.packs[name], nil
-}
-
-// ReadPack implements [restore.Remote]: one ranged GET. An address that the server no longer honours is
-// renewed once.
-func (o *objects) ReadPack(ctx context.Context, name id.Pack, offset int64, dst []byte) error {
-	if len(dst) == 0 {
-		return nil
-	}
-	fresh := false
-	return o.c.retry(ctx, always, func(ctx context.Context) error {
-		p, err := o.address(ctx, name, fresh)
-		if err != nil {
-			return err
-		}
-		renewable, err := o.c.get(ctx, name, p, offset, dst)
-		if renewable && !fresh {
-			fresh = true
-			if p, err = o.address(ctx, name, true); err != nil {
-				return err
-			}
-			_, err = o.c.get(ctx, name, p, offset, dst)
-		}
-		return err
 	})
 }
 
-// get fills dst. renewable says that a fresh address may help.
-func (c *Client) get(ctx context.Context, name id.Pack, p packURL, offset int64, dst []byte) (renewable bool, err error) {
-	target, own, err := c.packTarget(p.url)
+func (c *Client) objects(ask func(context.Context, []byte) (*api.LocationFields, error)) *objects {
+	return &objects{c: c, Packs: &restore.Packs{
+		Ask: func(ctx context.Context, ids []byte) ([]restore.Address, []byte, error) {
+			r, err := ask(ctx, ids)
+			if err != nil {
+				return nil, nil, err
+			}
+			packs := make([]restore.Address, len(r.Packs))
+			for i, p := range r.Packs {
+				packs[i] = restore.Address{Name: p.Name, Size: int64(p.Size), URL: p.Url, Expires: p.ExpiresAt}
+			}
+			return packs, r.Table, nil
+		},
+		Get: c.get,
+		Now: func() time.Time { return time.Now().Add(time.Duration(c.skew.Load())) },
+	}}
+}
+
+// ReadPack implements [restore.Remote]: one ranged GET, repeated as everything is that may be.
+func (o *objects) ReadPack(ctx context.Context, name id.Pack, offset int64, dst []byte) error {
+	return o.c.retry(ctx, always, func(ctx context.Context) error { return o.Packs.ReadPack(ctx, name, offset, dst) })
+}
+
+// get fills dst. stale says that a fresh address may help.
+func (c *Client) get(ctx context.Context, name id.Pack, p restore.Address, offset int64, dst []byte) (stale bool, err error) {
+	target, own, err := c.packTarget(p.URL)
 	if err != nil {
 		return false, err
 	}
