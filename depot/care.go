@@ -123,20 +123,43 @@ func (d *Depot) CollectSpace(ctx context.Context, space string) error {
 func (d *Depot) ScrubPacks(ctx context.Context) error {
 	portion, cancel := context.WithTimeout(ctx, scrubPortion)
 	defer cancel()
-	report, err := d.Catalog.Scrub(portion, actor.System(), VerifyEvery, nil)
-	if n := report.Damaged + report.Missing; n > 0 {
-		err = errors.Join(err, d.Notices.Tell(ctx, notice.Event{Kind: "pack.damaged", Key: "pack.damaged", Title: "Stored data is damaged",
-			Body: fmt.Sprintf("A scrub found %d packs damaged or lost. The next backup of each device sends again what it still has; look at the store's disk, and at holdfast scrub for the names.", n)}))
-	}
+	_, err := d.Catalog.Scrub(portion, actor.System(), VerifyEvery, nil)
 	if portion.Err() != nil && ctx.Err() == nil {
-		return nil
+		err = nil
 	}
-	return d.failed(ctx, "scrub", err)
+	return d.failed(ctx, "scrub", errors.Join(err, d.tellDamage(ctx)))
 }
+
+// tellDamage tells administrators that stored data is damaged, once, until none is any more.
+func (d *Depot) tellDamage(ctx context.Context) error {
+	n, err := damagedPacks(ctx, d.DB)
+	switch {
+	case err != nil:
+		return err
+	case n == 0:
+		return d.Notices.Over(ctx, damageKey)
+	}
+	return d.Notices.Tell(ctx, notice.Event{Kind: "pack.damaged", Key: damageKey, Title: "Stored data is damaged",
+		Body: fmt.Sprintf("%d packs in the store are damaged or lost. The next backup of each device sends again what it still has. "+
+			"Look after the store's disk; holdfast scrub names the packs.", n)})
+}
+
+const damageKey = "pack.damaged"
 
 // SampleStorage notes what is stored today, and tells administrators when room is short.
 func (d *Depot) SampleStorage(ctx context.Context) error {
-	return nil // REPORTS
+	if err := d.Reports.Sample(ctx); err != nil {
+		return err
+	}
+	var free, total *int64
+	if d.room != nil {
+		f, t, err := d.room.Room(ctx)
+		if err != nil {
+			return err
+		}
+		free, total = &f, &t
+	}
+	return d.Notices.Room(ctx, free, total)
 }
 
 // BackUpMetadata stores a sealed copy of the database, if one is wanted and the last is a day old.
@@ -156,6 +179,15 @@ func (d *Depot) dump(ctx context.Context) error {
 	info, err := d.SelfBackup.Dump(ctx, actor.System())
 	end := carelog.End(context.WithoutCancel(ctx), d.DB, job, map[string]any{"name": info.Name, "bytes": info.Size}, err)
 	return errors.Join(d.failed(ctx, "selfbackup", err), end)
+}
+
+// SelfBackupAt returns when the newest sealed copy of the database was made; nil without one.
+func (d *Depot) SelfBackupAt(ctx context.Context) (*time.Time, error) {
+	copies, err := d.SelfBackup.List(ctx, actor.System())
+	if err != nil || len(copies) == 0 {
+		return nil, err
+	}
+	return &copies[0].At, nil
 }
 
 // failed tells administrators that a kind of care failed, or that it is well again; it returns err.

@@ -99,6 +99,8 @@ type Depot struct {
 
 	Queue     *queue.Client    // nil without a Redis
 	Inspector *queue.Inspector // likewise
+
+	room report.Room // nil: nobody can say
 }
 
 // Open connects to the database, to Redis and to the store. The caller closes the depot.
@@ -147,33 +149,42 @@ func (d *Depot) open(ctx context.Context, cfg Config, secret []byte) (err error)
 		return d.Runs.TickPolicy(ctx, tx, p)
 	}})
 	d.Runs = run.New(run.Config{DB: d.DB, Bus: d.Bus, Policies: d.Policies, Settings: d.Settings})
-	d.Reports = report.New(report.Config{DB: d.DB, Bus: d.Bus, Settings: d.Settings})
 	var sender *mail.Sender
 	if cfg.Mail != nil {
 		sender = mail.New(*cfg.Mail)
 	}
 	d.Notices = notice.New(notice.Config{DB: d.DB, Bus: d.Bus, Mail: sender, Settings: d.noticeSettings, Numbers: digests{d}, URL: cfg.PublicURL})
 	if cfg.StoreURL != "" {
-		if cfg.Prepare {
-			if any, err := anyPack(ctx, d.DB); err != nil {
-				return err
-			} else if !any {
-				if err := open.Init(ctx, cfg.StoreURL); err != nil {
-					return err
-				}
-			}
-		}
-		if d.Store, err = open.OpenURL(ctx, cfg.StoreURL); err != nil {
-			if old := d.CheckSchema(ctx); errors.Is(old, fault.Conflict) {
-				return old // what brings the schema up to date makes the first store, too
-			}
+		if err := d.openStore(ctx, cfg); err != nil {
 			return err
 		}
-		d.Catalog = catalog.New(catalog.Config{DB: d.DB, Store: d.Store, Bus: d.Bus, SessionTTL: cfg.SessionTTL, Sign: cfg.Sign, Undo: d.undo, Quota: quota})
-		d.SelfBackup = selfbackup.New(selfbackup.Config{
-			DB: d.DB, DatabaseURL: cfg.DatabaseURL, Store: d.Store, Secret: cfg.Secret, Recipients: cfg.Recipients,
-		})
 	}
+	d.Reports = report.New(report.Config{DB: d.DB, Bus: d.Bus, Settings: d.Settings, Room: d.room})
+	return nil
+}
+
+// openStore opens the store, and what stands on it.
+func (d *Depot) openStore(ctx context.Context, cfg Config) (err error) {
+	if cfg.Prepare {
+		if any, err := anyPack(ctx, d.DB); err != nil {
+			return err
+		} else if !any {
+			if err := open.Init(ctx, cfg.StoreURL); err != nil {
+				return err
+			}
+		}
+	}
+	if d.Store, err = open.OpenURL(ctx, cfg.StoreURL); err != nil {
+		if old := d.CheckSchema(ctx); errors.Is(old, fault.Conflict) {
+			return old // what brings the schema up to date makes the first store, too
+		}
+		return err
+	}
+	d.room, _ = d.Store.(report.Room) // a bucket cannot say how much room it has
+	d.Catalog = catalog.New(catalog.Config{DB: d.DB, Store: d.Store, Bus: d.Bus, SessionTTL: cfg.SessionTTL, Sign: cfg.Sign, Undo: d.undo, Quota: quota})
+	d.SelfBackup = selfbackup.New(selfbackup.Config{
+		DB: d.DB, DatabaseURL: cfg.DatabaseURL, Store: d.Store, Secret: cfg.Secret, Recipients: cfg.Recipients,
+	})
 	return nil
 }
 
@@ -195,9 +206,6 @@ func (d *Depot) undo(ctx context.Context) (time.Duration, error) {
 	set, err := d.Settings.Get(ctx)
 	if err != nil {
 		return 0, err
-	}
-	if set.UndoDays == 0 {
-		return -1, nil // not at all
 	}
 	return time.Duration(set.UndoDays) * 24 * time.Hour, nil
 }

@@ -107,3 +107,8 @@ func schedulerLag(ctx context.Context, db *sqlx.DB) (time.Duration, error) {
 		SELECT coalesce(extract(epoch FROM clock_timestamp() - min(ticked_at)), 0)::float8 FROM policies WHERE enabled`)
 	return time.Duration(seconds * float64(time.Second)), pg.Fault(err)
 }
+
+func damagedPacks(ctx context.Context, db *sqlx.DB) (n int, err error) {
+	err = db.GetContext(ctx, &n, `SELECT count(*) FROM packs WHERE damaged_at IS NOT NULL`)
+	return n, pg.Fault(err)
+}

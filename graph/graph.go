@@ -25,6 +25,7 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"github.com/holdfast-backup/holdfast/depot"
 	"github.com/holdfast-backup/holdfast/depot/account"
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/audit"
@@ -74,6 +75,19 @@ type Config struct {
 	Fingerprint string        // SHA-256 of the local CA's certificate in hex, "" without one
 	Sweep       time.Duration // how often a subscription looks without a hint; 0: 15 s
 	Limits      Limits        // zero: DefaultLimits
+}
+
+// Over is a Config that stands on a depot.
+func Over(d *depot.Depot) Config {
+	cfg := Config{
+		Accounts: d.Accounts, Fleet: d.Fleet, Catalog: d.Catalog, Policies: d.Policies, Runs: d.Runs, Notices: d.Notices, Reports: d.Reports,
+		Settings: d.Settings, Audit: d.Audit, Bus: d.Bus,
+		Jobs: d.Jobs, Job: d.Job, Queue: d.Inspector, Care: d.Care, Doctor: d.Doctor,
+	}
+	if d.SelfBackup != nil && d.SelfBackup.Configured() {
+		cfg.SelfBackup = d.SelfBackupAt
+	}
+	return cfg
 }
 
 // New returns the API without transports: the server adds those. Without an Introspection extension gqlgen

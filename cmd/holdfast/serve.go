@@ -75,6 +75,9 @@ func workerCommand() *command {
 			if c.place.publicURL, err = checkURL(c.place.publicURL); err != nil {
 				return err
 			}
+			if c.outward.smtp != "" && c.place.publicURL == "" {
+				return usagef("--public-url is missing: mails lead people to where they open the server")
+			}
 			svc, err := c.openPart(ctx)
 			if err != nil {
 				return err
@@ -169,7 +172,7 @@ func (c *call) serve(ctx context.Context, ln net.Listener, svc service) error {
 		}
 		d := svc.depot
 		cfg := server.Config{
-			API:          api(d),
+			API:          graph.Over(d),
 			Authenticate: d.Authenticate,
 			Seen:         d.Fleet.Seen,
 			Signer:       svc.signer,
@@ -205,15 +208,6 @@ func (c *call) serve(ctx context.Context, ln net.Listener, svc service) error {
 		return nil
 	}
 	return err
-}
-
-// api is what the API stands on.
-func api(d *depot.Depot) graph.Config {
-	return graph.Config{
-		Accounts: d.Accounts, Fleet: d.Fleet, Catalog: d.Catalog, Policies: d.Policies, Runs: d.Runs, Notices: d.Notices, Reports: d.Reports,
-		Settings: d.Settings, Audit: d.Audit, Bus: d.Bus,
-		Jobs: d.Jobs, Job: d.Job, Queue: d.Inspector, Care: d.Care, Doctor: d.Doctor,
-	}
 }
 
 // serveACME answers challenges on port 80. Without it certificates still come over port 443.

@@ -74,8 +74,7 @@ func (w *World) start(addr string) {
 	w.URL = "http://" + ln.Addr().String()
 	d := w.Depot
 	s := server.New(server.Config{
-		API: graph.Config{Accounts: d.Accounts, Fleet: d.Fleet, Catalog: d.Catalog, Policies: d.Policies, Runs: d.Runs, Notices: d.Notices,
-			Reports: d.Reports, Settings: d.Settings, Audit: d.Audit, Bus: d.Bus},
+		API:          graph.Over(d),
 		Authenticate: d.Authenticate, Seen: d.Fleet.Seen, Signer: w.signer,
 		Log: slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
 	})
