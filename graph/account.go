@@ -15,7 +15,6 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/fleet"
 	"github.com/holdfast-backup/holdfast/graph/internal/exec"
-	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
@@ -58,16 +57,19 @@ func (r *mutationResolver) WithdrawInvitation(ctx context.Context, input exec.Wi
 }
 
 func (r *mutationResolver) Join(ctx context.Context, input exec.JoinInput) (*exec.LoginPayload, error) {
+	if err := mayCookie(ctx, input.Cookie); err != nil {
+		return nil, err
+	}
 	login, err := r.cfg.Accounts.Join(ctx, account.JoinInput{
 		Token: input.Token, Email: input.Email, Name: input.Name, Keys: *input.Keys, Recovery: *input.Recovery,
 		IdentityPublic: input.IdentityPublic, Client: input.Client, Address: RequestFrom(ctx).Address,
 	})
-	return loginPayload(ctx, login, err, false)
+	return loginPayload(ctx, login, err, input.Cookie)
 }
 
 func (r *mutationResolver) Login(ctx context.Context, input exec.LoginInput) (*exec.LoginPayload, error) {
-	if input.Cookie && RequestFrom(ctx).SetCookie == nil {
-		return nil, fault.New(fault.Invalid, "a cookie is set on requests from this server's own pages only: leave cookie out to get a token")
+	if err := mayCookie(ctx, input.Cookie); err != nil {
+		return nil, err
 	}
 	login, err := r.cfg.Accounts.Login(ctx, account.LoginInput{
 		Email: input.Email, AuthKey: input.AuthKey, Client: input.Client, Address: RequestFrom(ctx).Address,
@@ -76,10 +78,13 @@ func (r *mutationResolver) Login(ctx context.Context, input exec.LoginInput) (*e
 }
 
 func (r *mutationResolver) LoginWithRecovery(ctx context.Context, input exec.LoginWithRecoveryInput) (*exec.LoginPayload, error) {
+	if err := mayCookie(ctx, input.Cookie); err != nil {
+		return nil, err
+	}
 	login, err := r.cfg.Accounts.LoginWithRecovery(ctx, account.RecoveryLoginInput{
 		Email: input.Email, RecoveryAuthKey: input.RecoveryAuthKey, Client: input.Client, Address: RequestFrom(ctx).Address,
 	})
-	return loginPayload(ctx, login, err, false)
+	return loginPayload(ctx, login, err, input.Cookie)
 }
 
 func (r *mutationResolver) Logout(ctx context.Context) (*exec.LogoutPayload, error) {

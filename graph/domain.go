@@ -5,6 +5,7 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/account"
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/graph/internal/exec"
 	"github.com/holdfast-backup/holdfast/graph/internal/scalar"
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -25,6 +26,14 @@ func mayCookie(ctx context.Context, wanted bool) error {
 		return fault.New(fault.Invalid, "a cookie is set on requests from this server's own pages only: leave cookie out to get a token")
 	}
 	return nil
+}
+
+// snapshotPayload hands a snapshot over.
+func snapshotPayload(s *catalog.Snapshot, err error) (*exec.SnapshotPayload, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &exec.SnapshotPayload{Snapshot: s}, nil
 }
 
 // loginPayload hands a session over: its token in the answer, or in a cookie that no script can read.

@@ -7,7 +7,6 @@ package graph
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
@@ -28,11 +27,19 @@ func (r *mutationResolver) DeleteSnapshot(ctx context.Context, input exec.Delete
 }
 
 func (r *mutationResolver) RestoreDeletedSnapshot(ctx context.Context, input exec.RestoreDeletedSnapshotInput) (*exec.SnapshotPayload, error) {
-	panic(fmt.Errorf("not implemented: RestoreDeletedSnapshot - restoreDeletedSnapshot"))
+	snapshot, err := parse[id.Snapshot](input.ID)
+	if err != nil {
+		return nil, err
+	}
+	return snapshotPayload(r.cfg.Catalog.RestoreDeleted(ctx, actor.FromContext(ctx), snapshot))
 }
 
 func (r *mutationResolver) PinSnapshot(ctx context.Context, input exec.PinSnapshotInput) (*exec.SnapshotPayload, error) {
-	panic(fmt.Errorf("not implemented: PinSnapshot - pinSnapshot"))
+	snapshot, err := parse[id.Snapshot](input.ID)
+	if err != nil {
+		return nil, err
+	}
+	return snapshotPayload(r.cfg.Catalog.PinSnapshot(ctx, actor.FromContext(ctx), snapshot, input.Pinned))
 }
 
 func (r *queryResolver) Snapshots(ctx context.Context, device *string, first *int, after *string) (*exec.SnapshotConnection, error) {
@@ -69,7 +76,7 @@ func (r *queryResolver) Snapshot(ctx context.Context, id string) (*catalog.Snaps
 }
 
 func (r *queryResolver) DeletedSnapshots(ctx context.Context) ([]*catalog.Snapshot, error) {
-	panic(fmt.Errorf("not implemented: DeletedSnapshots - deletedSnapshots"))
+	return r.cfg.Catalog.DeletedSnapshots(ctx, actor.FromContext(ctx))
 }
 
 func (r *queryResolver) ObjectLocations(ctx context.Context, input exec.ObjectLocationsInput) (*catalog.ObjectLocations, error) {

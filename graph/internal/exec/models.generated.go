@@ -384,7 +384,7 @@ type PolicyInput struct {
 	Schedule       *ScheduleInput      `json:"schedule"`
 	Zone           string              `json:"zone"`
 	Window         *WindowInput        `json:"window,omitempty"`
-	// 0: until the next slot, at least an hour, at most a day.
+	// 0, or 10 to 43200: see Policy.
 	DeadlineMinutes int             `json:"deadlineMinutes"`
 	SpreadMinutes   int             `json:"spreadMinutes"`
 	UploadLimit     int64           `json:"uploadLimit"`
@@ -504,7 +504,7 @@ type RetentionVerdict struct {
 	Files     int64     `json:"files"`
 	Bytes     int64     `json:"bytes"`
 	Keep      bool      `json:"keep"`
-	// Why it is kept: newest, newest-good, pinned, days, last, daily, weekly, monthly, yearly, no-rule.
+	// Why it is kept: newest, newest-good, pinned, future, days, last, daily, weekly, monthly, yearly, no-rule; manual: no policy made it.
 	Reasons []string `json:"reasons"`
 }
 
@@ -645,7 +645,7 @@ type SetNotificationPreferencesInput struct {
 
 type SetQuotaInput struct {
 	User string `json:"user"`
-	// Bytes.
+	// Bytes; 0: no limit, whatever the default is.
 	Quota *int64 `json:"quota,omitempty"`
 }
 

@@ -5516,7 +5516,7 @@ type SendTestMailPayload {
 
 input SetQuotaInput {
   user: ID!
-  "Bytes."
+  "Bytes; 0: no limit, whatever the default is."
   quota: Int64
 }
 
@@ -5859,7 +5859,7 @@ type Policy implements Node {
   zone: String!
   "The time of day in which backups may begin; null: always."
   window: Window
-  "Minutes after a slot; a backup that has not begun by then is missed."
+  "Minutes after a slot; a backup that has not begun by then is missed. 0: when the next slot comes, but no later than a day, and no earlier than an hour after the last device may begin."
   deadlineMinutes: Int!
   "Minutes over which the devices' beginnings are spread."
   spreadMinutes: Int!
@@ -5975,7 +5975,7 @@ type RetentionVerdict {
   files: Int64!
   bytes: Int64!
   keep: Boolean!
-  "Why it is kept: newest, newest-good, pinned, days, last, daily, weekly, monthly, yearly, no-rule."
+  "Why it is kept: newest, newest-good, pinned, future, days, last, daily, weekly, monthly, yearly, no-rule; manual: no policy made it."
   reasons: [String!]!
 }
 
@@ -6002,6 +6002,7 @@ type PolicySummary {
 
 "What one policy takes of a device."
 type Selection {
+  "Its name."
   policy: String!
   roots: [String!]!
   "Empty: every file."
@@ -6012,6 +6013,7 @@ type Selection {
 
 type Slot {
   at: Time!
+  "Its name."
   policy: String!
 }
 
@@ -6048,7 +6050,7 @@ input PolicyInput {
   schedule: ScheduleInput!
   zone: String!
   window: WindowInput
-  "0: until the next slot, at least an hour, at most a day."
+  "0, or 10 to 43200: see Policy."
   deadlineMinutes: Int! = 0
   spreadMinutes: Int! = 10
   uploadLimit: Int64! = 0
@@ -6116,7 +6118,7 @@ type DeleteGroupPayload {
 	{Name: "../../../schema/report.graphqls", Input: `# Reports: what administrators read of the fleet. Counts and sizes, never names of files.
 
 extend type Query {
-  "Runs of a period, counted. Missed slots count as not successful; cancelled ones do not count."
+  "Runs of a period, counted: a run belongs to the time of its slot, or at which it was asked for. Missed slots count as not successful; cancelled ones do not count. At most 1098 days and 5000 rows."
   runReport(input: RunReportInput!): RunReport! @auth(role: ADMIN)
   "What is stored, how it grew, and when the disk will be full."
   storageReport(days: Int = 90): StorageReport! @auth(role: ADMIN)
@@ -6151,7 +6153,7 @@ type RunReport {
 }
 
 type RunReportRow {
-  "Of what: the day, or an id."
+  "Of what: the day, or an id; empty for runs without a policy and for people without a group."
   key: String!
   label: String!
   succeeded: Int!
@@ -6162,8 +6164,10 @@ type RunReportRow {
   open: Int!
   "Succeeded and warned among all that ended and were not cancelled, 0 to 1; null if there was none."
   successRate: Float
+  "Of those that ended well; what one backup did counts once, however many runs it answered."
   files: Int64!
   bytes: Int64!
+  "Of all."
   uploadedBytes: Int64!
   "Mean seconds from start to end of those that ended well."
   meanSeconds: Float
@@ -6198,7 +6202,7 @@ type UsageDay {
   storedBytes: Int64!
   logicalBytes: Int64!
   protectedBytes: Int64!
-  "Bytes that devices uploaded on that day."
+  "Bytes that devices uploaded in sessions that ended on that day, UTC."
   uploadedBytes: Int64!
   freeBytes: Int64
 }
@@ -6297,7 +6301,7 @@ type DeviceHealth {
 enum HealthState {
   "The last run succeeded and is recent."
   GOOD
-  "A backup is running or waiting for the device."
+  "A backup is running; or one is due, and nothing went wrong before."
   WORKING
   "The last run had unreadable files."
   WARNING
@@ -6336,7 +6340,7 @@ type Run implements Node {
   trigger: RunTrigger!
   "Null for scheduled runs and for runs of deleted policies."
   policy: PolicySummary
-  "Who asked for it; null for scheduled ones."
+  "Who asked for it; null for scheduled ones, and for devices that ask."
   askedBy: User
   "When the policy said."
   slot: Time

@@ -700,9 +700,9 @@ type EndRunsInput struct {
 	Outcome RunOutcome `json:"outcome"`
 	// The snapshot that was committed.
 	Snapshot *string `json:"snapshot"`
-	// Of a failure.
+	// Of a failure. AGENT_STOPPED with retry gives the runs back: they wait again at once, and the attempt does not count.
 	Code *string `json:"code"`
-	// Whether trying again later may help.
+	// Whether trying again later may help: up to the third attempt, a minute and five minutes after the first and the second.
 	Retry         bool            `json:"retry"`
 	Files         int64           `json:"files"`
 	Bytes         int64           `json:"bytes"`
@@ -789,7 +789,7 @@ type HealthState string
 const (
 	// The last run succeeded and is recent.
 	HealthStateGood HealthState = "GOOD"
-	// A backup is running or waiting for the device.
+	// A backup is running; or one is due, and nothing went wrong before.
 	HealthStateWorking HealthState = "WORKING"
 	// The last run had unreadable files.
 	HealthStateWarning HealthState = "WARNING"
@@ -850,6 +850,8 @@ type JoinInput struct {
 	IdentityPublic []byte            `json:"identityPublic"`
 	// What the client calls itself, for the list of sessions.
 	Client string `json:"client"`
+	// Set an HttpOnly cookie instead of returning the token: for browsers.
+	Cookie bool `json:"cookie"`
 }
 
 // GetToken returns JoinInput.Token, and is useful for accessing the field via an interface.
@@ -872,6 +874,9 @@ func (v *JoinInput) GetIdentityPublic() []byte { return v.IdentityPublic }
 
 // GetClient returns JoinInput.Client, and is useful for accessing the field via an interface.
 func (v *JoinInput) GetClient() string { return v.Client }
+
+// GetCookie returns JoinInput.Cookie, and is useful for accessing the field via an interface.
+func (v *JoinInput) GetCookie() bool { return v.Cookie }
 
 // JoinJoinLoginPayload includes the requested fields of the GraphQL type LoginPayload.
 type JoinJoinLoginPayload struct {
@@ -1116,6 +1121,7 @@ type LoginWithRecoveryInput struct {
 	Email           string `json:"email"`
 	RecoveryAuthKey []byte `json:"recoveryAuthKey"`
 	Client          string `json:"client"`
+	Cookie          bool   `json:"cookie"`
 }
 
 // GetEmail returns LoginWithRecoveryInput.Email, and is useful for accessing the field via an interface.
@@ -1126,6 +1132,9 @@ func (v *LoginWithRecoveryInput) GetRecoveryAuthKey() []byte { return v.Recovery
 
 // GetClient returns LoginWithRecoveryInput.Client, and is useful for accessing the field via an interface.
 func (v *LoginWithRecoveryInput) GetClient() string { return v.Client }
+
+// GetCookie returns LoginWithRecoveryInput.Cookie, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryInput) GetCookie() bool { return v.Cookie }
 
 // LoginWithRecoveryLoginWithRecoveryLoginPayload includes the requested fields of the GraphQL type LoginPayload.
 type LoginWithRecoveryLoginWithRecoveryLoginPayload struct {
@@ -1817,11 +1826,11 @@ type RunFields struct {
 	Cancelling bool                         `json:"cancelling"`
 	Attempts   int                          `json:"attempts"`
 	Progress   RunFieldsProgressRunProgress `json:"progress"`
-	// Why it failed: a code of errors, or AGENT_LOST, NOTHING_FOUND.
+	// Why it, or its last attempt, failed: a code of errors, or AGENT_LOST, AGENT_STOPPED, NOTHING_FOUND, DISK_FULL, ORDER_REFUSED, NO_POLICY, DEVICE_REVOKED.
 	Code *string `json:"code"`
 	// A sentence about it, without names of files.
 	Text *string `json:"text"`
-	// Unreadable files by cause: permission, vanished, changed, io, too-long, other.
+	// Unreadable files by cause, in a word such as permission, vanished, changed, io, too-long, other; the most frequent first.
 	Causes []RunFieldsCausesRunCause `json:"causes"`
 	// The snapshot that it made; of a restore, the one that is restored. Null for whoever does not own it.
 	Snapshot *RunFieldsSnapshot `json:"snapshot"`
@@ -2430,6 +2439,7 @@ func (v *TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicy) GetUploadLimit() 
 //
 // What one policy takes of a device.
 type TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicySelectionsSelection struct {
+	// Its name.
 	Policy string   `json:"policy"`
 	Roots  []string `json:"roots"`
 	// Empty: every file.
@@ -2551,8 +2561,9 @@ func (v *ThisDevicePolicyThisDeviceEffectivePolicy) GetNext() []ThisDevicePolicy
 
 // ThisDevicePolicyThisDeviceEffectivePolicyNextSlot includes the requested fields of the GraphQL type Slot.
 type ThisDevicePolicyThisDeviceEffectivePolicyNextSlot struct {
-	At     time.Time `json:"at"`
-	Policy string    `json:"policy"`
+	At time.Time `json:"at"`
+	// Its name.
+	Policy string `json:"policy"`
 }
 
 // GetAt returns ThisDevicePolicyThisDeviceEffectivePolicyNextSlot.At, and is useful for accessing the field via an interface.
