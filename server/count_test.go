@@ -15,6 +15,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/blob/mem"
 	"github.com/holdfast-backup/holdfast/depot/carelog"
 	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
+	"github.com/holdfast-backup/holdfast/depot/run"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
@@ -69,15 +70,27 @@ func TestStatements(t *testing.T) {
 	w := newWorldOn(t, db, mem.New(), nil)
 	ada, boss := w.person("ada", actor.Staff), w.person("boss", actor.Admin)
 
+	ctx := context.Background()
+	w.nightly(boss, "Office")
+	var last *device
 	grow := func(round int) {
 		for i := range 4 {
 			d := w.device(ada, fmt.Sprint("d", round, i))
-			w.snapshot(d, 100)
+			last = d
+			sn, _, _ := w.snapshot(d, 100)
+			_, err := w.runs.OrderRestore(ctx, ada.Actor, d.ID, sn.ID, random(100))
+			w.ok(err)
+			work, err := w.runs.Take(ctx, d.Actor)
+			w.ok(err)
+			_, err = w.runs.End(ctx, d.Actor, run.EndInput{Runs: []id.Run{work.Runs[0].ID}, Lease: work.Lease, Outcome: run.OutcomeSucceeded})
+			w.ok(err)
+			_, err = w.runs.BackUpNow(ctx, boss.Actor, d.ID)
+			w.ok(err)
 			w.session(d)
 			w.person("extra", actor.Staff)
-			_, err := w.notices.SendTest(context.Background(), boss.Actor)
+			_, err = w.notices.SendTest(ctx, boss.Actor)
 			w.ok(err)
-			_, err = carelog.Begin(context.Background(), w.db, "gc", id.Space{})
+			_, err = carelog.Begin(ctx, w.db, "gc", id.Space{})
 			w.ok(err)
 		}
 	}
@@ -89,6 +102,9 @@ func TestStatements(t *testing.T) {
 		{"devices", ada.Token, `{ devices { id name owner { email } latestSnapshot { id device { name owner { name } } } activeBackup { id device { name } } } }`, 0},
 		{"snapshots", ada.Token, `{ snapshots { edges { node { id device { id name owner { email } } } } totalCount } }`, 0},
 		{"audit", boss.Token, `{ auditEvents { edges { node { text actor { name } } } } }`, 0},
+		{"runs", ada.Token, `{ runs { edges { node { id state text device { name owner { email } } policy { name } askedBy { name } snapshot { id device { name } } } } totalCount } }`, 0},
+		{"fleet's runs", boss.Token, `{ runs(fleet: true) { edges { node { id device { name owner { email } } askedBy { name } snapshot { id } } } totalCount } }`, 0},
+		{"health", ada.Token, `{ devices { id health { state lastRun { id state } nextDueAt } runs(first: 3) { id state } } }`, 0},
 		{"users", boss.Token, `{ users { edges { node { id email role } } totalCount } }`, 0},
 		{"notifications", ada.Token, `{ notifications { edges { node { id title device { name owner { name } } run { id } } } unreadCount } }`, 0},
 		{"mails", boss.Token, `{ mails { edges { node { id subject } } } }`, 0},
@@ -105,7 +121,7 @@ func TestStatements(t *testing.T) {
 		tt.want = n.Load()
 		t.Logf("%s: %d statements", tt.name, tt.want)
 	}
-	most := map[string]int64{"me": 2, "devices": 10, "snapshots": 8, "audit": 4, "users": 4, "notifications": 6, "mails": 2, "jobs": 2}
+	most := map[string]int64{"me": 2, "devices": 10, "snapshots": 8, "audit": 4, "users": 4, "runs": 8, "fleet's runs": 6, "health": 8, "notifications": 6, "mails": 2, "jobs": 2}
 	grow(1)
 	for _, tt := range tests {
 		n.Store(0)
@@ -114,5 +130,27 @@ func TestStatements(t *testing.T) {
 		if got := n.Load(); got > tt.want+1 || got > most[tt.name] {
 			t.Errorf("%s: %d statements, with fewer rows it made %d; the limit is %d", tt.name, got, tt.want, most[tt.name])
 		}
+	}
+
+	// What every device does every few minutes, and every few seconds while it is at work. BEGIN and COMMIT are not counted.
+	take := `mutation { takeWork { runs { id } lease lookAgain } }`
+	work := w.fine(last.Token, take, nil)
+	keep := func() {
+		w.fine(last.Token, `mutation($input: KeepRunsInput!) { keepRuns(input: $input) { cancel } }`, input("runs", []any{at(work, "runs", 0, "id")}, "lease", work["lease"], "phase", "scan"))
+	}
+	for _, c := range []struct {
+		name string
+		do   func()
+		most int64
+	}{
+		{"keepRuns", keep, 5},
+		{"takeWork without work", func() { w.fine(last.Token, take, nil) }, 7},
+	} {
+		c.do() // seen
+		n.Store(0)
+		if c.do(); n.Load() > c.most {
+			t.Errorf("%s: %d statements, the limit is %d", c.name, n.Load(), c.most)
+		}
+		t.Logf("%s: %d statements", c.name, n.Load())
 	}
 }

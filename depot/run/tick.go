@@ -15,10 +15,8 @@ import (
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
-const (
-	maxTickRows = 20_000    // of one transaction, unless a single slot has more devices
-	leastTime   = time.Hour // between the time at which a device may begin and its deadline, whatever the policy says
-)
+// maxTickRows is how many rows one transaction makes, unless a single slot has more devices.
+const maxTickRows = 20_000
 
 // Tick makes the runs of every slot that has come, of all policies that are on, and rings their devices. Each policy is a
 // transaction of its own, or several if it was not ticked for long: one that fails does not keep the others.
@@ -94,9 +92,6 @@ func (s *Service) schedule(ctx context.Context, tx *sqlx.Tx, p *policy.DuePolicy
 			}
 			r := &row{ID: id.Run{}.New(), DeviceID: t.Device, OwnerID: t.Owner, Kind: Backup, Trigger: Schedule, PolicyID: &p.ID, Slot: &slot,
 				DueAt: p.DueAt(slot, delays[i]), DeadlineAt: end}
-			if least := r.DueAt.Add(leastTime); end.Before(least) && !end.After(r.DueAt) {
-				r.DeadlineAt = least
-			}
 			to := Waiting
 			if !r.DeadlineAt.After(p.Now) {
 				to = Missed
