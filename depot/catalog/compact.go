@@ -33,7 +33,7 @@ func (c *collection) compact(ctx context.Context) error {
 	if win == 0 {
 		win = gcWin
 	}
-	rows, err := gc.SparsePacks(ctx, c.s.cfg.DB, c.sp.ID, gcFill, portion)
+	rows, err := gc.SparsePacks(ctx, c.s.cfg.DB, c.sp.ID, gcFill)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,9 @@
 package catalog
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -252,5 +254,68 @@ func TestRebuildMeetsTheQuarantine(t *testing.T) {
 			t.Errorf("%d of 5 dead objects are gone again", n)
 		}
 		w.readable(owner, packs...)
+	}
+}
+
+// A deletion was killed between its record and its row. The snapshot is live, and must not come back from a rebuild as deleted.
+func TestCollectWithdrawsBrokenDeletions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, atOnce)
+	owner := w.user()
+	dev := w.device(owner)
+	sn, packs := w.backup(dev, 3)
+	deleted, _ := w.backup(dev, 3)
+	name := deletionName(w.spaceOf(owner), sn.ID)
+	ctx, cancel := context.WithCancel(w.ctx)
+	defer cancel()
+	w.store.on(func(op, at string) error {
+		if op == "committed" && at == name {
+			cancel()
+		}
+		return nil
+	})
+	if err := w.DeleteSnapshot(ctx, owner, sn.ID); err == nil {
+		t.Fatal("it was deleted after all")
+	}
+	w.store.on(nil)
+	if err := w.DeleteSnapshot(w.ctx, owner, deleted.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.exec(`UPDATE snapshots SET purge_after = now() + interval '1 day' WHERE id = $1`, deleted.ID)
+	w.collect(owner, GCOptions{DryRun: true})
+	if !slices.Contains(w.names(), name) {
+		t.Error("a dry run removed a record")
+	}
+	w.collect(owner, all)
+	if slices.Contains(w.names(), name) || !slices.Contains(w.names(), deletionName(w.spaceOf(owner), deleted.ID)) {
+		t.Errorf("%v", w.names())
+	}
+	w.exec(`TRUNCATE snapshots`)
+	must(w.RebuildIndex(w.ctx, system, nil))(t)
+	must(w.Snapshot(w.ctx, owner, sn.ID))(t)
+	w.readable(owner, packs...)
+}
+
+// The pack that a compaction wrote rots. What it was copied from is still in quarantine, and stands in.
+func TestQuarantineIsASpare(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, atOnce, func(cfg *Config) { cfg.Quarantine = 0 })
+	owner := w.user()
+	dev := w.device(owner)
+	kept, _, tree := w.half(dev, owner, 30, 100)
+	if r := w.collect(owner, all); r.Compacted != 1 {
+		t.Fatalf("%+v", r)
+	}
+	name := get[id.Pack](w, `SELECT name FROM packs WHERE swept_at IS NULL AND objects > shadowed + dead`)
+	w.mem.Corrupt(packName(w.spaceOf(owner), name), func(b []byte) []byte { b[5] ^= 1; return b })
+	if r := must(w.Scrub(w.ctx, system, 0, nil))(t); r.Damaged != 1 || r.Incomplete != 0 {
+		t.Errorf("%+v", r)
+	}
+	w.sound()
+	if !w.check(owner, append(tree.data, tree.id)) {
+		t.Error("an object is gone, or has other bytes")
+	}
+	if !must(w.Begin(w.ctx, dev, &kept.ID))(t).ParentUsable {
+		t.Error("the snapshot is whole, and yet no parent")
 	}
 }

@@ -233,3 +233,42 @@ func TestSweptPacksComeBack(t *testing.T) {
 	}
 	again(false)
 }
+
+// A pack that holds copies of what lies in another one as well is sent again after the other one's were swept.
+func TestSweptCopiesComeBack(t *testing.T) {
+	t.Parallel()
+	for _, quarantined := range []bool{true, false} {
+		w := newWorld(t, atOnce, func(cfg *Config) { cfg.Quarantine = 0 })
+		owner := w.user()
+		dev := w.device(owner)
+		b := w.begin(dev)
+		first := chunks(fresh(4)...)
+		second := first // the same objects
+		if second = chunks(first.ids...); !quarantined {
+			second = chunks(append(fresh(1), first.ids...)...)
+		}
+		leaf := node{object(), nil, first.ids}
+		w.mustUpload(dev, b, first, second, nodes(leaf))
+		gone := must(w.commit(dev, b, leaf.id))(t)
+		if !quarantined {
+			b = w.begin(dev)
+			other := node{object(), nil, second.ids[:1]}
+			w.mustUpload(dev, b, nodes(other))
+			must(w.commit(dev, b, other.id))(t)
+		}
+		w.collect(owner, GCOptions{Work: -1})
+		if err := w.DeleteSnapshot(w.ctx, owner, gone.ID); err != nil {
+			t.Fatal(err)
+		}
+		w.collect(owner, GCOptions{Work: -1})
+		if n := w.absent(owner, first.ids); n != 4 {
+			t.Fatalf("%d of 4 objects were swept", n)
+		}
+		b = w.begin(dev)
+		w.mustUpload(dev, b, second)
+		if n := w.absent(owner, second.ids); n != 0 {
+			t.Errorf("in quarantine %v: a pack was taken, and %d of its objects are not stored", quarantined, n)
+		}
+		w.sound()
+	}
+}

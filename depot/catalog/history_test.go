@@ -222,7 +222,7 @@ func (h *history) verify() {
 // Random histories of backups, deletions, retention and cleaning, against the model.
 func TestRandomHistories(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(6) {
+	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			h := newHistory(newWorld(t, func(cfg *Config) { cfg.Grace = -1 }), seed, 2)

@@ -20,9 +20,9 @@ import (
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
-// A cleaning is killed before, and after, every single statement and every single operation of the store. Whenever it is, all
-// live snapshots can be read as they were, the books are right, a rebuild brings nothing back to life, and the next cleaning
-// ends where an undisturbed one would have.
+// A cleaning is killed before every single statement and every single operation of the store, and that is after the one before.
+// Whenever it is, all live snapshots can be read as they were, the books are right, a rebuild would bring nothing back to life, and
+// the next cleaning ends where an undisturbed one would have.
 func TestCollectSurvivesKills(t *testing.T) {
 	t.Parallel()
 	db, url := pgtest.NewURL(t)
@@ -46,51 +46,52 @@ func TestCollectSurvivesKills(t *testing.T) {
 	killed.DB = mortal
 	killed.Store = &mortalStore{w.mem, death}
 
-	steps := 0
-	for after := range 2 {
-		for step := 1; ; step++ {
-			// A snapshot that is kept on a pack that is mostly dead, one whose commit failed at its end, and one to purge.
-			next, _, tree := w.half(dev, owner, 30, 40)
-			live = append(append(live, tree.data...), tree.id)
-			lost, _ := w.backup(dev, 2)
-			w.exec(`DELETE FROM snapshots WHERE id = $1`, lost.ID)
+	var dying []id.Snapshot // deleted, and not yet purged
+	for step, died := 1, true; died; step++ {
+		// A snapshot that is kept on a pack that is mostly dead, one whose commit failed at its end, and one to purge.
+		next, _, tree := w.half(dev, owner, 30, 40)
+		live = append(append(live, tree.data...), tree.id)
+		lost, _ := w.backup(dev, 2)
+		w.exec(`DELETE FROM snapshots WHERE id = $1`, lost.ID)
 
-			death.at(step, after == 1)
-			_, err := New(killed).Collect(w.ctx, system, space, all)
-			died := death.came()
-			death.at(0, false)
-			if err != nil && !errors.Is(err, errKilled) {
-				t.Fatalf("step %d (died: %v): %v", step, died, err)
-			}
-			// The server lets go of a dead process's lock when it has noticed.
-			w.exec(`SELECT pg_advisory_xact_lock($1, id) FROM spaces`, cleanerClass)
-			w.sound()
-			if !w.check(owner, live) {
-				t.Fatalf("killed at step %d (%d): an object of a live snapshot is gone", step, after)
-			}
-			w.collect(owner, all)
-			w.collect(owner, all) // what a kill has left in quarantine, or adopted
-			w.sound()
-			if !w.check(owner, live) || t.Failed() {
-				t.Fatalf("after step %d (%d): an object of a live snapshot is gone", step, after)
-			}
-			must(w.Snapshot(w.ctx, owner, lost.ID))(t)
-			for _, sn := range []*Snapshot{kept, lost} {
-				if err := w.DeleteSnapshot(w.ctx, owner, sn.ID); err != nil {
-					t.Fatal(err)
-				}
-			}
-			kept, live = next, append(slices.Clone(tree.data), tree.id)
-			if !died {
-				steps += step
-				break
+		death.at(step)
+		_, err := New(killed).Collect(w.ctx, system, space, all)
+		died = death.came()
+		death.at(0)
+		if err != nil && !errors.Is(err, errKilled) {
+			t.Fatalf("step %d (died: %v): %v", step, died, err)
+		}
+		// The server lets go of a dead process's lock when it has noticed.
+		w.exec(`SELECT pg_advisory_xact_lock($1, id) FROM spaces`, cleanerClass)
+		w.sound()
+		names := w.names()
+		for _, sn := range dying {
+			if slices.Contains(names, snapshotName(space, sn)) && !slices.Contains(names, deletionName(space, sn)) {
+				t.Fatalf("killed at step %d: a rebuild would bring a deleted snapshot back to life", step)
 			}
 		}
+		if !w.check(owner, live) {
+			t.Fatalf("killed at step %d: an object of a live snapshot is gone", step)
+		}
+		w.collect(owner, all)
+		w.collect(owner, all) // what a kill has left in quarantine, or adopted
+		w.sound()
+		if !w.check(owner, live) || t.Failed() {
+			t.Fatalf("after step %d: an object of a live snapshot is gone", step)
+		}
+		must(w.Snapshot(w.ctx, owner, lost.ID))(t)
+		dying = dying[:0]
+		for _, sn := range []*Snapshot{kept, lost} {
+			dying = append(dying, sn.ID)
+			if err := w.DeleteSnapshot(w.ctx, owner, sn.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		kept, live = next, append(slices.Clone(tree.data), tree.id)
+		if !died && step < 60 {
+			t.Errorf("only %d steps: the killer does not see them", step)
+		}
 	}
-	if steps < 60 {
-		t.Errorf("only %d steps: the killer does not see them", steps)
-	}
-	t.Logf("killed at %d points", steps)
 	if r := must(w.RebuildIndex(w.ctx, system, nil))(t); r.Damaged+r.Missing+r.Incomplete+r.Foreign != 0 {
 		t.Errorf("%+v", r)
 	}
@@ -109,18 +110,17 @@ func TestCollectSurvivesKills(t *testing.T) {
 
 var errKilled = errors.New("killed")
 
-// death comes to a process at one of its steps, before it or, late, after it. From then on nothing it does happens.
+// death comes to a process before one of its steps. From then on nothing it does happens.
 type death struct {
 	mu   sync.Mutex
 	n    int // steps to go; 0: never
-	late bool
 	dead bool
 }
 
-func (d *death) at(n int, late bool) {
+func (d *death) at(n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.n, d.late, d.dead = n, late, false
+	d.n, d.dead = n, false
 }
 
 func (d *death) came() bool {
@@ -139,9 +139,6 @@ func (d *death) step(do func() error) error {
 	if d.n > 0 {
 		if d.n--; d.n == 0 {
 			d.dead = true
-			if d.late {
-				do() // it happens; nobody hears of it
-			}
 			return errKilled
 		}
 	}
@@ -168,15 +165,11 @@ type mortalConn struct {
 }
 
 func (c *mortalConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (rows driver.Rows, err error) {
-	dying := c.d.step(func() error {
+	err = c.d.step(func() error {
 		rows, err = c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
 		return err
 	})
-	if errors.Is(dying, errKilled) && rows != nil {
-		rows.Close()
-		rows = nil
-	}
-	return rows, dying
+	return rows, err
 }
 
 func (c *mortalConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (res driver.Result, err error) {
@@ -202,9 +195,8 @@ type mortalTx struct {
 }
 
 func (t *mortalTx) Commit() error {
-	did := false
-	err := t.d.step(func() error { did = true; return t.Tx.Commit() })
-	if errors.Is(err, errKilled) && !did {
+	err := t.d.step(t.Tx.Commit)
+	if errors.Is(err, errKilled) {
 		t.Tx.Rollback()
 	}
 	return err

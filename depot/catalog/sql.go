@@ -269,13 +269,12 @@ type packRow struct {
 	Due        bool      // to be read again: never verified since, or damaged
 	Damaged    bool
 	Lost       bool
-	Swept      bool // in quarantine
-	Dead       int  // objects whose rows were deleted
+	Partial    bool // in quarantine, or not all of its objects' rows point to it
 }
 
 const packColumns = `
 	SELECT p.id, p.space_id, s.public_id, p.name, p.size, p.verified_at, p.damaged_at IS NOT NULL AS damaged, p.lost,
-		p.swept_at IS NOT NULL AS swept, p.dead,
+		p.swept_at IS NOT NULL OR p.dead + p.shadowed > 0 AS partial,
 		p.damaged_at IS NOT NULL OR p.verified_at < clock_timestamp() - make_interval(secs => $1) AS due
 	FROM packs p JOIN spaces s ON s.id = p.space_id`
 
@@ -516,10 +515,18 @@ func snapshotsAfter(ctx context.Context, q sqlx.QueryerContext, space int, after
 	return rows, err
 }
 
-// snapshotIDs returns all snapshots of a space, deleted ones too.
-func snapshotIDs(ctx context.Context, q sqlx.QueryerContext, space int) (ids []id.Snapshot, err error) {
-	err = sqlx.SelectContext(ctx, q, &ids, `SELECT id FROM snapshots WHERE space_id = $1`, space)
-	return ids, err
+// snapshotStates returns for every snapshot of a space whether it is live.
+func snapshotStates(ctx context.Context, q sqlx.QueryerContext, space int) (map[id.Snapshot]bool, error) {
+	var rows []struct {
+		ID   id.Snapshot
+		Live bool
+	}
+	err := sqlx.SelectContext(ctx, q, &rows, `SELECT id, deleted_at IS NULL AS live FROM snapshots WHERE space_id = $1`, space)
+	live := make(map[id.Snapshot]bool, len(rows))
+	for _, r := range rows {
+		live[r.ID] = r.Live
+	}
+	return live, err
 }
 
 // purgeable returns the snapshots of a space that cannot be taken back any more.

@@ -19,24 +19,35 @@ const (
 // adopt makes snapshots known whose record is in the store and of which there is no row: their commit failed at its very
 // end, or the database is older than the store. Either way what they refer to must not be swept. If a record's tree is not
 // known, or the record cannot be read, that is doubt.
+//
+// The other way about, records of deletions that did not happen are withdrawn: a deletion was broken off after it had
+// written them, and a rebuild would believe them.
 func (c *collection) adopt(ctx context.Context) error {
-	known := map[id.Snapshot]bool{}
-	ids, err := snapshotIDs(ctx, c.s.cfg.DB, c.sp.ID)
+	live, err := snapshotStates(ctx, c.s.cfg.DB, c.sp.ID)
 	if err != nil {
 		return err
 	}
-	for _, sn := range ids {
-		known[sn] = true
-	}
-	var strange []id.Snapshot
+	var strange, undeleted []id.Snapshot
 	err = c.s.cfg.Store.List(ctx, snapshotsPrefix(c.sp.PublicID), func(info blob.Info) error {
-		if p := parseName(info.Name); p.kind == snapshotBlob && !known[p.snapshot] {
+		p := parseName(info.Name)
+		is, known := live[p.snapshot]
+		switch {
+		case p.kind == snapshotBlob && !known:
 			strange = append(strange, p.snapshot)
+		case p.kind == deletionBlob && is:
+			undeleted = append(undeleted, p.snapshot)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
+	}
+	if !c.o.DryRun {
+		for _, sn := range undeleted {
+			if err := c.withdraw(ctx, sn); err != nil {
+				return err
+			}
+		}
 	}
 	v := c.s.newSurvey(nil)
 	for _, sn := range strange {
@@ -60,6 +71,17 @@ func (c *collection) adopt(ctx context.Context) error {
 		return c.settleDoubt(ctx, "a snapshot")
 	}
 	return nil
+}
+
+// withdraw removes the record of a deletion, if the snapshot is live once nobody is deleting it any more.
+func (c *collection) withdraw(ctx context.Context, sn id.Snapshot) error {
+	return c.s.inTx(ctx, func(tx *sqlx.Tx) error {
+		row, err := snapshotIn(ctx, tx, c.sp.ID, sn, true)
+		if err != nil || row == nil {
+			return err
+		}
+		return c.s.cfg.Store.Delete(ctx, deletionName(c.sp.PublicID, sn))
+	})
 }
 
 // settleDoubt is called when something refers to a tree that the index does not have. If the store holds packs that the

@@ -58,8 +58,8 @@ func (in *UploadInput) check() error {
 }
 
 // Upload stores a pack. When it returns nil the pack is durable, its bytes are known to be right, and its objects
-// count as stored. If the space had it before, existed is true and body may be left unread. A pack that was swept, or some of
-// whose objects were, is read and stored again, and all that it holds counts as stored again.
+// count as stored. If the space had all of it before, existed is true and body may be left unread. A pack of which a
+// sweep may have deleted objects is read again, and all that it holds counts as stored again.
 //
 // Any number of uploads may run at once, of the same pack too, in any order, any number of times. While bytes
 // arrive the session is kept alive. What breaks off leaves nothing behind, or at worst a sound pack
@@ -80,7 +80,7 @@ func (s *Service) Upload(ctx context.Context, a actor.Actor, in UploadInput, bod
 	if err != nil {
 		return false, pg.Fault(err)
 	}
-	if known != nil && !known.Damaged && !known.Swept && known.Dead == 0 {
+	if known != nil && !known.Damaged && !known.Partial {
 		if known.Size != in.Size {
 			return false, fault.New(fault.Invalid, "size: the pack of this name has %d bytes, not %d", known.Size, in.Size)
 		}

@@ -226,11 +226,11 @@ type Sparse struct {
 	CreatedAt time.Time `db:"created_at"`
 }
 
-// SparsePacks returns the packs of a space that are worth compacting, those first from which most is won: at most n.
-func SparsePacks(ctx context.Context, q sqlx.QueryerContext, space int, fill float64, n int) (rows []Sparse, err error) {
+// SparsePacks returns the packs of a space that are worth compacting, those first from which most is won.
+func SparsePacks(ctx context.Context, q sqlx.QueryerContext, space int, fill float64) (rows []Sparse, err error) {
 	err = sqlx.SelectContext(ctx, q, &rows, `
 		SELECT p.id, p.name, p.size, p.dead_bytes, p.created_at FROM packs p WHERE p.space_id = $1 AND `+sparse+`
-		ORDER BY p.dead_bytes DESC, p.id LIMIT $3`, space, fill, n)
+		ORDER BY p.dead_bytes DESC, p.id`, space, fill)
 	return rows, err
 }
 

@@ -49,13 +49,14 @@ type Added struct {
 	ID      int   // the pack's number
 	Existed bool  // it was known, and sound, with all its objects
 	Healed  bool  // it was known as damaged
-	Revived bool  // it was known, but a sweep had deleted objects of it, or put it into quarantine
+	Revived bool  // it was known, but not all of its objects by it: a sweep had deleted some, or put it into quarantine, or they lay in other packs
 	Objects int64 // rows that were added or moved here
 }
 
 // Add makes a sound pack known, with its objects and nodes. What is known already stays as it is, so repeating
-// it is harmless. With reindex the objects of a known pack are added too; otherwise a known sound pack is left alone,
-// unless a sweep has deleted objects of it: then all of them are stored again, and it leaves quarantine.
+// it is harmless. With reindex the objects of a known pack are added too; otherwise a known sound pack to which all of its
+// objects' rows point is left alone. One to which they do not may have lost some of them to a sweep, here or in other
+// packs: then they are stored again, and it leaves quarantine.
 // It expects the space's lock, shared.
 func Add(ctx context.Context, tx *sqlx.Tx, space int, p Pack, entries []pack.Entry, reindex bool) (Added, error) {
 	entries = distinct(entries)

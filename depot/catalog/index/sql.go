@@ -30,20 +30,20 @@ func putPack(ctx context.Context, tx *sqlx.Tx, space int, p Pack, objects int) (
 	var row struct {
 		ID      int
 		Damaged bool
-		Swept   bool // its objects, or some of them
+		Partial bool // it is in quarantine, or not all of its objects' rows point to it
 	}
 	err = tx.GetContext(ctx, &row, `
-		SELECT id, damaged_at IS NOT NULL AS damaged, swept_at IS NOT NULL OR dead > 0 AS swept
+		SELECT id, damaged_at IS NOT NULL AS damaged, swept_at IS NOT NULL OR dead + shadowed > 0 AS partial
 		FROM packs WHERE space_id = $1 AND name = $2 FOR UPDATE`, space, p.Name)
 	if err != nil {
 		return a, err
 	}
-	a.ID, a.Existed, a.Healed, a.Revived = row.ID, !row.Damaged && !row.Swept, row.Damaged, row.Swept
+	a.ID, a.Existed, a.Healed, a.Revived = row.ID, !row.Damaged && !row.Partial, row.Damaged, row.Partial
 	if !a.Existed {
-		// What was swept and comes again is as young as if it came for the first time: a sweep leaves it alone for as long.
+		// What comes again is as young as if it came for the first time: a sweep leaves it alone for as long.
 		_, err = tx.ExecContext(ctx, `
 			UPDATE packs SET damaged_at = NULL, lost = false, swept_at = NULL, verified_at = clock_timestamp(),
-				created_at = CASE WHEN $2 THEN coalesce($3::timestamptz, now()) ELSE created_at END WHERE id = $1`, row.ID, row.Swept, created)
+				created_at = CASE WHEN $2 THEN coalesce($3::timestamptz, now()) ELSE created_at END WHERE id = $1`, row.ID, row.Partial, created)
 	}
 	return a, err
 }
