@@ -286,7 +286,7 @@ func (w *world) states(m machine) []string {
 func (w *world) told(a actor.Actor) []string {
 	w.t.Helper()
 	var list []string
-	w.ok(w.db.Select(&list, `WITH gone AS (DELETE FROM notifications WHERE user_id = $1 AND key IS NULL RETURNING id, kind) SELECT kind FROM gone ORDER BY id`, a.User))
+	w.ok(w.db.Select(&list, `WITH gone AS (DELETE FROM notifications WHERE user_id = $1 AND key IS NULL RETURNING created_at, kind) SELECT kind FROM gone ORDER BY created_at`, a.User))
 	return list
 }
 
@@ -299,7 +299,7 @@ type letter struct {
 
 func (w *world) letters(a actor.Actor) (list []letter) {
 	w.t.Helper()
-	w.ok(w.db.Select(&list, `SELECT kind, severity, title, body, device_id, run_id FROM notifications WHERE user_id = $1 ORDER BY id`, a.User))
+	w.ok(w.db.Select(&list, `SELECT kind, severity, title, body, device_id, run_id FROM notifications WHERE user_id = $1 ORDER BY created_at`, a.User))
 	return list
 }
 
