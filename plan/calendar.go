@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// A calendar is a schedule made ready for asking: the walls that are slots. The zero calendar has none.
+// A calendar is a schedule made ready for asking: the walls that are slots. At least one minute of
+// the day is.
 type calendar struct {
 	minutes  [24]uint64 // by hour: bit m for minute m
 	months   uint16     // bit m for month m, 1 to 12
@@ -31,9 +32,7 @@ func (c *calendar) next(w, end wall) (wall, bool) {
 	minute, ok := c.minute(minute)
 	if !ok {
 		day++
-		if minute, ok = c.minute(0); !ok {
-			return 0, false
-		}
+		minute, _ = c.minute(0)
 	}
 	for wallAt(year, month, 1, 0) < end {
 		if c.months>>month&1 != 0 {

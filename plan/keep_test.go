@@ -79,11 +79,15 @@ func TestKeep(t *testing.T) {
 		{"and without one it is UTC's", []Rule{{Retention{Daily: 2}, ""}}, "2024-03-14T14:59Z 2024-03-14T15:00Z 2024-03-13T15:01Z", "· newest,newest-good,daily daily"},
 		{"ISO weeks end on Sunday, also over a year's end", []Rule{{Retention{Weekly: 2}, ""}}, "2024-12-29T23:59Z! 2024-01-07T23:00Z 2024-01-01T00:00Z 2023-12-31T23:00Z 2023-12-25T00:00Z",
 			"pinned,future newest,newest-good,weekly · weekly ·"},
+		{"weeks, months and years are the zone's, too", []Rule{{Retention{Weekly: 2}, "Asia/Tokyo"}, {Retention{Monthly: 2}, "Asia/Tokyo"}, {Retention{Yearly: 2}, "Asia/Tokyo"}},
+			// 2023-12-31 was a Sunday: in Tokyo the first two are of another week, month and year.
+			"2023-12-31T15:30Z 2023-12-31T15:00Z 2023-12-31T14:59Z 2023-12-31T14:58Z", "newest,newest-good,weekly,monthly,yearly · weekly,monthly,yearly ·"},
 		{"months and years", []Rule{{Retention{Monthly: 2, Yearly: 3}, ""}}, "2024-03-01T00:00Z 2024-02-29T23:59Z 2024-02-01T00:00Z 2023-12-31T00:00Z 2022-06-01T00:00Z 2021-01-01T00:00Z",
 			"newest,newest-good,monthly,yearly monthly · yearly yearly ·"},
 		{"any rule", []Rule{{Retention{Daily: 1}, ""}, {Retention{Last: 2}, ""}, {Retention{Last: 1}, ""}}, "2024-03-14T03:00Z 2024-03-14T02:00Z 2024-03-13T02:00Z",
 			"newest,newest-good,last,daily last ·"},
 		{"at one instant: good before not, then the first", []Rule{{Retention{Last: 1}, ""}}, "2024-03-14T02:00Z- 2024-03-14T02:00Z 2024-03-14T02:00Z", "· newest,newest-good,last ·"},
+		{"likewise in another order", []Rule{{Retention{Last: 1}, ""}}, "2024-03-14T02:00Z 2024-03-14T02:00Z- 2024-03-14T02:00Z!", "newest,newest-good,last · pinned"},
 		{"a day that comes twice, where clocks go back over midnight", []Rule{{Retention{Daily: 2}, "America/St_Johns"}},
 			// On 2010-11-07 at 00:01 the clocks went back to 23:01 of the 6th.
 			"2010-11-07T00:00:30-02:30 2010-11-06T23:30-03:30 2010-11-06T23:45-02:30 2010-11-05T12:00-02:30", "daily newest,newest-good,daily · ·"},

@@ -31,7 +31,8 @@ type Schedule struct {
 }
 
 // Validate says what is wrong: the field, and what is wanted there. A field that the kind does not use must
-// be empty. A valid schedule has slots.
+// be empty. A valid schedule has slots, if at times none for years: a cron expression may ask for a 1 February that
+// is a Monday.
 func (s Schedule) Validate() error {
 	_, _, err := s.compile()
 	return err

@@ -239,6 +239,9 @@ func TestNoSlot(t *testing.T) {
 	none("a day that never comes", cron("", "0 0 30 2 *"), start)
 	none("every hour of such a day", cron("", "0 * 30 2 *"), start)
 	none("a Monday that comes after 11 years", cron("", "0 0 */31 2 1"), at(t, "2027-02-02T00:00Z"))
+	none("the same, by the hour", cron("", "0 * */31 2 1"), at(t, "2027-02-02T00:00Z"))
+	none("a second more than 10 years", cron("", "0 0 */31 2 1"), at(t, "2028-01-31T23:59:59Z"))
+	none("the same, by the hour", cron("", "0 * */31 2 1"), at(t, "2028-01-31T23:59:59Z"))
 	none("nothing", Schedule{}, start)
 	none("an unknown zone", daily(t, "Europe/Atlantis", "02:00"), start)
 	none("the end of time", daily(t, "", "02:00"), time.Unix(lastSecond, 0))
@@ -246,6 +249,11 @@ func TestNoSlot(t *testing.T) {
 	none("beyond it", daily(t, "", "02:00"), time.Unix(1<<62, 0))
 	none("before it began", daily(t, "", "02:00"), time.Unix(-1<<62, 0))
 
+	for _, expr := range []string{"0 0 */31 2 1", "0 * */31 2 1"} {
+		if got, ok := cron("", expr).Next(at(t, "2028-02-01T00:00Z")); !ok || !got.Equal(at(t, "2038-02-01T00:00Z")) {
+			t.Errorf("exactly 10 years of %s: %v, %v", expr, got, ok)
+		}
+	}
 	if got, ok := daily(t, "", "02:00").Next(time.Time{}); !ok || !got.Equal(at(t, "0001-01-01T02:00Z")) {
 		t.Errorf("the first day of all: %v, %v", got, ok)
 	}

@@ -44,7 +44,7 @@ func (w wall) date() (year int, month time.Month, day, minute int) {
 }
 
 // offsetAt returns how far the clock is ahead of UTC at an instant, and an instant after it up to which that
-// stays so. All are Unix seconds.
+// stays so. All are in seconds.
 func offsetAt(unix int64, loc *time.Location) (offset, end int64) {
 	t := time.Unix(unix, 0).In(loc)
 	_, o := t.Zone()
@@ -74,19 +74,16 @@ func (w wall) first(loc *time.Location) int64 {
 	}
 }
 
-// ahead returns the smallest wall, in full minutes, of which the first instant comes after t. That is the
-// next minute, unless the clocks were put back shortly before t: then it is where they were at that moment.
+// ahead returns the smallest wall of which the first instant comes after t. That is the next second, unless
+// the clocks were put back shortly before t: then it is what they were about to show at that moment.
 func ahead(t time.Time, loc *time.Location) wall {
-	next := wallOf(t, loc)
-	next += 60 - mod(next, 60)
+	next := wallOf(t, loc) + 1
 	for at := t.Unix() - 2*maxShift; ; {
 		offset, end := offsetAt(at, loc)
 		if end > t.Unix() {
 			return next
 		}
-		if last := wall(end + offset); last > next {
-			next = last + mod(-last, 60)
-		}
+		next = max(next, wall(end+offset))
 		at = end
 	}
 }
