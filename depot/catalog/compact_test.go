@@ -265,6 +265,40 @@ func TestCompactSurvivesTheStore(t *testing.T) {
 	}
 }
 
+// While a pack is copied, a scrub finds it damaged and a backup sends its objects again: they stay where the backup put them.
+func TestCompactMeetsHealing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, atOnce)
+	owner := w.user()
+	dev := w.device(owner)
+	_, old, tree := w.half(dev, owner, 30, 100)
+	again := told(100, tree.data[:5])
+	done := false
+	w.store.on(func(op, name string) error {
+		if op != "committed" || done || !strings.Contains(name, "/packs/") {
+			return nil
+		}
+		done = true
+		w.exec(`UPDATE packs SET damaged_at = now() WHERE name = $1`, old.name)
+		b := w.begin(dev)
+		w.mustUpload(dev, b, again)
+		w.exec(`UPDATE packs SET damaged_at = NULL WHERE name = $1`, old.name) // it was the disk's cable
+		w.Abort(w.ctx, dev, b.ID, b.Fence)
+		return nil
+	})
+	if r := w.collect(owner, all); r.Compacted != 1 || !done {
+		t.Errorf("%+v", r)
+	}
+	w.store.on(nil)
+	w.sound()
+	if n := get[int](w, `SELECT count(*) FROM objects o JOIN packs p ON p.id = o.pack_id WHERE p.name = $1`, again.name); n != 5 {
+		t.Errorf("%d of 5 objects lie where the backup put them", n)
+	}
+	if !w.check(owner, append(tree.data, tree.id)) {
+		t.Error("an object is gone, or has other bytes")
+	}
+}
+
 // A read that breaks off says nothing about the pack.
 func TestCompactDoesNotTakeABrokenReadForDamage(t *testing.T) {
 	t.Parallel()
