@@ -203,7 +203,7 @@ func compressible(path string) bool {
 	return false
 }
 
-var fontFace = regexp.MustCompile(`url\("?\./fonts/bootstrap-icons\.woff2[^)]*\)\s*format\("woff2"\),\s*url\([^)]*\)\s*format\("woff"\)`)
+var fontFace = regexp.MustCompile(`url\("?(?:\./)?fonts/bootstrap-icons\.woff2[^)]*\)\s*format\("woff2"\),\s*url\([^)]*\)\s*format\("woff"\)`)
 
 // icons writes the style sheet of the icons, which names the font's file.
 func (b *build) icons() error {

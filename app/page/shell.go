@@ -7,6 +7,8 @@ import (
 
 	"github.com/maxence-charriere/go-app/v10/pkg/app"
 
+	"github.com/holdfast-backup/holdfast/app/api"
+	"github.com/holdfast-backup/holdfast/app/live"
 	"github.com/holdfast-backup/holdfast/app/state"
 	"github.com/holdfast-backup/holdfast/app/ui"
 )
@@ -14,6 +16,9 @@ import (
 // World is what every screen stands on. It is set once, before the app starts.
 var World struct {
 	Session *state.Session
+	API     *api.Client
+	Live    *live.Client
+	Keys    state.Keys
 	Theme   func(theme string) // "light", "dark" or "" for the system's
 }
 
@@ -25,9 +30,9 @@ func Routes() {
 // Frame is around every screen: who is not logged in sees the door, everybody else the menu and the screen of the address.
 type Frame struct {
 	app.Compo
+	watched
 	path string
 	hash string
-	stop func()
 }
 
 // OnMount implements app.Mounter.
@@ -36,18 +41,7 @@ func (f *Frame) OnMount(ctx app.Context) { f.open(ctx) }
 // OnNav implements app.Navigator.
 func (f *Frame) OnNav(ctx app.Context) { f.navigate(ctx.Page().URL().Path, ctx.Page().URL().Fragment) }
 
-// OnDismount implements app.Dismounter.
-func (f *Frame) OnDismount() { f.close() }
-
-func (f *Frame) open(ctx app.Context) {
-	f.stop = World.Session.Observe(func() { ctx.Dispatch(func(app.Context) {}) })
-}
-
-func (f *Frame) close() {
-	if f.stop != nil {
-		f.stop()
-	}
-}
+func (f *Frame) open(ctx app.Context) { f.watch(ctx, World.Session) }
 
 func (f *Frame) navigate(path, hash string) {
 	f.path, f.hash = path, hash

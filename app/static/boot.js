@@ -28,8 +28,8 @@ var goappUpdatedBeforeWasmLoaded = false;
 var goappOnAppInstallChange = () => { goappAppInstallChangedBeforeWasmLoaded = true; };
 var goappAppInstallChangedBeforeWasmLoaded = false;
 
-const goappGetenv = (name) => ({
-  GOAPP_VERSION: boot.version, GOAPP_BUILD: boot.build, GOAPP_KEYS: boot.keys,
+var goappGetenv = (name) => ({
+  GOAPP_VERSION: boot.version, GOAPP_BUILD: boot.build, GOAPP_KEYS: boot.keys, GOAPP_LOGO: boot.logo,
   GOAPP_STATIC_RESOURCES_URL: "/assets", GOAPP_ROOT_PREFIX: "", GOAPP_INTERNAL_URLS: "null",
 }[name]);
 
@@ -37,10 +37,10 @@ const goappGetenv = (name) => ({
 let installPrompt = null;
 addEventListener("beforeinstallprompt", (e) => { e.preventDefault(); installPrompt = e; goappOnAppInstallChange(); });
 addEventListener("appinstalled", () => { installPrompt = null; goappOnAppInstallChange(); });
-const goappIsAppInstalled = () => navigator.standalone === true || matchMedia("(display-mode: standalone)").matches;
-const goappIsAppleBrowser = () => /iP(hone|ad|od)/.test(navigator.userAgent);
-const goappIsAppInstallable = () => !goappIsAppInstalled() && installPrompt !== null;
-const goappShowInstallPrompt = async () => {
+var goappIsAppInstalled = () => navigator.standalone === true || matchMedia("(display-mode: standalone)").matches;
+var goappIsAppleBrowser = () => /iP(hone|ad|od)/.test(navigator.userAgent);
+var goappIsAppInstallable = () => !goappIsAppInstalled() && installPrompt !== null;
+var goappShowInstallPrompt = async () => {
   if (!installPrompt) return;
   installPrompt.prompt();
   await installPrompt.userChoice;
@@ -50,7 +50,7 @@ const goappShowInstallPrompt = async () => {
 
 // Updating: a new release waits until its user agrees, because it takes the place of what the page is made of.
 let registration = null;
-const goappTryUpdate = () => { registration?.update().catch(() => {}); };
+var goappTryUpdate = () => { registration?.update().catch(() => {}); };
 window.holdfastUpdate = () => {
   const waiting = registration?.waiting;
   if (!waiting) { location.reload(); return; }
@@ -94,7 +94,9 @@ addEventListener("DOMContentLoaded", async () => {
     const { instance } = await WebAssembly.instantiateStreaming(
       new Response(response.body.pipeThrough(counted), { headers: { "Content-Type": "application/wasm" } }), go.importObject);
     if (text) text.textContent = "Starting";
-    await go.run(instance);
+    const ended = go.run(instance); // the first screen is there when this returns
+    document.getElementById("splash")?.remove();
+    await ended;
     location.reload(); // the program has ended, which it never does by itself
   } catch (err) {
     console.error(err);

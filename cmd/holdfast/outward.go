@@ -17,12 +17,13 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/selfbackup"
 	"github.com/holdfast-backup/holdfast/server"
 	"github.com/holdfast-backup/holdfast/server/metrics"
+	"github.com/holdfast-backup/holdfast/server/web"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
 // outwardFlags say what an installation gives to the world outside: mail, sealed copies of its database, agents, numbers.
 type outwardFlags struct {
-	smtp, recipient, agents, metricsListen string
+	smtp, recipient, agents, metricsListen, app string
 }
 
 func (o *outwardFlags) flags(fs *pflag.FlagSet) {
@@ -32,6 +33,15 @@ func (o *outwardFlags) flags(fs *pflag.FlagSet) {
 
 func (o *outwardFlags) agentsFlag(fs *pflag.FlagSet) {
 	fs.StringVar(&o.agents, "agents", "", "folder with agents to hand out (`DIR`; default: agents beside this program)")
+	fs.StringVar(&o.app, "app", "", "folder (`DIR`) with another build of the web app than the one inside, for its developers")
+}
+
+// web returns the web app; nil: none was built.
+func (o *outwardFlags) web() *web.App {
+	if o.app != "" {
+		return web.New(os.DirFS(o.app))
+	}
+	return web.Inside()
 }
 
 // mail returns how mail is sent; nil: not at all.

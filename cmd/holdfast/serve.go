@@ -18,7 +18,6 @@ import (
 	"github.com/holdfast-backup/holdfast/graph"
 	"github.com/holdfast-backup/holdfast/server"
 	"github.com/holdfast-backup/holdfast/server/metrics"
-	"github.com/holdfast-backup/holdfast/server/web"
 	"github.com/holdfast-backup/holdfast/worker"
 )
 
@@ -184,8 +183,8 @@ func (c *call) serve(ctx context.Context, ln net.Listener, svc service) error {
 			TrustProxies: proxies,
 			Log:          svc.log,
 		}
-		if web.Built() {
-			cfg.App = web.Serve
+		if a := c.outward.web(); a != nil {
+			cfg.App = a.Serve
 		}
 		s := server.New(cfg)
 		g.Go(func() error { return s.Serve(ctx, ln) })

@@ -1,7 +1,7 @@
 // Package web is the web app as it was built, inside the server's program: files, and which headers they are served with.
 //
 // The folder dist is written by app/build (make web) and is not part of the repository; a program that was built without it has no
-// web app, and [Built] says so. Nothing here knows what the app does: server and app share the API, no code.
+// web app, and [Inside] says so. Nothing here knows what the app does: server and app share the API, no code.
 //
 // Files under /assets/ are named after their content and are cached for ever; all others are asked for again each time.
 package web
@@ -19,10 +19,24 @@ import (
 //go:embed all:dist
 var dist embed.FS
 
-// Built reports whether the app is inside.
-func Built() bool {
-	_, err := fs.Stat(dist, "dist/index.html")
-	return err == nil
+// Inside returns the app that is inside the program, or nil if it was built without one.
+func Inside() *App {
+	files, err := fs.Sub(dist, "dist")
+	if err != nil {
+		return nil
+	}
+	return New(files)
+}
+
+// App is an app's files.
+type App struct{ files fs.FS }
+
+// New returns the app that app/build wrote to a folder, or nil if there is none.
+func New(files fs.FS) *App {
+	if _, err := fs.Stat(files, "index.html"); err != nil {
+		return nil
+	}
+	return &App{files}
 }
 
 // types are those whose names some systems' tables do not have.
@@ -33,13 +47,13 @@ var types = map[string]string{
 
 // Serve answers with a file of the app, such as "index.html" or "assets/app.0123456789ab.wasm", in the smallest encoding that the client
 // takes. It reports false, and has not answered, if there is no such file.
-func Serve(w http.ResponseWriter, r *http.Request, name string) bool {
+func (a *App) Serve(w http.ResponseWriter, r *http.Request, name string) bool {
 	name = path.Clean(name)
 	if strings.HasSuffix(name, ".br") || strings.HasSuffix(name, ".gz") || name == "sizes.json" {
 		return false
 	}
-	file, encoding := "dist/"+name, ""
-	info, err := fs.Stat(dist, file)
+	file, encoding := name, ""
+	info, err := fs.Stat(a.files, file)
 	if err != nil || info.IsDir() || strings.HasPrefix(path.Base(name), ".") {
 		return false
 	}
@@ -47,12 +61,12 @@ func Serve(w http.ResponseWriter, r *http.Request, name string) bool {
 		if !accepts(r.Header.Values("Accept-Encoding"), way.name) {
 			continue
 		}
-		if _, err := fs.Stat(dist, file+way.suffix); err == nil {
+		if _, err := fs.Stat(a.files, file+way.suffix); err == nil {
 			file, encoding = file+way.suffix, way.name
 			break
 		}
 	}
-	content, err := dist.ReadFile(file)
+	content, err := fs.ReadFile(a.files, file)
 	if err != nil {
 		return false
 	}
