@@ -253,7 +253,7 @@ func (w *world) staysOver(n id.Run) {
 	}
 	w.Cancel(ctx, w.ann, n)     //nolint:errcheck // whether it minds is tested elsewhere
 	w.Take(ctx, w.laptop.actor) //nolint:errcheck // a revoked device is refused
-	w.shift(30 * 24 * time.Hour)
+	w.shift(48 * time.Hour)
 	w.sweep()
 	w.tick()
 	if after := w.dump(n); after != before {

@@ -15,6 +15,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
 	"github.com/holdfast-backup/holdfast/depot/policy"
 	"github.com/holdfast-backup/holdfast/depot/run"
+	"github.com/holdfast-backup/holdfast/depot/setting"
 	"github.com/holdfast-backup/holdfast/plan"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -55,6 +56,7 @@ type world struct {
 	*run.Service
 	t        *testing.T
 	db       *sqlx.DB
+	url      string
 	shift    func(time.Duration)
 	bell     *bell
 	policies *policy.Service
@@ -65,8 +67,9 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	db, _, shift := pgtest.NewShifted(t)
-	w := &world{t: t, db: db, shift: shift, bell: &bell{}}
+	db, url, shift := pgtest.NewShifted(t)
+	w := &world{t: t, db: db, url: url, shift: shift, bell: &bell{}}
+	w.goTo(time.Date(2031, 3, 3, 10, 10, 0, 0, time.UTC)) // what is tested does not depend on when
 	w.Service = w.service()
 	w.boss, w.ann, w.bob = w.person("boss", actor.Admin), w.person("ann", actor.Staff), w.person("bob", actor.Staff)
 	w.laptop, w.desk, w.box = w.device(w.ann, "laptop"), w.device(w.ann, "desk"), w.device(w.bob, "box")
@@ -74,12 +77,14 @@ func newWorld(t *testing.T) *world {
 }
 
 // service is one more server on the same database.
-func (w *world) service() *run.Service {
+func (w *world) service() *run.Service { return w.serviceOn(w.db) }
+
+func (w *world) serviceOn(db *sqlx.DB) *run.Service {
 	var s *run.Service
-	policies := policy.New(policy.Config{DB: w.db, BeforeChange: func(ctx context.Context, tx *sqlx.Tx, p *policy.Policy) error {
+	policies := policy.New(policy.Config{DB: db, BeforeChange: func(ctx context.Context, tx *sqlx.Tx, p *policy.Policy) error {
 		return s.TickPolicy(ctx, tx, p)
 	}})
-	s = run.New(run.Config{DB: w.db, Bus: w.bell, Policies: policies})
+	s = run.New(run.Config{DB: db, Bus: w.bell, Policies: policies, Settings: setting.New(setting.Config{DB: db})})
 	w.policies = policies
 	return s
 }
