@@ -84,7 +84,7 @@ func (s *Service) total(ctx context.Context, f Filter) (*Row, error) {
 	if len(rows) == 0 {
 		return &Row{Label: "Total"}, nil
 	}
-	rows[0].Label = "Total"
+	rows[0].Key, rows[0].Label = "", "Total"
 	return rows[0], nil
 }
 

@@ -67,20 +67,20 @@ func TestRuns(t *testing.T) {
 		adjust(&f)
 		return f
 	}
-	const total = "\nTotal: 2/1/1/2/1/2 0.50 6 110 17 900.00"
+	const total = "\nTotal: 2/1/1/2/1/2 0.50 6 110 17 800.00"
 	for name, c := range map[string]struct {
 		f    report.Filter
 		want string
 	}{
-		"by day": {all, "2026-03-10: 2/1/1/1/0/0 0.60 6 110 12 900.00\n2026-03-11: 0/0/0/1/1/2 0.00 0 0 5 -\n2026-03-12: 0/0/0/0/0/0 - 0 0 0 -" + total},
+		"by day": {all, "2026-03-10: 2/1/1/1/0/0 0.60 6 110 12 800.00\n2026-03-11: 0/0/0/1/1/2 0.00 0 0 5 -\n2026-03-12: 0/0/0/0/0/0 - 0 0 0 -" + total},
 		"by days of Apia": {with(func(f *report.Filter) { f.Zone = "Pacific/Apia"; f.To = hour(24) }), // 13 hours ahead
-			"2026-03-10: 2/1/1/1/0/0 0.60 6 110 12 900.00\n2026-03-11: 0/0/0/0/0/0 - 0 0 0 -\nTotal: 2/1/1/1/0/0 0.60 6 110 12 900.00"},
+			"2026-03-10: 2/1/1/1/0/0 0.60 6 110 12 800.00\n2026-03-11: 0/0/0/0/0/0 - 0 0 0 -\nTotal: 2/1/1/1/0/0 0.60 6 110 12 800.00"},
 		"by policy": {with(func(f *report.Filter) { f.By = report.ByPolicy }),
 			"(no policy): 0/0/0/0/1/0 - 0 0 1 -\nNightly: 1/1/1/2/0/2 0.40 6 110 16 900.00\nWeekly: 1/0/0/0/0/0 1.00 5 100 7 600.00" + total},
 		"by group": {with(func(f *report.Filter) { f.By = report.ByGroup }),
-			"(no group): 0/0/0/2/1/2 0.00 0 0 5 -\nLabs: 2/1/1/0/0/0 0.75 6 110 12 900.00\nStaff: 2/1/1/0/0/0 0.75 6 110 12 900.00" + total},
+			"(no group): 0/0/0/2/1/2 0.00 0 0 5 -\nLabs: 2/1/1/0/0/0 0.75 6 110 12 800.00\nStaff: 2/1/1/0/0/0 0.75 6 110 12 800.00" + total},
 		"by user": {with(func(f *report.Filter) { f.By = report.ByUser }),
-			"ann <ann@example.org>: 2/1/1/0/0/0 0.75 6 110 12 900.00\nbob <bob@example.org>: 0/0/0/2/1/2 0.00 0 0 5 -" + total},
+			"ann <ann@example.org>: 2/1/1/0/0/0 0.75 6 110 12 800.00\nbob <bob@example.org>: 0/0/0/2/1/2 0.00 0 0 5 -" + total},
 		"by device": {with(func(f *report.Filter) { f.By = report.ByDevice }),
 			"box (bob@example.org): 0/0/0/2/1/2 0.00 0 0 5 -\ndesk (ann@example.org): 0/1/1/0/0/0 0.50 1 10 5 1200.00\nlaptop (ann@example.org): 2/0/0/0/0/0 1.00 5 100 7 600.00" + total},
 		"restores": {with(func(f *report.Filter) { f.Kind, f.By = run.Restore, report.ByUser }),
@@ -90,7 +90,7 @@ func TestRuns(t *testing.T) {
 		"of a user": {with(func(f *report.Filter) { f.By, f.User = report.ByPolicy, &w.bob.User }),
 			"(no policy): 0/0/0/0/1/0 - 0 0 1 -\nNightly: 0/0/0/2/0/2 0.00 0 0 4 -\nTotal: 0/0/0/2/1/2 0.00 0 0 5 -"},
 		"of a group": {with(func(f *report.Filter) { f.By, f.Group = report.ByUser, &staff }),
-			"ann <ann@example.org>: 2/1/1/0/0/0 0.75 6 110 12 900.00\nTotal: 2/1/1/0/0/0 0.75 6 110 12 900.00"},
+			"ann <ann@example.org>: 2/1/1/0/0/0 0.75 6 110 12 800.00\nTotal: 2/1/1/0/0/0 0.75 6 110 12 800.00"},
 		"of a policy": {with(func(f *report.Filter) { f.By, f.Policy = report.ByPolicy, weekly }),
 			"Weekly: 1/0/0/0/0/0 1.00 5 100 7 600.00\nTotal: 1/0/0/0/0/0 1.00 5 100 7 600.00"},
 		"of nothing": {with(func(f *report.Filter) { f.By, f.Policy = report.ByPolicy, &id.Policy{9} }), "Total: 0/0/0/0/0/0 - 0 0 0 -"},
@@ -115,6 +115,40 @@ func TestRuns(t *testing.T) {
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("by %s: %q, want %q", by, got, want)
+		}
+	}
+}
+
+// What one backup did counts once in each row and once in the total, whichever of its runs the report is about.
+func TestSharedWork(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	nightly, weekly := w.policy("Nightly"), w.policy("Weekly")
+	one, two := id.Snapshot{}.New(), id.Snapshot{}.New()
+	good := ran{device: w.laptop, state: run.Succeeded, minutes: 10, files: 5, bytes: 100, uploaded: 7}
+	with := func(at time.Time, p *id.Policy, s *id.Snapshot) {
+		r := good
+		r.at, r.policy, r.snapshot = at, p, s
+		w.run(r)
+	}
+	with(hour(1), nightly, &one)
+	with(hour(2), nightly, &one) // two slots of one policy, after a sleep
+	with(hour(2), weekly, &one)
+	with(hour(-1), weekly, &one) // a slot before the period
+	with(hour(3), nightly, &two)
+	attempt := id.Backup{}.New()
+	for range 3 { // a backup for three runs that failed
+		r := w.run(ran{device: w.laptop, state: run.Failed, at: hour(4), policy: nightly, files: 9, bytes: 90, uploaded: 1000})
+		w.exec(`UPDATE runs SET backup_id = $2 WHERE id = $1`, r, attempt)
+	}
+	for by, want := range map[report.By]string{
+		report.ByPolicy: "Nightly: 3/0/3/0/0/0 0.50 10 200 1014 600.00\nWeekly: 1/0/0/0/0/0 1.00 5 100 7 600.00\nTotal: 4/0/3/0/0/0 0.57 10 200 1014 600.00",
+		report.ByDevice: "laptop (ann@example.org): 4/0/3/0/0/0 0.57 10 200 1014 600.00\nTotal: 4/0/3/0/0/0 0.57 10 200 1014 600.00",
+	} {
+		r, err := w.Runs(t.Context(), w.boss, report.Filter{From: day, To: hour(24), By: by, Kind: run.Backup})
+		w.ok(err)
+		if got := lines(r); got != want || r.Total.Key != "" {
+			t.Errorf("%s\nwant %s", got, want)
 		}
 	}
 }

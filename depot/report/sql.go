@@ -28,33 +28,41 @@ func clock(ctx context.Context, q sqlx.QueryerContext) (time.Time, error) {
 
 // Runs.
 
-// dimension says what the rows of a report are: an expression for the key, one for the label, and what is joined for them.
+// dimension says what the rows of a report are. Labels are looked up once the counting is done: runs are many.
 type dimension struct {
-	key, label, join string
-	public           func(string) (string, error) // the public form of a key
+	key    string                       // an expression; never null
+	join   string                       // what it needs beside runs r and devices d
+	label  string                       // an expression over n, a row per key
+	naming string                       // joins n to the sums s
+	public func(string) (string, error) // the public form of a key; nil: it is one
 }
+
+const none = `'00000000-0000-0000-0000-000000000000'::uuid`
 
 var dimensions = map[By]dimension{
-	byNothing: {`''`, `''`, ``, nil},
-	ByDay:     {`to_char(coalesce(r.slot, r.created_at) AT TIME ZONE $9, 'YYYY-MM-DD')`, `to_char(coalesce(r.slot, r.created_at) AT TIME ZONE $9, 'YYYY-MM-DD')`, ``, nil},
-	ByPolicy:  {`coalesce(r.policy_id::text, '')`, `coalesce(p.name, '(no policy)')`, `LEFT JOIN policies p ON p.id = r.policy_id`, public[id.Policy]},
-	ByGroup: {`coalesce(g.id::text, '')`, `coalesce(g.name, '(no group)')`,
-		`LEFT JOIN group_members gm ON gm.user_id = d.user_id LEFT JOIN groups g ON g.id = gm.group_id`, public[id.Group]},
-	ByUser:   {`d.user_id::text`, `u.name || ' <' || u.email || '>'`, `JOIN users u ON u.id = d.user_id`, public[id.User]},
-	ByDevice: {`d.id::text`, `d.name || ' (' || u.email || ')'`, `JOIN users u ON u.id = d.user_id`, public[id.Device]},
+	byNothing: {key: `0`, label: `''`},
+	ByDay:     {key: `(coalesce(r.slot, r.created_at) AT TIME ZONE $9)::date`, label: `to_char(s.key, 'YYYY-MM-DD')`},
+	ByPolicy: {key: `coalesce(r.policy_id, ` + none + `)`, label: `coalesce(n.name, '(no policy)')`,
+		naming: `LEFT JOIN policies n ON n.id = s.key`, public: public[id.Policy]},
+	ByGroup: {key: `coalesce(gm.group_id, ` + none + `)`, join: `LEFT JOIN group_members gm ON gm.user_id = d.user_id`,
+		label: `coalesce(n.name, '(no group)')`, naming: `LEFT JOIN groups n ON n.id = s.key`, public: public[id.Group]},
+	ByUser: {key: `d.user_id`, label: `n.name || ' <' || n.email || '>'`, naming: `JOIN users n ON n.id = s.key`, public: public[id.User]},
+	ByDevice: {key: `d.id`, label: `n.name || ' (' || o.email || ')'`, naming: `JOIN devices n ON n.id = s.key JOIN users o ON o.id = n.user_id`,
+		public: public[id.Device]},
 }
 
-// public turns a uuid into the id of a noun.
+// public turns a uuid into the id of a noun, and none into "".
 func public[T any, P interface {
 	*T
 	Scan(any) error
+	IsZero() bool
 	String() string
 }](s string) (string, error) {
-	if s == "" {
-		return "", nil
-	}
 	var v T
 	err := P(&v).Scan(s)
+	if P(&v).IsZero() {
+		return "", err
+	}
 	return P(&v).String(), err
 }
 
@@ -66,29 +74,40 @@ type runsRow struct {
 	Mean     *float64
 }
 
-// countRuns returns up to n rows by label. Of runs that one backup answers, each is counted, but what the backup did counts once.
+// countRuns returns up to n rows by label. Of runs that one backup answers, each is counted, but what the backup did counts once: few
+// backups answer several, so everything is summed, and what was summed again is taken off.
 func countRuns(ctx context.Context, q sqlx.QueryerContext, f Filter, n int) ([]*Row, error) {
 	d := dimensions[f.By]
 	rows, err := many[runsRow](ctx, q, `
-		WITH work AS (
-			SELECT `+d.key+` AS key, min(`+d.label+`) AS label,
-				count(*) FILTER (WHERE r.state = 'succeeded') AS succeeded, count(*) FILTER (WHERE r.state = 'warned') AS warned,
-				count(*) FILTER (WHERE r.state = 'failed') AS failed, count(*) FILTER (WHERE r.state = 'missed') AS missed,
-				count(*) FILTER (WHERE r.state = 'cancelled') AS cancelled, count(*) FILTER (WHERE r.state IN ('waiting', 'running')) AS open,
-				max(r.files) FILTER (WHERE r.state IN ('succeeded', 'warned')) AS files, max(r.bytes) FILTER (WHERE r.state IN ('succeeded', 'warned')) AS bytes,
-				max(r.uploaded_bytes) AS uploaded,
-				extract(epoch FROM max(r.ended_at - r.started_at) FILTER (WHERE r.state IN ('succeeded', 'warned'))) AS seconds
+		WITH hit AS NOT MATERIALIZED (
+			SELECT `+d.key+` AS key, r.state, r.state IN ('succeeded', 'warned') AS good, r.files, r.bytes, r.uploaded_bytes AS uploaded,
+				extract(epoch FROM r.ended_at - r.started_at) AS seconds, CASE WHEN r.kind = 'backup' THEN coalesce(r.snapshot_id, r.backup_id) END AS work
 			FROM runs r JOIN devices d ON d.id = r.device_id `+d.join+`
 			WHERE r.kind = $1 AND coalesce(r.slot, r.created_at) >= $2 AND coalesce(r.slot, r.created_at) < $3
 				AND ($4::uuid IS NULL OR r.device_id = $4) AND ($5::uuid IS NULL OR d.user_id = $5)
 				AND ($6::uuid IS NULL OR EXISTS (SELECT 1 FROM group_members m WHERE m.group_id = $6 AND m.user_id = d.user_id))
-				AND ($7::uuid IS NULL OR r.policy_id = $7) AND $9::text IS NOT NULL
-			GROUP BY 1, CASE WHEN r.kind = 'backup' THEN coalesce(r.snapshot_id, r.backup_id, r.id) ELSE r.id END)
-		SELECT key, min(label) AS label, sum(succeeded)::bigint AS succeeded, sum(warned)::bigint AS warned, sum(failed)::bigint AS failed,
-			sum(missed)::bigint AS missed, sum(cancelled)::bigint AS cancelled, sum(open)::bigint AS open,
-			coalesce(sum(files), 0)::bigint AS files, coalesce(sum(bytes), 0)::bigint AS bytes, coalesce(sum(uploaded), 0)::bigint AS uploaded,
-			avg(seconds)::float8 AS mean
-		FROM work GROUP BY key ORDER BY label, key LIMIT $8`,
+				AND ($7::uuid IS NULL OR r.policy_id = $7) AND $9::text IS NOT NULL),
+		s AS (
+			SELECT key, count(*) FILTER (WHERE state = 'succeeded') AS succeeded, count(*) FILTER (WHERE state = 'warned') AS warned,
+				count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = 'missed') AS missed,
+				count(*) FILTER (WHERE state = 'cancelled') AS cancelled, count(*) FILTER (WHERE state IN ('waiting', 'running')) AS open,
+				coalesce(sum(files) FILTER (WHERE good), 0) AS files, coalesce(sum(bytes) FILTER (WHERE good), 0) AS bytes,
+				sum(uploaded) AS uploaded, avg(seconds) FILTER (WHERE good)::float8 AS mean
+			FROM hit GROUP BY key),
+		shared AS MATERIALIZED (
+			SELECT coalesce(snapshot_id, backup_id) AS work FROM runs WHERE kind = 'backup' AND coalesce(snapshot_id, backup_id) IS NOT NULL
+			GROUP BY 1 HAVING count(*) > 1),
+		again AS (
+			SELECT key, sum(greatest(good - 1, 0) * coalesce(files, 0)) AS files, sum(greatest(good - 1, 0) * coalesce(bytes, 0)) AS bytes,
+				sum((everyone - 1) * uploaded) AS uploaded
+			FROM (SELECT key, count(*) AS everyone, count(*) FILTER (WHERE good) AS good, max(files) FILTER (WHERE good) AS files,
+					max(bytes) FILTER (WHERE good) AS bytes, max(uploaded) AS uploaded
+				FROM hit JOIN shared USING (work) GROUP BY key, work) w
+			GROUP BY key)
+		SELECT s.key::text, `+d.label+` AS label, succeeded, warned, failed, missed, cancelled, open, mean,
+			(s.files - coalesce(a.files, 0))::bigint AS files, (s.bytes - coalesce(a.bytes, 0))::bigint AS bytes,
+			(s.uploaded - coalesce(a.uploaded, 0))::bigint AS uploaded
+		FROM s LEFT JOIN again a ON a.key = s.key `+d.naming+` ORDER BY label, s.key LIMIT $8`,
 		f.Kind, f.From, f.To, f.Device, f.User, f.Group, f.Policy, n, f.Zone)
 	if err != nil {
 		return nil, err
