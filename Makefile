@@ -22,8 +22,25 @@ help: ## print this list
 setup: ## install what a fresh Debian lacks (elsewhere: say what to install)
 	@scripts/setup
 
+# npm notes what it installed; a newer list of dependencies makes it look again.
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+.PHONY: web
+web: node_modules/.package-lock.json ## compile and compress the web app that holdfast serves
+	$(GO) run ./app/build -version $(VERSION) $(WEBFLAGS)
+
+.PHONY: agents
+agents: ## cross-compile the agents that holdfast hands out, into bin/agents
+	@mkdir -p bin/agents
+	@for t in $(TARGETS); do \
+	  os=$${t%/*}; arch=$${t#*/}; ext=; [ $$os = windows ] && ext=.exe; \
+	  GOOS=$$os GOARCH=$$arch $(BUILD) -o bin/agents/holdfast-agent-$$os-$$arch$$ext ./cmd/holdfast-agent; \
+	done
+
 .PHONY: build
-build: ## write bin/holdfast and bin/holdfast-agent
+build: web ## write bin/holdfast, with the web app inside, and bin/holdfast-agent
 	@mkdir -p bin
 	$(BUILD) -o bin/holdfast ./cmd/holdfast
 	$(BUILD) -o bin/holdfast-agent ./cmd/holdfast-agent
@@ -75,4 +92,5 @@ release: ## cross-compile both programs into dist/ with checksums
 
 .PHONY: clean
 clean: ## remove what the other targets made
-	rm -rf bin dist .cache
+	rm -rf bin dist .cache node_modules
+	find server/web/dist -type f ! -name .keep -delete

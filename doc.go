@@ -7,7 +7,8 @@
 //	server worker graph  HTTP, queue, GraphQL             agent                local files, device state
 //	depot                accounts, devices, packs         vault                keys, chunks, trees, restore
 //	                \                                    /
-//	                 wire    ids, packs, faults, CBOR: what both must agree on
+//	             wire    ids, packs, faults, CBOR: what both must agree on
+//	             plan    calendars, retention, kinds of files: rules that both apply
 //
 // vault is the wing that knows: passwords, keys and plaintext, on devices only. depot is the wing that keeps:
 // sealed bytes, accounts and calendars, on servers only. Imports go downwards; arch_test.go holds the rules,

@@ -73,22 +73,55 @@ func (d *Depot) SweepNotices(ctx context.Context) error { return d.Notices.Sweep
 
 // RetainSnapshots deletes, of every device that a policy applies to, the snapshots that no policy keeps.
 func (d *Depot) RetainSnapshots(ctx context.Context) error {
-	devices, err := scheduled(ctx, d.DB)
+	return d.job(ctx, "retention", func() (any, bool, error) {
+		total := struct {
+			Devices int   `json:"devices"` // that lost any
+			Deleted int64 `json:"deleted"`
+		}{}
+		devices, err := scheduled(ctx, d.DB)
+		errs := []error{err}
+		for _, dev := range devices {
+			if ctx.Err() != nil {
+				return total, total.Deleted == 0, ctx.Err()
+			}
+			n, err := d.retain(ctx, dev)
+			if n > 0 {
+				total.Devices++
+				total.Deleted += n
+			}
+			errs = append(errs, err) // one device's failure keeps no other's snapshots
+		}
+		return total, total.Deleted == 0, errors.Join(errs...)
+	})
+}
+
+// retain deletes what no policy keeps of one device's snapshots, and returns how many those were.
+func (d *Depot) retain(ctx context.Context, dev id.Device) (deleted int64, err error) {
+	rules, err := policy.RetentionRules(ctx, d.DB, dev)
+	if err != nil || len(rules) == 0 {
+		return 0, err
+	}
+	for {
+		r, err := d.Catalog.Retain(ctx, actor.System(), dev, rules)
+		deleted += int64(r.Deleted)
+		if err != nil || !r.More {
+			return deleted, err
+		}
+	}
+}
+
+// job writes down that a piece of care is taken, runs it, and tells administrators if it failed. Where do says that it was idle and
+// nothing is wrong, the line is taken back.
+func (d *Depot) job(ctx context.Context, kind string, do func() (report any, idle bool, err error)) error {
+	job, err := carelog.Begin(ctx, d.DB, kind, id.Space{})
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, dev := range devices {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		rules, err := policy.RetentionRules(ctx, d.DB, dev)
-		if err == nil && len(rules) > 0 {
-			_, err = d.Catalog.Retain(ctx, actor.System(), dev, rules)
-		}
-		errs = append(errs, err) // one device's failure keeps no other's snapshots
+	report, idle, err := do()
+	if err == nil && idle {
+		return errors.Join(d.failed(ctx, kind, nil), carelog.Drop(ctx, d.DB, job))
 	}
-	return d.failed(ctx, "retention", errors.Join(errs...))
+	return errors.Join(d.failed(ctx, kind, err), carelog.End(context.WithoutCancel(ctx), d.DB, job, report, err))
 }
 
 // CollectSpaces rings for the spaces in which there is something to clean.
@@ -121,13 +154,17 @@ func (d *Depot) CollectSpace(ctx context.Context, space string) error {
 // ScrubPacks reads for a few minutes packs again that were not verified for [VerifyEvery]. The next call goes
 // on where this one was broken off.
 func (d *Depot) ScrubPacks(ctx context.Context) error {
-	portion, cancel := context.WithTimeout(ctx, scrubPortion)
-	defer cancel()
-	_, err := d.Catalog.Scrub(portion, actor.System(), VerifyEvery, nil)
-	if portion.Err() != nil && ctx.Err() == nil {
-		err = nil
-	}
-	return d.failed(ctx, "scrub", errors.Join(err, d.tellDamage(ctx)))
+	return d.job(ctx, "scrub", func() (any, bool, error) {
+		portion, cancel := context.WithTimeout(ctx, scrubPortion)
+		defer cancel()
+		r, err := d.Catalog.Scrub(portion, actor.System(), VerifyEvery, nil)
+		if portion.Err() != nil && ctx.Err() == nil {
+			err = nil
+		}
+		idle := r.Verified+r.Adopted+r.Healed+r.Damaged+r.Missing == 0
+		return map[string]int64{"verified": r.Verified, "bytes": r.BytesRead, "adopted": r.Adopted, "healed": r.Healed, "damaged": r.Damaged, "missing": r.Missing},
+			idle, errors.Join(err, d.tellDamage(ctx))
+	})
 }
 
 // tellDamage tells administrators that stored data is damaged, once, until none is any more.
@@ -172,13 +209,10 @@ func (d *Depot) BackUpMetadata(ctx context.Context) error {
 }
 
 func (d *Depot) dump(ctx context.Context) error {
-	job, err := carelog.Begin(ctx, d.DB, "selfbackup", id.Space{})
-	if err != nil {
-		return err
-	}
-	info, err := d.SelfBackup.Dump(ctx, actor.System())
-	end := carelog.End(context.WithoutCancel(ctx), d.DB, job, map[string]any{"name": info.Name, "bytes": info.Size}, err)
-	return errors.Join(d.failed(ctx, "selfbackup", err), end)
+	return d.job(ctx, "selfbackup", func() (any, bool, error) {
+		info, err := d.SelfBackup.Dump(ctx, actor.System())
+		return map[string]any{"name": info.Name, "bytes": info.Size}, false, err
+	})
 }
 
 // SelfBackupAt returns when the newest sealed copy of the database was made; nil without one.
