@@ -5,10 +5,208 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/Khan/genqlient/graphql"
 )
+
+// AccessMeUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type AccessMeUser struct {
+	Id string `json:"id"`
+	// The user's own sessions, most recent first; empty for anyone else.
+	Sessions []*AccessMeUserSessionsSession `json:"sessions"`
+	// The user's own API tokens; empty for anyone else.
+	ApiTokens []*AccessMeUserApiTokensApiToken `json:"apiTokens"`
+}
+
+// GetId returns AccessMeUser.Id, and is useful for accessing the field via an interface.
+func (v *AccessMeUser) GetId() string { return v.Id }
+
+// GetSessions returns AccessMeUser.Sessions, and is useful for accessing the field via an interface.
+func (v *AccessMeUser) GetSessions() []*AccessMeUserSessionsSession { return v.Sessions }
+
+// GetApiTokens returns AccessMeUser.ApiTokens, and is useful for accessing the field via an interface.
+func (v *AccessMeUser) GetApiTokens() []*AccessMeUserApiTokensApiToken { return v.ApiTokens }
+
+// AccessMeUserApiTokensApiToken includes the requested fields of the GraphQL type ApiToken.
+type AccessMeUserApiTokensApiToken struct {
+	TokenFields `json:"-"`
+}
+
+// GetId returns AccessMeUserApiTokensApiToken.Id, and is useful for accessing the field via an interface.
+func (v *AccessMeUserApiTokensApiToken) GetId() string { return v.TokenFields.Id }
+
+// GetName returns AccessMeUserApiTokensApiToken.Name, and is useful for accessing the field via an interface.
+func (v *AccessMeUserApiTokensApiToken) GetName() string { return v.TokenFields.Name }
+
+// GetCreatedAt returns AccessMeUserApiTokensApiToken.CreatedAt, and is useful for accessing the field via an interface.
+func (v *AccessMeUserApiTokensApiToken) GetCreatedAt() time.Time { return v.TokenFields.CreatedAt }
+
+// GetLastUsedAt returns AccessMeUserApiTokensApiToken.LastUsedAt, and is useful for accessing the field via an interface.
+func (v *AccessMeUserApiTokensApiToken) GetLastUsedAt() *time.Time { return v.TokenFields.LastUsedAt }
+
+// GetExpiresAt returns AccessMeUserApiTokensApiToken.ExpiresAt, and is useful for accessing the field via an interface.
+func (v *AccessMeUserApiTokensApiToken) GetExpiresAt() *time.Time { return v.TokenFields.ExpiresAt }
+
+func (v *AccessMeUserApiTokensApiToken) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*AccessMeUserApiTokensApiToken
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.AccessMeUserApiTokensApiToken = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.TokenFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalAccessMeUserApiTokensApiToken struct {
+	Id string `json:"id"`
+
+	Name string `json:"name"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	LastUsedAt *time.Time `json:"lastUsedAt"`
+
+	ExpiresAt *time.Time `json:"expiresAt"`
+}
+
+func (v *AccessMeUserApiTokensApiToken) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *AccessMeUserApiTokensApiToken) __premarshalJSON() (*__premarshalAccessMeUserApiTokensApiToken, error) {
+	var retval __premarshalAccessMeUserApiTokensApiToken
+
+	retval.Id = v.TokenFields.Id
+	retval.Name = v.TokenFields.Name
+	retval.CreatedAt = v.TokenFields.CreatedAt
+	retval.LastUsedAt = v.TokenFields.LastUsedAt
+	retval.ExpiresAt = v.TokenFields.ExpiresAt
+	return &retval, nil
+}
+
+// AccessMeUserSessionsSession includes the requested fields of the GraphQL type Session.
+// The GraphQL type's documentation follows.
+//
+// A login of the caller's.
+type AccessMeUserSessionsSession struct {
+	SessionFields `json:"-"`
+}
+
+// GetId returns AccessMeUserSessionsSession.Id, and is useful for accessing the field via an interface.
+func (v *AccessMeUserSessionsSession) GetId() string { return v.SessionFields.Id }
+
+// GetClient returns AccessMeUserSessionsSession.Client, and is useful for accessing the field via an interface.
+func (v *AccessMeUserSessionsSession) GetClient() string { return v.SessionFields.Client }
+
+// GetAddress returns AccessMeUserSessionsSession.Address, and is useful for accessing the field via an interface.
+func (v *AccessMeUserSessionsSession) GetAddress() string { return v.SessionFields.Address }
+
+// GetCreatedAt returns AccessMeUserSessionsSession.CreatedAt, and is useful for accessing the field via an interface.
+func (v *AccessMeUserSessionsSession) GetCreatedAt() time.Time { return v.SessionFields.CreatedAt }
+
+// GetLastSeenAt returns AccessMeUserSessionsSession.LastSeenAt, and is useful for accessing the field via an interface.
+func (v *AccessMeUserSessionsSession) GetLastSeenAt() time.Time { return v.SessionFields.LastSeenAt }
+
+// GetExpiresAt returns AccessMeUserSessionsSession.ExpiresAt, and is useful for accessing the field via an interface.
+func (v *AccessMeUserSessionsSession) GetExpiresAt() time.Time { return v.SessionFields.ExpiresAt }
+
+// GetCurrent returns AccessMeUserSessionsSession.Current, and is useful for accessing the field via an interface.
+func (v *AccessMeUserSessionsSession) GetCurrent() bool { return v.SessionFields.Current }
+
+func (v *AccessMeUserSessionsSession) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*AccessMeUserSessionsSession
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.AccessMeUserSessionsSession = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.SessionFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalAccessMeUserSessionsSession struct {
+	Id string `json:"id"`
+
+	Client string `json:"client"`
+
+	Address string `json:"address"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	LastSeenAt time.Time `json:"lastSeenAt"`
+
+	ExpiresAt time.Time `json:"expiresAt"`
+
+	Current bool `json:"current"`
+}
+
+func (v *AccessMeUserSessionsSession) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *AccessMeUserSessionsSession) __premarshalJSON() (*__premarshalAccessMeUserSessionsSession, error) {
+	var retval __premarshalAccessMeUserSessionsSession
+
+	retval.Id = v.SessionFields.Id
+	retval.Client = v.SessionFields.Client
+	retval.Address = v.SessionFields.Address
+	retval.CreatedAt = v.SessionFields.CreatedAt
+	retval.LastSeenAt = v.SessionFields.LastSeenAt
+	retval.ExpiresAt = v.SessionFields.ExpiresAt
+	retval.Current = v.SessionFields.Current
+	return &retval, nil
+}
+
+// AccessResponse is returned by Access on success.
+type AccessResponse struct {
+	// The caller.
+	Me *AccessMeUser `json:"me"`
+}
+
+// GetMe returns AccessResponse.Me, and is useful for accessing the field via an interface.
+func (v *AccessResponse) GetMe() *AccessMeUser { return v.Me }
 
 // AccountFields includes the GraphQL fields of User requested by the fragment AccountFields.
 // The GraphQL type's documentation follows.
@@ -54,6 +252,278 @@ func (v *AccountKeysInput) GetAuthKey() []byte { return v.AuthKey }
 
 // GetBundle returns AccountKeysInput.Bundle, and is useful for accessing the field via an interface.
 func (v *AccountKeysInput) GetBundle() []byte { return v.Bundle }
+
+// ChangePasswordChangePasswordChangePasswordPayload includes the requested fields of the GraphQL type ChangePasswordPayload.
+type ChangePasswordChangePasswordChangePasswordPayload struct {
+	User *ChangePasswordChangePasswordChangePasswordPayloadUser `json:"user"`
+}
+
+// GetUser returns ChangePasswordChangePasswordChangePasswordPayload.User, and is useful for accessing the field via an interface.
+func (v *ChangePasswordChangePasswordChangePasswordPayload) GetUser() *ChangePasswordChangePasswordChangePasswordPayloadUser {
+	return v.User
+}
+
+// ChangePasswordChangePasswordChangePasswordPayloadUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type ChangePasswordChangePasswordChangePasswordPayloadUser struct {
+	AccountFields `json:"-"`
+}
+
+// GetId returns ChangePasswordChangePasswordChangePasswordPayloadUser.Id, and is useful for accessing the field via an interface.
+func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) GetId() string {
+	return v.AccountFields.Id
+}
+
+// GetEmail returns ChangePasswordChangePasswordChangePasswordPayloadUser.Email, and is useful for accessing the field via an interface.
+func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) GetEmail() string {
+	return v.AccountFields.Email
+}
+
+// GetName returns ChangePasswordChangePasswordChangePasswordPayloadUser.Name, and is useful for accessing the field via an interface.
+func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) GetName() string {
+	return v.AccountFields.Name
+}
+
+// GetRole returns ChangePasswordChangePasswordChangePasswordPayloadUser.Role, and is useful for accessing the field via an interface.
+func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) GetRole() Role {
+	return v.AccountFields.Role
+}
+
+// GetCreatedAt returns ChangePasswordChangePasswordChangePasswordPayloadUser.CreatedAt, and is useful for accessing the field via an interface.
+func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) GetCreatedAt() time.Time {
+	return v.AccountFields.CreatedAt
+}
+
+func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*ChangePasswordChangePasswordChangePasswordPayloadUser
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.ChangePasswordChangePasswordChangePasswordPayloadUser = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.AccountFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalChangePasswordChangePasswordChangePasswordPayloadUser struct {
+	Id string `json:"id"`
+
+	Email string `json:"email"`
+
+	Name string `json:"name"`
+
+	Role Role `json:"role"`
+
+	CreatedAt time.Time `json:"createdAt"`
+}
+
+func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) __premarshalJSON() (*__premarshalChangePasswordChangePasswordChangePasswordPayloadUser, error) {
+	var retval __premarshalChangePasswordChangePasswordChangePasswordPayloadUser
+
+	retval.Id = v.AccountFields.Id
+	retval.Email = v.AccountFields.Email
+	retval.Name = v.AccountFields.Name
+	retval.Role = v.AccountFields.Role
+	retval.CreatedAt = v.AccountFields.CreatedAt
+	return &retval, nil
+}
+
+type ChangePasswordInput struct {
+	// Null only in a session from loginWithRecovery.
+	OldAuthKey *[]byte           `json:"oldAuthKey"`
+	Keys       *AccountKeysInput `json:"keys,omitempty"`
+}
+
+// GetOldAuthKey returns ChangePasswordInput.OldAuthKey, and is useful for accessing the field via an interface.
+func (v *ChangePasswordInput) GetOldAuthKey() *[]byte { return v.OldAuthKey }
+
+// GetKeys returns ChangePasswordInput.Keys, and is useful for accessing the field via an interface.
+func (v *ChangePasswordInput) GetKeys() *AccountKeysInput { return v.Keys }
+
+// ChangePasswordResponse is returned by ChangePassword on success.
+type ChangePasswordResponse struct {
+	// Sets a new password. Needs the old auth key, or a session from loginWithRecovery. Ends all other sessions.
+	ChangePassword *ChangePasswordChangePasswordChangePasswordPayload `json:"changePassword"`
+}
+
+// GetChangePassword returns ChangePasswordResponse.ChangePassword, and is useful for accessing the field via an interface.
+func (v *ChangePasswordResponse) GetChangePassword() *ChangePasswordChangePasswordChangePasswordPayload {
+	return v.ChangePassword
+}
+
+// CreateApiTokenCreateApiTokenCreateApiTokenPayload includes the requested fields of the GraphQL type CreateApiTokenPayload.
+type CreateApiTokenCreateApiTokenCreateApiTokenPayload struct {
+	ApiToken *CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken `json:"apiToken"`
+	// Shown once.
+	Token string `json:"token"`
+}
+
+// GetApiToken returns CreateApiTokenCreateApiTokenCreateApiTokenPayload.ApiToken, and is useful for accessing the field via an interface.
+func (v *CreateApiTokenCreateApiTokenCreateApiTokenPayload) GetApiToken() *CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken {
+	return v.ApiToken
+}
+
+// GetToken returns CreateApiTokenCreateApiTokenCreateApiTokenPayload.Token, and is useful for accessing the field via an interface.
+func (v *CreateApiTokenCreateApiTokenCreateApiTokenPayload) GetToken() string { return v.Token }
+
+// CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken includes the requested fields of the GraphQL type ApiToken.
+type CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken struct {
+	TokenFields `json:"-"`
+}
+
+// GetId returns CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken.Id, and is useful for accessing the field via an interface.
+func (v *CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken) GetId() string {
+	return v.TokenFields.Id
+}
+
+// GetName returns CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken.Name, and is useful for accessing the field via an interface.
+func (v *CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken) GetName() string {
+	return v.TokenFields.Name
+}
+
+// GetCreatedAt returns CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken.CreatedAt, and is useful for accessing the field via an interface.
+func (v *CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken) GetCreatedAt() time.Time {
+	return v.TokenFields.CreatedAt
+}
+
+// GetLastUsedAt returns CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken.LastUsedAt, and is useful for accessing the field via an interface.
+func (v *CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken) GetLastUsedAt() *time.Time {
+	return v.TokenFields.LastUsedAt
+}
+
+// GetExpiresAt returns CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken.ExpiresAt, and is useful for accessing the field via an interface.
+func (v *CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken) GetExpiresAt() *time.Time {
+	return v.TokenFields.ExpiresAt
+}
+
+func (v *CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.TokenFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalCreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken struct {
+	Id string `json:"id"`
+
+	Name string `json:"name"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	LastUsedAt *time.Time `json:"lastUsedAt"`
+
+	ExpiresAt *time.Time `json:"expiresAt"`
+}
+
+func (v *CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *CreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken) __premarshalJSON() (*__premarshalCreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken, error) {
+	var retval __premarshalCreateApiTokenCreateApiTokenCreateApiTokenPayloadApiToken
+
+	retval.Id = v.TokenFields.Id
+	retval.Name = v.TokenFields.Name
+	retval.CreatedAt = v.TokenFields.CreatedAt
+	retval.LastUsedAt = v.TokenFields.LastUsedAt
+	retval.ExpiresAt = v.TokenFields.ExpiresAt
+	return &retval, nil
+}
+
+type CreateApiTokenInput struct {
+	Name string `json:"name"`
+	// Null: until it is revoked.
+	ExpiresAt *time.Time `json:"expiresAt"`
+}
+
+// GetName returns CreateApiTokenInput.Name, and is useful for accessing the field via an interface.
+func (v *CreateApiTokenInput) GetName() string { return v.Name }
+
+// GetExpiresAt returns CreateApiTokenInput.ExpiresAt, and is useful for accessing the field via an interface.
+func (v *CreateApiTokenInput) GetExpiresAt() *time.Time { return v.ExpiresAt }
+
+// CreateApiTokenResponse is returned by CreateApiToken on success.
+type CreateApiTokenResponse struct {
+	// Makes an API token for the caller. It is shown once.
+	CreateApiToken *CreateApiTokenCreateApiTokenCreateApiTokenPayload `json:"createApiToken"`
+}
+
+// GetCreateApiToken returns CreateApiTokenResponse.CreateApiToken, and is useful for accessing the field via an interface.
+func (v *CreateApiTokenResponse) GetCreateApiToken() *CreateApiTokenCreateApiTokenCreateApiTokenPayload {
+	return v.CreateApiToken
+}
+
+// EndSessionEndSessionEndSessionPayload includes the requested fields of the GraphQL type EndSessionPayload.
+type EndSessionEndSessionEndSessionPayload struct {
+	Id string `json:"id"`
+}
+
+// GetId returns EndSessionEndSessionEndSessionPayload.Id, and is useful for accessing the field via an interface.
+func (v *EndSessionEndSessionEndSessionPayload) GetId() string { return v.Id }
+
+type EndSessionInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns EndSessionInput.Id, and is useful for accessing the field via an interface.
+func (v *EndSessionInput) GetId() string { return v.Id }
+
+// EndSessionResponse is returned by EndSession on success.
+type EndSessionResponse struct {
+	// Ends one of the caller's sessions.
+	EndSession *EndSessionEndSessionEndSessionPayload `json:"endSession"`
+}
+
+// GetEndSession returns EndSessionResponse.EndSession, and is useful for accessing the field via an interface.
+func (v *EndSessionResponse) GetEndSession() *EndSessionEndSessionEndSessionPayload {
+	return v.EndSession
+}
 
 // InvitationOfferInvitation includes the requested fields of the GraphQL type Invitation.
 type InvitationOfferInvitation struct {
@@ -406,6 +876,144 @@ type LoginResponse struct {
 // GetLogin returns LoginResponse.Login, and is useful for accessing the field via an interface.
 func (v *LoginResponse) GetLogin() *LoginLoginLoginPayload { return v.Login }
 
+type LoginWithRecoveryInput struct {
+	Email           string `json:"email"`
+	RecoveryAuthKey []byte `json:"recoveryAuthKey"`
+	Client          string `json:"client"`
+	Cookie          bool   `json:"cookie"`
+}
+
+// GetEmail returns LoginWithRecoveryInput.Email, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryInput) GetEmail() string { return v.Email }
+
+// GetRecoveryAuthKey returns LoginWithRecoveryInput.RecoveryAuthKey, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryInput) GetRecoveryAuthKey() []byte { return v.RecoveryAuthKey }
+
+// GetClient returns LoginWithRecoveryInput.Client, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryInput) GetClient() string { return v.Client }
+
+// GetCookie returns LoginWithRecoveryInput.Cookie, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryInput) GetCookie() bool { return v.Cookie }
+
+// LoginWithRecoveryLoginWithRecoveryLoginPayload includes the requested fields of the GraphQL type LoginPayload.
+type LoginWithRecoveryLoginWithRecoveryLoginPayload struct {
+	User *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser `json:"user"`
+	// The sealed account bundle: under the password's key, or after loginWithRecovery under the recovery code's.
+	Bundle    []byte    `json:"bundle"`
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// GetUser returns LoginWithRecoveryLoginWithRecoveryLoginPayload.User, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryLoginWithRecoveryLoginPayload) GetUser() *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser {
+	return v.User
+}
+
+// GetBundle returns LoginWithRecoveryLoginWithRecoveryLoginPayload.Bundle, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryLoginWithRecoveryLoginPayload) GetBundle() []byte { return v.Bundle }
+
+// GetExpiresAt returns LoginWithRecoveryLoginWithRecoveryLoginPayload.ExpiresAt, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryLoginWithRecoveryLoginPayload) GetExpiresAt() time.Time { return v.ExpiresAt }
+
+// LoginWithRecoveryLoginWithRecoveryLoginPayloadUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type LoginWithRecoveryLoginWithRecoveryLoginPayloadUser struct {
+	AccountFields `json:"-"`
+}
+
+// GetId returns LoginWithRecoveryLoginWithRecoveryLoginPayloadUser.Id, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) GetId() string {
+	return v.AccountFields.Id
+}
+
+// GetEmail returns LoginWithRecoveryLoginWithRecoveryLoginPayloadUser.Email, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) GetEmail() string {
+	return v.AccountFields.Email
+}
+
+// GetName returns LoginWithRecoveryLoginWithRecoveryLoginPayloadUser.Name, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) GetName() string {
+	return v.AccountFields.Name
+}
+
+// GetRole returns LoginWithRecoveryLoginWithRecoveryLoginPayloadUser.Role, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) GetRole() Role {
+	return v.AccountFields.Role
+}
+
+// GetCreatedAt returns LoginWithRecoveryLoginWithRecoveryLoginPayloadUser.CreatedAt, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) GetCreatedAt() time.Time {
+	return v.AccountFields.CreatedAt
+}
+
+func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*LoginWithRecoveryLoginWithRecoveryLoginPayloadUser
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.LoginWithRecoveryLoginWithRecoveryLoginPayloadUser = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.AccountFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalLoginWithRecoveryLoginWithRecoveryLoginPayloadUser struct {
+	Id string `json:"id"`
+
+	Email string `json:"email"`
+
+	Name string `json:"name"`
+
+	Role Role `json:"role"`
+
+	CreatedAt time.Time `json:"createdAt"`
+}
+
+func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) __premarshalJSON() (*__premarshalLoginWithRecoveryLoginWithRecoveryLoginPayloadUser, error) {
+	var retval __premarshalLoginWithRecoveryLoginWithRecoveryLoginPayloadUser
+
+	retval.Id = v.AccountFields.Id
+	retval.Email = v.AccountFields.Email
+	retval.Name = v.AccountFields.Name
+	retval.Role = v.AccountFields.Role
+	retval.CreatedAt = v.AccountFields.CreatedAt
+	return &retval, nil
+}
+
+// LoginWithRecoveryResponse is returned by LoginWithRecovery on success.
+type LoginWithRecoveryResponse struct {
+	// Logs in with a key derived from the recovery code. The session may open the recovery bundle and set a new password.
+	LoginWithRecovery *LoginWithRecoveryLoginWithRecoveryLoginPayload `json:"loginWithRecovery"`
+}
+
+// GetLoginWithRecovery returns LoginWithRecoveryResponse.LoginWithRecovery, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryResponse) GetLoginWithRecovery() *LoginWithRecoveryLoginWithRecoveryLoginPayload {
+	return v.LoginWithRecovery
+}
+
 // LogoutLogoutLogoutPayload includes the requested fields of the GraphQL type LogoutPayload.
 type LogoutLogoutLogoutPayload struct {
 	Ok bool `json:"ok"`
@@ -422,6 +1030,50 @@ type LogoutResponse struct {
 
 // GetLogout returns LogoutResponse.Logout, and is useful for accessing the field via an interface.
 func (v *LogoutResponse) GetLogout() *LogoutLogoutLogoutPayload { return v.Logout }
+
+type MailMode string
+
+const (
+	MailModeNone MailMode = "NONE"
+	// Gathered in one mail a day.
+	MailModeDigest MailMode = "DIGEST"
+	// At once, unless there are many.
+	MailModeInstant MailMode = "INSTANT"
+)
+
+var AllMailMode = []MailMode{
+	MailModeNone,
+	MailModeDigest,
+	MailModeInstant,
+}
+
+// MarkNoticesReadMarkNotificationsReadMarkNotificationsReadPayload includes the requested fields of the GraphQL type MarkNotificationsReadPayload.
+type MarkNoticesReadMarkNotificationsReadMarkNotificationsReadPayload struct {
+	UnreadCount int `json:"unreadCount"`
+}
+
+// GetUnreadCount returns MarkNoticesReadMarkNotificationsReadMarkNotificationsReadPayload.UnreadCount, and is useful for accessing the field via an interface.
+func (v *MarkNoticesReadMarkNotificationsReadMarkNotificationsReadPayload) GetUnreadCount() int {
+	return v.UnreadCount
+}
+
+// MarkNoticesReadResponse is returned by MarkNoticesRead on success.
+type MarkNoticesReadResponse struct {
+	// Marks notifications as read; without ids, all of them.
+	MarkNotificationsRead *MarkNoticesReadMarkNotificationsReadMarkNotificationsReadPayload `json:"markNotificationsRead"`
+}
+
+// GetMarkNotificationsRead returns MarkNoticesReadResponse.MarkNotificationsRead, and is useful for accessing the field via an interface.
+func (v *MarkNoticesReadResponse) GetMarkNotificationsRead() *MarkNoticesReadMarkNotificationsReadMarkNotificationsReadPayload {
+	return v.MarkNotificationsRead
+}
+
+type MarkNotificationsReadInput struct {
+	Ids []string `json:"ids"`
+}
+
+// GetIds returns MarkNotificationsReadInput.Ids, and is useful for accessing the field via an interface.
+func (v *MarkNotificationsReadInput) GetIds() []string { return v.Ids }
 
 // MeMeUser includes the requested fields of the GraphQL type User.
 // The GraphQL type's documentation follows.
@@ -511,6 +1163,463 @@ type MeResponse struct {
 // GetMe returns MeResponse.Me, and is useful for accessing the field via an interface.
 func (v *MeResponse) GetMe() *MeMeUser { return v.Me }
 
+// NoticeChangesNotificationChangesNotificationEvent includes the requested fields of the GraphQL type NotificationEvent.
+type NoticeChangesNotificationChangesNotificationEvent struct {
+	UnreadCount  int                                                            `json:"unreadCount"`
+	Notification *NoticeChangesNotificationChangesNotificationEventNotification `json:"notification"`
+}
+
+// GetUnreadCount returns NoticeChangesNotificationChangesNotificationEvent.UnreadCount, and is useful for accessing the field via an interface.
+func (v *NoticeChangesNotificationChangesNotificationEvent) GetUnreadCount() int {
+	return v.UnreadCount
+}
+
+// GetNotification returns NoticeChangesNotificationChangesNotificationEvent.Notification, and is useful for accessing the field via an interface.
+func (v *NoticeChangesNotificationChangesNotificationEvent) GetNotification() *NoticeChangesNotificationChangesNotificationEventNotification {
+	return v.Notification
+}
+
+// NoticeChangesNotificationChangesNotificationEventNotification includes the requested fields of the GraphQL type Notification.
+// The GraphQL type's documentation follows.
+//
+// Something that its reader should know.
+type NoticeChangesNotificationChangesNotificationEventNotification struct {
+	NoticeFields `json:"-"`
+}
+
+// GetId returns NoticeChangesNotificationChangesNotificationEventNotification.Id, and is useful for accessing the field via an interface.
+func (v *NoticeChangesNotificationChangesNotificationEventNotification) GetId() string {
+	return v.NoticeFields.Id
+}
+
+// GetKind returns NoticeChangesNotificationChangesNotificationEventNotification.Kind, and is useful for accessing the field via an interface.
+func (v *NoticeChangesNotificationChangesNotificationEventNotification) GetKind() string {
+	return v.NoticeFields.Kind
+}
+
+// GetSeverity returns NoticeChangesNotificationChangesNotificationEventNotification.Severity, and is useful for accessing the field via an interface.
+func (v *NoticeChangesNotificationChangesNotificationEventNotification) GetSeverity() Severity {
+	return v.NoticeFields.Severity
+}
+
+// GetTitle returns NoticeChangesNotificationChangesNotificationEventNotification.Title, and is useful for accessing the field via an interface.
+func (v *NoticeChangesNotificationChangesNotificationEventNotification) GetTitle() string {
+	return v.NoticeFields.Title
+}
+
+// GetBody returns NoticeChangesNotificationChangesNotificationEventNotification.Body, and is useful for accessing the field via an interface.
+func (v *NoticeChangesNotificationChangesNotificationEventNotification) GetBody() string {
+	return v.NoticeFields.Body
+}
+
+// GetDevice returns NoticeChangesNotificationChangesNotificationEventNotification.Device, and is useful for accessing the field via an interface.
+func (v *NoticeChangesNotificationChangesNotificationEventNotification) GetDevice() *NoticeFieldsDevice {
+	return v.NoticeFields.Device
+}
+
+// GetRun returns NoticeChangesNotificationChangesNotificationEventNotification.Run, and is useful for accessing the field via an interface.
+func (v *NoticeChangesNotificationChangesNotificationEventNotification) GetRun() *NoticeFieldsRun {
+	return v.NoticeFields.Run
+}
+
+// GetCreatedAt returns NoticeChangesNotificationChangesNotificationEventNotification.CreatedAt, and is useful for accessing the field via an interface.
+func (v *NoticeChangesNotificationChangesNotificationEventNotification) GetCreatedAt() time.Time {
+	return v.NoticeFields.CreatedAt
+}
+
+// GetReadAt returns NoticeChangesNotificationChangesNotificationEventNotification.ReadAt, and is useful for accessing the field via an interface.
+func (v *NoticeChangesNotificationChangesNotificationEventNotification) GetReadAt() *time.Time {
+	return v.NoticeFields.ReadAt
+}
+
+func (v *NoticeChangesNotificationChangesNotificationEventNotification) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*NoticeChangesNotificationChangesNotificationEventNotification
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.NoticeChangesNotificationChangesNotificationEventNotification = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.NoticeFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalNoticeChangesNotificationChangesNotificationEventNotification struct {
+	Id string `json:"id"`
+
+	Kind string `json:"kind"`
+
+	Severity Severity `json:"severity"`
+
+	Title string `json:"title"`
+
+	Body string `json:"body"`
+
+	Device *NoticeFieldsDevice `json:"device"`
+
+	Run *NoticeFieldsRun `json:"run"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	ReadAt *time.Time `json:"readAt"`
+}
+
+func (v *NoticeChangesNotificationChangesNotificationEventNotification) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *NoticeChangesNotificationChangesNotificationEventNotification) __premarshalJSON() (*__premarshalNoticeChangesNotificationChangesNotificationEventNotification, error) {
+	var retval __premarshalNoticeChangesNotificationChangesNotificationEventNotification
+
+	retval.Id = v.NoticeFields.Id
+	retval.Kind = v.NoticeFields.Kind
+	retval.Severity = v.NoticeFields.Severity
+	retval.Title = v.NoticeFields.Title
+	retval.Body = v.NoticeFields.Body
+	retval.Device = v.NoticeFields.Device
+	retval.Run = v.NoticeFields.Run
+	retval.CreatedAt = v.NoticeFields.CreatedAt
+	retval.ReadAt = v.NoticeFields.ReadAt
+	return &retval, nil
+}
+
+// NoticeChangesResponse is returned by NoticeChanges on success.
+type NoticeChangesResponse struct {
+	// New notifications of the caller's, as they come, and the number of unread ones. The first event has no notification.
+	NotificationChanges *NoticeChangesNotificationChangesNotificationEvent `json:"notificationChanges"`
+}
+
+// GetNotificationChanges returns NoticeChangesResponse.NotificationChanges, and is useful for accessing the field via an interface.
+func (v *NoticeChangesResponse) GetNotificationChanges() *NoticeChangesNotificationChangesNotificationEvent {
+	return v.NotificationChanges
+}
+
+// NoticeFields includes the GraphQL fields of Notification requested by the fragment NoticeFields.
+// The GraphQL type's documentation follows.
+//
+// Something that its reader should know.
+type NoticeFields struct {
+	Id string `json:"id"`
+	// A stable word such as run.failed.
+	Kind      string              `json:"kind"`
+	Severity  Severity            `json:"severity"`
+	Title     string              `json:"title"`
+	Body      string              `json:"body"`
+	Device    *NoticeFieldsDevice `json:"device"`
+	Run       *NoticeFieldsRun    `json:"run"`
+	CreatedAt time.Time           `json:"createdAt"`
+	ReadAt    *time.Time          `json:"readAt"`
+}
+
+// GetId returns NoticeFields.Id, and is useful for accessing the field via an interface.
+func (v *NoticeFields) GetId() string { return v.Id }
+
+// GetKind returns NoticeFields.Kind, and is useful for accessing the field via an interface.
+func (v *NoticeFields) GetKind() string { return v.Kind }
+
+// GetSeverity returns NoticeFields.Severity, and is useful for accessing the field via an interface.
+func (v *NoticeFields) GetSeverity() Severity { return v.Severity }
+
+// GetTitle returns NoticeFields.Title, and is useful for accessing the field via an interface.
+func (v *NoticeFields) GetTitle() string { return v.Title }
+
+// GetBody returns NoticeFields.Body, and is useful for accessing the field via an interface.
+func (v *NoticeFields) GetBody() string { return v.Body }
+
+// GetDevice returns NoticeFields.Device, and is useful for accessing the field via an interface.
+func (v *NoticeFields) GetDevice() *NoticeFieldsDevice { return v.Device }
+
+// GetRun returns NoticeFields.Run, and is useful for accessing the field via an interface.
+func (v *NoticeFields) GetRun() *NoticeFieldsRun { return v.Run }
+
+// GetCreatedAt returns NoticeFields.CreatedAt, and is useful for accessing the field via an interface.
+func (v *NoticeFields) GetCreatedAt() time.Time { return v.CreatedAt }
+
+// GetReadAt returns NoticeFields.ReadAt, and is useful for accessing the field via an interface.
+func (v *NoticeFields) GetReadAt() *time.Time { return v.ReadAt }
+
+// NoticeFieldsDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type NoticeFieldsDevice struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns NoticeFieldsDevice.Id, and is useful for accessing the field via an interface.
+func (v *NoticeFieldsDevice) GetId() string { return v.Id }
+
+// GetName returns NoticeFieldsDevice.Name, and is useful for accessing the field via an interface.
+func (v *NoticeFieldsDevice) GetName() string { return v.Name }
+
+// NoticeFieldsRun includes the requested fields of the GraphQL type Run.
+// The GraphQL type's documentation follows.
+//
+// A backup or restore of one device that is due, under way or over.
+type NoticeFieldsRun struct {
+	Id string `json:"id"`
+}
+
+// GetId returns NoticeFieldsRun.Id, and is useful for accessing the field via an interface.
+func (v *NoticeFieldsRun) GetId() string { return v.Id }
+
+// NoticePreferencesNotificationPreferencesNotificationPreference includes the requested fields of the GraphQL type NotificationPreference.
+type NoticePreferencesNotificationPreferencesNotificationPreference struct {
+	Kind     string   `json:"kind"`
+	Title    string   `json:"title"`
+	Severity Severity `json:"severity"`
+	Mail     MailMode `json:"mail"`
+	Default  MailMode `json:"default"`
+}
+
+// GetKind returns NoticePreferencesNotificationPreferencesNotificationPreference.Kind, and is useful for accessing the field via an interface.
+func (v *NoticePreferencesNotificationPreferencesNotificationPreference) GetKind() string {
+	return v.Kind
+}
+
+// GetTitle returns NoticePreferencesNotificationPreferencesNotificationPreference.Title, and is useful for accessing the field via an interface.
+func (v *NoticePreferencesNotificationPreferencesNotificationPreference) GetTitle() string {
+	return v.Title
+}
+
+// GetSeverity returns NoticePreferencesNotificationPreferencesNotificationPreference.Severity, and is useful for accessing the field via an interface.
+func (v *NoticePreferencesNotificationPreferencesNotificationPreference) GetSeverity() Severity {
+	return v.Severity
+}
+
+// GetMail returns NoticePreferencesNotificationPreferencesNotificationPreference.Mail, and is useful for accessing the field via an interface.
+func (v *NoticePreferencesNotificationPreferencesNotificationPreference) GetMail() MailMode {
+	return v.Mail
+}
+
+// GetDefault returns NoticePreferencesNotificationPreferencesNotificationPreference.Default, and is useful for accessing the field via an interface.
+func (v *NoticePreferencesNotificationPreferencesNotificationPreference) GetDefault() MailMode {
+	return v.Default
+}
+
+// NoticePreferencesResponse is returned by NoticePreferences on success.
+type NoticePreferencesResponse struct {
+	// What the caller wants by mail, a row for each kind.
+	NotificationPreferences []*NoticePreferencesNotificationPreferencesNotificationPreference `json:"notificationPreferences"`
+}
+
+// GetNotificationPreferences returns NoticePreferencesResponse.NotificationPreferences, and is useful for accessing the field via an interface.
+func (v *NoticePreferencesResponse) GetNotificationPreferences() []*NoticePreferencesNotificationPreferencesNotificationPreference {
+	return v.NotificationPreferences
+}
+
+// NoticesNotificationsNotificationConnection includes the requested fields of the GraphQL type NotificationConnection.
+type NoticesNotificationsNotificationConnection struct {
+	Edges       []*NoticesNotificationsNotificationConnectionEdgesNotificationEdge `json:"edges"`
+	PageInfo    *NoticesNotificationsNotificationConnectionPageInfo                `json:"pageInfo"`
+	UnreadCount int                                                                `json:"unreadCount"`
+}
+
+// GetEdges returns NoticesNotificationsNotificationConnection.Edges, and is useful for accessing the field via an interface.
+func (v *NoticesNotificationsNotificationConnection) GetEdges() []*NoticesNotificationsNotificationConnectionEdgesNotificationEdge {
+	return v.Edges
+}
+
+// GetPageInfo returns NoticesNotificationsNotificationConnection.PageInfo, and is useful for accessing the field via an interface.
+func (v *NoticesNotificationsNotificationConnection) GetPageInfo() *NoticesNotificationsNotificationConnectionPageInfo {
+	return v.PageInfo
+}
+
+// GetUnreadCount returns NoticesNotificationsNotificationConnection.UnreadCount, and is useful for accessing the field via an interface.
+func (v *NoticesNotificationsNotificationConnection) GetUnreadCount() int { return v.UnreadCount }
+
+// NoticesNotificationsNotificationConnectionEdgesNotificationEdge includes the requested fields of the GraphQL type NotificationEdge.
+type NoticesNotificationsNotificationConnectionEdgesNotificationEdge struct {
+	Node *NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification `json:"node"`
+}
+
+// GetNode returns NoticesNotificationsNotificationConnectionEdgesNotificationEdge.Node, and is useful for accessing the field via an interface.
+func (v *NoticesNotificationsNotificationConnectionEdgesNotificationEdge) GetNode() *NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification {
+	return v.Node
+}
+
+// NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification includes the requested fields of the GraphQL type Notification.
+// The GraphQL type's documentation follows.
+//
+// Something that its reader should know.
+type NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification struct {
+	NoticeFields `json:"-"`
+}
+
+// GetId returns NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification.Id, and is useful for accessing the field via an interface.
+func (v *NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification) GetId() string {
+	return v.NoticeFields.Id
+}
+
+// GetKind returns NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification.Kind, and is useful for accessing the field via an interface.
+func (v *NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification) GetKind() string {
+	return v.NoticeFields.Kind
+}
+
+// GetSeverity returns NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification.Severity, and is useful for accessing the field via an interface.
+func (v *NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification) GetSeverity() Severity {
+	return v.NoticeFields.Severity
+}
+
+// GetTitle returns NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification.Title, and is useful for accessing the field via an interface.
+func (v *NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification) GetTitle() string {
+	return v.NoticeFields.Title
+}
+
+// GetBody returns NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification.Body, and is useful for accessing the field via an interface.
+func (v *NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification) GetBody() string {
+	return v.NoticeFields.Body
+}
+
+// GetDevice returns NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification.Device, and is useful for accessing the field via an interface.
+func (v *NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification) GetDevice() *NoticeFieldsDevice {
+	return v.NoticeFields.Device
+}
+
+// GetRun returns NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification.Run, and is useful for accessing the field via an interface.
+func (v *NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification) GetRun() *NoticeFieldsRun {
+	return v.NoticeFields.Run
+}
+
+// GetCreatedAt returns NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification.CreatedAt, and is useful for accessing the field via an interface.
+func (v *NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification) GetCreatedAt() time.Time {
+	return v.NoticeFields.CreatedAt
+}
+
+// GetReadAt returns NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification.ReadAt, and is useful for accessing the field via an interface.
+func (v *NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification) GetReadAt() *time.Time {
+	return v.NoticeFields.ReadAt
+}
+
+func (v *NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.NoticeFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalNoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification struct {
+	Id string `json:"id"`
+
+	Kind string `json:"kind"`
+
+	Severity Severity `json:"severity"`
+
+	Title string `json:"title"`
+
+	Body string `json:"body"`
+
+	Device *NoticeFieldsDevice `json:"device"`
+
+	Run *NoticeFieldsRun `json:"run"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	ReadAt *time.Time `json:"readAt"`
+}
+
+func (v *NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *NoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification) __premarshalJSON() (*__premarshalNoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification, error) {
+	var retval __premarshalNoticesNotificationsNotificationConnectionEdgesNotificationEdgeNodeNotification
+
+	retval.Id = v.NoticeFields.Id
+	retval.Kind = v.NoticeFields.Kind
+	retval.Severity = v.NoticeFields.Severity
+	retval.Title = v.NoticeFields.Title
+	retval.Body = v.NoticeFields.Body
+	retval.Device = v.NoticeFields.Device
+	retval.Run = v.NoticeFields.Run
+	retval.CreatedAt = v.NoticeFields.CreatedAt
+	retval.ReadAt = v.NoticeFields.ReadAt
+	return &retval, nil
+}
+
+// NoticesNotificationsNotificationConnectionPageInfo includes the requested fields of the GraphQL type PageInfo.
+// The GraphQL type's documentation follows.
+//
+// Where a page of a connection stands (Relay cursor connections).
+type NoticesNotificationsNotificationConnectionPageInfo struct {
+	// Whether `after: endCursor` would give more.
+	HasNextPage bool `json:"hasNextPage"`
+	// The cursor of the last edge, null on an empty page.
+	EndCursor *string `json:"endCursor"`
+}
+
+// GetHasNextPage returns NoticesNotificationsNotificationConnectionPageInfo.HasNextPage, and is useful for accessing the field via an interface.
+func (v *NoticesNotificationsNotificationConnectionPageInfo) GetHasNextPage() bool {
+	return v.HasNextPage
+}
+
+// GetEndCursor returns NoticesNotificationsNotificationConnectionPageInfo.EndCursor, and is useful for accessing the field via an interface.
+func (v *NoticesNotificationsNotificationConnectionPageInfo) GetEndCursor() *string {
+	return v.EndCursor
+}
+
+// NoticesResponse is returned by Notices on success.
+type NoticesResponse struct {
+	// The caller's notifications, newest first.
+	Notifications *NoticesNotificationsNotificationConnection `json:"notifications"`
+}
+
+// GetNotifications returns NoticesResponse.Notifications, and is useful for accessing the field via an interface.
+func (v *NoticesResponse) GetNotifications() *NoticesNotificationsNotificationConnection {
+	return v.Notifications
+}
+
+type NotificationPreferenceInput struct {
+	Kind string   `json:"kind"`
+	Mail MailMode `json:"mail"`
+}
+
+// GetKind returns NotificationPreferenceInput.Kind, and is useful for accessing the field via an interface.
+func (v *NotificationPreferenceInput) GetKind() string { return v.Kind }
+
+// GetMail returns NotificationPreferenceInput.Mail, and is useful for accessing the field via an interface.
+func (v *NotificationPreferenceInput) GetMail() MailMode { return v.Mail }
+
 type ObjectLocationsInput struct {
 	// 16 bytes an object.
 	Ids []byte `json:"ids"`
@@ -590,6 +1699,75 @@ func (v *RecoveryKeysInput) GetAuthKey() []byte { return v.AuthKey }
 // GetBundle returns RecoveryKeysInput.Bundle, and is useful for accessing the field via an interface.
 func (v *RecoveryKeysInput) GetBundle() []byte { return v.Bundle }
 
+type RenewRecoveryInput struct {
+	AuthKey  []byte             `json:"authKey"`
+	Recovery *RecoveryKeysInput `json:"recovery,omitempty"`
+}
+
+// GetAuthKey returns RenewRecoveryInput.AuthKey, and is useful for accessing the field via an interface.
+func (v *RenewRecoveryInput) GetAuthKey() []byte { return v.AuthKey }
+
+// GetRecovery returns RenewRecoveryInput.Recovery, and is useful for accessing the field via an interface.
+func (v *RenewRecoveryInput) GetRecovery() *RecoveryKeysInput { return v.Recovery }
+
+// RenewRecoveryRenewRecoveryRenewRecoveryPayload includes the requested fields of the GraphQL type RenewRecoveryPayload.
+type RenewRecoveryRenewRecoveryRenewRecoveryPayload struct {
+	User *RenewRecoveryRenewRecoveryRenewRecoveryPayloadUser `json:"user"`
+}
+
+// GetUser returns RenewRecoveryRenewRecoveryRenewRecoveryPayload.User, and is useful for accessing the field via an interface.
+func (v *RenewRecoveryRenewRecoveryRenewRecoveryPayload) GetUser() *RenewRecoveryRenewRecoveryRenewRecoveryPayloadUser {
+	return v.User
+}
+
+// RenewRecoveryRenewRecoveryRenewRecoveryPayloadUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type RenewRecoveryRenewRecoveryRenewRecoveryPayloadUser struct {
+	Id string `json:"id"`
+}
+
+// GetId returns RenewRecoveryRenewRecoveryRenewRecoveryPayloadUser.Id, and is useful for accessing the field via an interface.
+func (v *RenewRecoveryRenewRecoveryRenewRecoveryPayloadUser) GetId() string { return v.Id }
+
+// RenewRecoveryResponse is returned by RenewRecovery on success.
+type RenewRecoveryResponse struct {
+	// Replaces the recovery code. Needs the auth key of the password.
+	RenewRecovery *RenewRecoveryRenewRecoveryRenewRecoveryPayload `json:"renewRecovery"`
+}
+
+// GetRenewRecovery returns RenewRecoveryResponse.RenewRecovery, and is useful for accessing the field via an interface.
+func (v *RenewRecoveryResponse) GetRenewRecovery() *RenewRecoveryRenewRecoveryRenewRecoveryPayload {
+	return v.RenewRecovery
+}
+
+type RevokeApiTokenInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns RevokeApiTokenInput.Id, and is useful for accessing the field via an interface.
+func (v *RevokeApiTokenInput) GetId() string { return v.Id }
+
+// RevokeApiTokenResponse is returned by RevokeApiToken on success.
+type RevokeApiTokenResponse struct {
+	// Revokes one of the caller's API tokens.
+	RevokeApiToken *RevokeApiTokenRevokeApiTokenRevokeApiTokenPayload `json:"revokeApiToken"`
+}
+
+// GetRevokeApiToken returns RevokeApiTokenResponse.RevokeApiToken, and is useful for accessing the field via an interface.
+func (v *RevokeApiTokenResponse) GetRevokeApiToken() *RevokeApiTokenRevokeApiTokenRevokeApiTokenPayload {
+	return v.RevokeApiToken
+}
+
+// RevokeApiTokenRevokeApiTokenRevokeApiTokenPayload includes the requested fields of the GraphQL type RevokeApiTokenPayload.
+type RevokeApiTokenRevokeApiTokenRevokeApiTokenPayload struct {
+	Id string `json:"id"`
+}
+
+// GetId returns RevokeApiTokenRevokeApiTokenRevokeApiTokenPayload.Id, and is useful for accessing the field via an interface.
+func (v *RevokeApiTokenRevokeApiTokenRevokeApiTokenPayload) GetId() string { return v.Id }
+
 // What a user may do. Each role includes the ones before it.
 type Role string
 
@@ -639,6 +1817,288 @@ func (v *ServerInfoServerServerInfo) GetTime() time.Time { return v.Time }
 // GetFingerprint returns ServerInfoServerServerInfo.Fingerprint, and is useful for accessing the field via an interface.
 func (v *ServerInfoServerServerInfo) GetFingerprint() *string { return v.Fingerprint }
 
+// SessionFields includes the GraphQL fields of Session requested by the fragment SessionFields.
+// The GraphQL type's documentation follows.
+//
+// A login of the caller's.
+type SessionFields struct {
+	Id string `json:"id"`
+	// What the client called itself.
+	Client     string    `json:"client"`
+	Address    string    `json:"address"`
+	CreatedAt  time.Time `json:"createdAt"`
+	LastSeenAt time.Time `json:"lastSeenAt"`
+	ExpiresAt  time.Time `json:"expiresAt"`
+	// Whether this request came with it.
+	Current bool `json:"current"`
+}
+
+// GetId returns SessionFields.Id, and is useful for accessing the field via an interface.
+func (v *SessionFields) GetId() string { return v.Id }
+
+// GetClient returns SessionFields.Client, and is useful for accessing the field via an interface.
+func (v *SessionFields) GetClient() string { return v.Client }
+
+// GetAddress returns SessionFields.Address, and is useful for accessing the field via an interface.
+func (v *SessionFields) GetAddress() string { return v.Address }
+
+// GetCreatedAt returns SessionFields.CreatedAt, and is useful for accessing the field via an interface.
+func (v *SessionFields) GetCreatedAt() time.Time { return v.CreatedAt }
+
+// GetLastSeenAt returns SessionFields.LastSeenAt, and is useful for accessing the field via an interface.
+func (v *SessionFields) GetLastSeenAt() time.Time { return v.LastSeenAt }
+
+// GetExpiresAt returns SessionFields.ExpiresAt, and is useful for accessing the field via an interface.
+func (v *SessionFields) GetExpiresAt() time.Time { return v.ExpiresAt }
+
+// GetCurrent returns SessionFields.Current, and is useful for accessing the field via an interface.
+func (v *SessionFields) GetCurrent() bool { return v.Current }
+
+// SetNoticePreferencesResponse is returned by SetNoticePreferences on success.
+type SetNoticePreferencesResponse struct {
+	// Sets what the caller wants by mail.
+	SetNotificationPreferences *SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayload `json:"setNotificationPreferences"`
+}
+
+// GetSetNotificationPreferences returns SetNoticePreferencesResponse.SetNotificationPreferences, and is useful for accessing the field via an interface.
+func (v *SetNoticePreferencesResponse) GetSetNotificationPreferences() *SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayload {
+	return v.SetNotificationPreferences
+}
+
+// SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayload includes the requested fields of the GraphQL type NotificationPreferencesPayload.
+type SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayload struct {
+	Preferences []*SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayloadPreferencesNotificationPreference `json:"preferences"`
+}
+
+// GetPreferences returns SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayload.Preferences, and is useful for accessing the field via an interface.
+func (v *SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayload) GetPreferences() []*SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayloadPreferencesNotificationPreference {
+	return v.Preferences
+}
+
+// SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayloadPreferencesNotificationPreference includes the requested fields of the GraphQL type NotificationPreference.
+type SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayloadPreferencesNotificationPreference struct {
+	Kind     string   `json:"kind"`
+	Title    string   `json:"title"`
+	Severity Severity `json:"severity"`
+	Mail     MailMode `json:"mail"`
+	Default  MailMode `json:"default"`
+}
+
+// GetKind returns SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayloadPreferencesNotificationPreference.Kind, and is useful for accessing the field via an interface.
+func (v *SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayloadPreferencesNotificationPreference) GetKind() string {
+	return v.Kind
+}
+
+// GetTitle returns SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayloadPreferencesNotificationPreference.Title, and is useful for accessing the field via an interface.
+func (v *SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayloadPreferencesNotificationPreference) GetTitle() string {
+	return v.Title
+}
+
+// GetSeverity returns SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayloadPreferencesNotificationPreference.Severity, and is useful for accessing the field via an interface.
+func (v *SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayloadPreferencesNotificationPreference) GetSeverity() Severity {
+	return v.Severity
+}
+
+// GetMail returns SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayloadPreferencesNotificationPreference.Mail, and is useful for accessing the field via an interface.
+func (v *SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayloadPreferencesNotificationPreference) GetMail() MailMode {
+	return v.Mail
+}
+
+// GetDefault returns SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayloadPreferencesNotificationPreference.Default, and is useful for accessing the field via an interface.
+func (v *SetNoticePreferencesSetNotificationPreferencesNotificationPreferencesPayloadPreferencesNotificationPreference) GetDefault() MailMode {
+	return v.Default
+}
+
+type SetNotificationPreferencesInput struct {
+	Preferences []*NotificationPreferenceInput `json:"preferences,omitempty"`
+}
+
+// GetPreferences returns SetNotificationPreferencesInput.Preferences, and is useful for accessing the field via an interface.
+func (v *SetNotificationPreferencesInput) GetPreferences() []*NotificationPreferenceInput {
+	return v.Preferences
+}
+
+type Severity string
+
+const (
+	SeverityInfo    Severity = "INFO"
+	SeveritySuccess Severity = "SUCCESS"
+	SeverityWarning Severity = "WARNING"
+	SeverityError   Severity = "ERROR"
+)
+
+var AllSeverity = []Severity{
+	SeverityInfo,
+	SeveritySuccess,
+	SeverityWarning,
+	SeverityError,
+}
+
+// TokenFields includes the GraphQL fields of ApiToken requested by the fragment TokenFields.
+type TokenFields struct {
+	Id         string     `json:"id"`
+	Name       string     `json:"name"`
+	CreatedAt  time.Time  `json:"createdAt"`
+	LastUsedAt *time.Time `json:"lastUsedAt"`
+	ExpiresAt  *time.Time `json:"expiresAt"`
+}
+
+// GetId returns TokenFields.Id, and is useful for accessing the field via an interface.
+func (v *TokenFields) GetId() string { return v.Id }
+
+// GetName returns TokenFields.Name, and is useful for accessing the field via an interface.
+func (v *TokenFields) GetName() string { return v.Name }
+
+// GetCreatedAt returns TokenFields.CreatedAt, and is useful for accessing the field via an interface.
+func (v *TokenFields) GetCreatedAt() time.Time { return v.CreatedAt }
+
+// GetLastUsedAt returns TokenFields.LastUsedAt, and is useful for accessing the field via an interface.
+func (v *TokenFields) GetLastUsedAt() *time.Time { return v.LastUsedAt }
+
+// GetExpiresAt returns TokenFields.ExpiresAt, and is useful for accessing the field via an interface.
+func (v *TokenFields) GetExpiresAt() *time.Time { return v.ExpiresAt }
+
+type UpdateProfileInput struct {
+	Name string `json:"name"`
+}
+
+// GetName returns UpdateProfileInput.Name, and is useful for accessing the field via an interface.
+func (v *UpdateProfileInput) GetName() string { return v.Name }
+
+// UpdateProfileResponse is returned by UpdateProfile on success.
+type UpdateProfileResponse struct {
+	// Changes the caller's own name.
+	UpdateProfile *UpdateProfileUpdateProfileUpdateProfilePayload `json:"updateProfile"`
+}
+
+// GetUpdateProfile returns UpdateProfileResponse.UpdateProfile, and is useful for accessing the field via an interface.
+func (v *UpdateProfileResponse) GetUpdateProfile() *UpdateProfileUpdateProfileUpdateProfilePayload {
+	return v.UpdateProfile
+}
+
+// UpdateProfileUpdateProfileUpdateProfilePayload includes the requested fields of the GraphQL type UpdateProfilePayload.
+type UpdateProfileUpdateProfileUpdateProfilePayload struct {
+	User *UpdateProfileUpdateProfileUpdateProfilePayloadUser `json:"user"`
+}
+
+// GetUser returns UpdateProfileUpdateProfileUpdateProfilePayload.User, and is useful for accessing the field via an interface.
+func (v *UpdateProfileUpdateProfileUpdateProfilePayload) GetUser() *UpdateProfileUpdateProfileUpdateProfilePayloadUser {
+	return v.User
+}
+
+// UpdateProfileUpdateProfileUpdateProfilePayloadUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type UpdateProfileUpdateProfileUpdateProfilePayloadUser struct {
+	AccountFields `json:"-"`
+}
+
+// GetId returns UpdateProfileUpdateProfileUpdateProfilePayloadUser.Id, and is useful for accessing the field via an interface.
+func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) GetId() string {
+	return v.AccountFields.Id
+}
+
+// GetEmail returns UpdateProfileUpdateProfileUpdateProfilePayloadUser.Email, and is useful for accessing the field via an interface.
+func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) GetEmail() string {
+	return v.AccountFields.Email
+}
+
+// GetName returns UpdateProfileUpdateProfileUpdateProfilePayloadUser.Name, and is useful for accessing the field via an interface.
+func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) GetName() string {
+	return v.AccountFields.Name
+}
+
+// GetRole returns UpdateProfileUpdateProfileUpdateProfilePayloadUser.Role, and is useful for accessing the field via an interface.
+func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) GetRole() Role {
+	return v.AccountFields.Role
+}
+
+// GetCreatedAt returns UpdateProfileUpdateProfileUpdateProfilePayloadUser.CreatedAt, and is useful for accessing the field via an interface.
+func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) GetCreatedAt() time.Time {
+	return v.AccountFields.CreatedAt
+}
+
+func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*UpdateProfileUpdateProfileUpdateProfilePayloadUser
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.UpdateProfileUpdateProfileUpdateProfilePayloadUser = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.AccountFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalUpdateProfileUpdateProfileUpdateProfilePayloadUser struct {
+	Id string `json:"id"`
+
+	Email string `json:"email"`
+
+	Name string `json:"name"`
+
+	Role Role `json:"role"`
+
+	CreatedAt time.Time `json:"createdAt"`
+}
+
+func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) __premarshalJSON() (*__premarshalUpdateProfileUpdateProfileUpdateProfilePayloadUser, error) {
+	var retval __premarshalUpdateProfileUpdateProfileUpdateProfilePayloadUser
+
+	retval.Id = v.AccountFields.Id
+	retval.Email = v.AccountFields.Email
+	retval.Name = v.AccountFields.Name
+	retval.Role = v.AccountFields.Role
+	retval.CreatedAt = v.AccountFields.CreatedAt
+	return &retval, nil
+}
+
+// __ChangePasswordInput is used internally by genqlient
+type __ChangePasswordInput struct {
+	Input *ChangePasswordInput `json:"input,omitempty"`
+}
+
+// GetInput returns __ChangePasswordInput.Input, and is useful for accessing the field via an interface.
+func (v *__ChangePasswordInput) GetInput() *ChangePasswordInput { return v.Input }
+
+// __CreateApiTokenInput is used internally by genqlient
+type __CreateApiTokenInput struct {
+	Input *CreateApiTokenInput `json:"input,omitempty"`
+}
+
+// GetInput returns __CreateApiTokenInput.Input, and is useful for accessing the field via an interface.
+func (v *__CreateApiTokenInput) GetInput() *CreateApiTokenInput { return v.Input }
+
+// __EndSessionInput is used internally by genqlient
+type __EndSessionInput struct {
+	Input *EndSessionInput `json:"input,omitempty"`
+}
+
+// GetInput returns __EndSessionInput.Input, and is useful for accessing the field via an interface.
+func (v *__EndSessionInput) GetInput() *EndSessionInput { return v.Input }
+
 // __InvitationOfferInput is used internally by genqlient
 type __InvitationOfferInput struct {
 	Token string `json:"token"`
@@ -671,6 +2131,42 @@ type __LoginParamsInput struct {
 // GetEmail returns __LoginParamsInput.Email, and is useful for accessing the field via an interface.
 func (v *__LoginParamsInput) GetEmail() string { return v.Email }
 
+// __LoginWithRecoveryInput is used internally by genqlient
+type __LoginWithRecoveryInput struct {
+	Input *LoginWithRecoveryInput `json:"input,omitempty"`
+}
+
+// GetInput returns __LoginWithRecoveryInput.Input, and is useful for accessing the field via an interface.
+func (v *__LoginWithRecoveryInput) GetInput() *LoginWithRecoveryInput { return v.Input }
+
+// __MarkNoticesReadInput is used internally by genqlient
+type __MarkNoticesReadInput struct {
+	Input *MarkNotificationsReadInput `json:"input,omitempty"`
+}
+
+// GetInput returns __MarkNoticesReadInput.Input, and is useful for accessing the field via an interface.
+func (v *__MarkNoticesReadInput) GetInput() *MarkNotificationsReadInput { return v.Input }
+
+// __NoticesInput is used internally by genqlient
+type __NoticesInput struct {
+	UnreadOnly bool       `json:"unreadOnly"`
+	Severities []Severity `json:"severities"`
+	First      int        `json:"first"`
+	After      *string    `json:"after"`
+}
+
+// GetUnreadOnly returns __NoticesInput.UnreadOnly, and is useful for accessing the field via an interface.
+func (v *__NoticesInput) GetUnreadOnly() bool { return v.UnreadOnly }
+
+// GetSeverities returns __NoticesInput.Severities, and is useful for accessing the field via an interface.
+func (v *__NoticesInput) GetSeverities() []Severity { return v.Severities }
+
+// GetFirst returns __NoticesInput.First, and is useful for accessing the field via an interface.
+func (v *__NoticesInput) GetFirst() int { return v.First }
+
+// GetAfter returns __NoticesInput.After, and is useful for accessing the field via an interface.
+func (v *__NoticesInput) GetAfter() *string { return v.After }
+
 // __ObjectLocationsInput is used internally by genqlient
 type __ObjectLocationsInput struct {
 	Input *ObjectLocationsInput `json:"input,omitempty"`
@@ -678,6 +2174,211 @@ type __ObjectLocationsInput struct {
 
 // GetInput returns __ObjectLocationsInput.Input, and is useful for accessing the field via an interface.
 func (v *__ObjectLocationsInput) GetInput() *ObjectLocationsInput { return v.Input }
+
+// __RenewRecoveryInput is used internally by genqlient
+type __RenewRecoveryInput struct {
+	Input *RenewRecoveryInput `json:"input,omitempty"`
+}
+
+// GetInput returns __RenewRecoveryInput.Input, and is useful for accessing the field via an interface.
+func (v *__RenewRecoveryInput) GetInput() *RenewRecoveryInput { return v.Input }
+
+// __RevokeApiTokenInput is used internally by genqlient
+type __RevokeApiTokenInput struct {
+	Input *RevokeApiTokenInput `json:"input,omitempty"`
+}
+
+// GetInput returns __RevokeApiTokenInput.Input, and is useful for accessing the field via an interface.
+func (v *__RevokeApiTokenInput) GetInput() *RevokeApiTokenInput { return v.Input }
+
+// __SetNoticePreferencesInput is used internally by genqlient
+type __SetNoticePreferencesInput struct {
+	Input *SetNotificationPreferencesInput `json:"input,omitempty"`
+}
+
+// GetInput returns __SetNoticePreferencesInput.Input, and is useful for accessing the field via an interface.
+func (v *__SetNoticePreferencesInput) GetInput() *SetNotificationPreferencesInput { return v.Input }
+
+// __UpdateProfileInput is used internally by genqlient
+type __UpdateProfileInput struct {
+	Input *UpdateProfileInput `json:"input,omitempty"`
+}
+
+// GetInput returns __UpdateProfileInput.Input, and is useful for accessing the field via an interface.
+func (v *__UpdateProfileInput) GetInput() *UpdateProfileInput { return v.Input }
+
+// The query executed by Access.
+const Access_Operation = `
+query Access {
+	me {
+		id
+		sessions {
+			... SessionFields
+		}
+		apiTokens {
+			... TokenFields
+		}
+	}
+}
+fragment SessionFields on Session {
+	id
+	client
+	address
+	createdAt
+	lastSeenAt
+	expiresAt
+	current
+}
+fragment TokenFields on ApiToken {
+	id
+	name
+	createdAt
+	lastUsedAt
+	expiresAt
+}
+`
+
+func Access(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *AccessResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "Access",
+		Query:  Access_Operation,
+	}
+
+	data_ = &AccessResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by ChangePassword.
+const ChangePassword_Operation = `
+mutation ChangePassword ($input: ChangePasswordInput!) {
+	changePassword(input: $input) {
+		user {
+			... AccountFields
+		}
+	}
+}
+fragment AccountFields on User {
+	id
+	email
+	name
+	role
+	createdAt
+}
+`
+
+func ChangePassword(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *ChangePasswordInput,
+) (data_ *ChangePasswordResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ChangePassword",
+		Query:  ChangePassword_Operation,
+		Variables: &__ChangePasswordInput{
+			Input: input,
+		},
+	}
+
+	data_ = &ChangePasswordResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by CreateApiToken.
+const CreateApiToken_Operation = `
+mutation CreateApiToken ($input: CreateApiTokenInput!) {
+	createApiToken(input: $input) {
+		apiToken {
+			... TokenFields
+		}
+		token
+	}
+}
+fragment TokenFields on ApiToken {
+	id
+	name
+	createdAt
+	lastUsedAt
+	expiresAt
+}
+`
+
+func CreateApiToken(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *CreateApiTokenInput,
+) (data_ *CreateApiTokenResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "CreateApiToken",
+		Query:  CreateApiToken_Operation,
+		Variables: &__CreateApiTokenInput{
+			Input: input,
+		},
+	}
+
+	data_ = &CreateApiTokenResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by EndSession.
+const EndSession_Operation = `
+mutation EndSession ($input: EndSessionInput!) {
+	endSession(input: $input) {
+		id
+	}
+}
+`
+
+func EndSession(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *EndSessionInput,
+) (data_ *EndSessionResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "EndSession",
+		Query:  EndSession_Operation,
+		Variables: &__EndSessionInput{
+			Input: input,
+		},
+	}
+
+	data_ = &EndSessionResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
 
 // The query executed by InvitationOffer.
 const InvitationOffer_Operation = `
@@ -843,6 +2544,51 @@ func LoginParams(
 	return data_, err_
 }
 
+// The mutation executed by LoginWithRecovery.
+const LoginWithRecovery_Operation = `
+mutation LoginWithRecovery ($input: LoginWithRecoveryInput!) {
+	loginWithRecovery(input: $input) {
+		user {
+			... AccountFields
+		}
+		bundle
+		expiresAt
+	}
+}
+fragment AccountFields on User {
+	id
+	email
+	name
+	role
+	createdAt
+}
+`
+
+func LoginWithRecovery(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *LoginWithRecoveryInput,
+) (data_ *LoginWithRecoveryResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "LoginWithRecovery",
+		Query:  LoginWithRecovery_Operation,
+		Variables: &__LoginWithRecoveryInput{
+			Input: input,
+		},
+	}
+
+	data_ = &LoginWithRecoveryResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by Logout.
 const Logout_Operation = `
 mutation Logout {
@@ -862,6 +2608,40 @@ func Logout(
 	}
 
 	data_ = &LogoutResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by MarkNoticesRead.
+const MarkNoticesRead_Operation = `
+mutation MarkNoticesRead ($input: MarkNotificationsReadInput!) {
+	markNotificationsRead(input: $input) {
+		unreadCount
+	}
+}
+`
+
+func MarkNoticesRead(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *MarkNotificationsReadInput,
+) (data_ *MarkNoticesReadResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "MarkNoticesRead",
+		Query:  MarkNoticesRead_Operation,
+		Variables: &__MarkNoticesReadInput{
+			Input: input,
+		},
+	}
+
+	data_ = &MarkNoticesReadResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -899,6 +2679,174 @@ func Me(
 	}
 
 	data_ = &MeResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The subscription executed by NoticeChanges.
+const NoticeChanges_Operation = `
+subscription NoticeChanges {
+	notificationChanges {
+		unreadCount
+		notification {
+			... NoticeFields
+		}
+	}
+}
+fragment NoticeFields on Notification {
+	id
+	kind
+	severity
+	title
+	body
+	device {
+		id
+		name
+	}
+	run {
+		id
+	}
+	createdAt
+	readAt
+}
+`
+
+// To unsubscribe, use [graphql.WebSocketClient.Unsubscribe]
+func NoticeChanges(
+	ctx_ context.Context,
+	client_ graphql.WebSocketClient,
+) (dataChan_ chan NoticeChangesWsResponse, subscriptionID_ string, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "NoticeChanges",
+		Query:  NoticeChanges_Operation,
+	}
+
+	dataChan_ = make(chan NoticeChangesWsResponse)
+	subscriptionID_, err_ = client_.Subscribe(req_, dataChan_, NoticeChangesForwardData)
+
+	return dataChan_, subscriptionID_, err_
+}
+
+type NoticeChangesWsResponse graphql.BaseResponse[*NoticeChangesResponse]
+
+func NoticeChangesForwardData(interfaceChan interface{}, jsonRawMsg json.RawMessage) error {
+	var gqlResp graphql.Response
+	var wsResp NoticeChangesWsResponse
+	err := json.Unmarshal(jsonRawMsg, &gqlResp)
+	if err != nil {
+		return err
+	}
+	if len(gqlResp.Errors) == 0 {
+		err = json.Unmarshal(jsonRawMsg, &wsResp)
+		if err != nil {
+			return err
+		}
+	} else {
+		wsResp.Errors = gqlResp.Errors
+	}
+	dataChan_, ok := interfaceChan.(chan NoticeChangesWsResponse)
+	if !ok {
+		return errors.New("failed to cast interface into 'chan NoticeChangesWsResponse'")
+	}
+	dataChan_ <- wsResp
+	return nil
+}
+
+// The query executed by NoticePreferences.
+const NoticePreferences_Operation = `
+query NoticePreferences {
+	notificationPreferences {
+		kind
+		title
+		severity
+		mail
+		default
+	}
+}
+`
+
+func NoticePreferences(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *NoticePreferencesResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "NoticePreferences",
+		Query:  NoticePreferences_Operation,
+	}
+
+	data_ = &NoticePreferencesResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by Notices.
+const Notices_Operation = `
+query Notices ($unreadOnly: Boolean!, $severities: [Severity!], $first: Int!, $after: String) {
+	notifications(unreadOnly: $unreadOnly, severities: $severities, first: $first, after: $after) {
+		edges {
+			node {
+				... NoticeFields
+			}
+		}
+		pageInfo {
+			hasNextPage
+			endCursor
+		}
+		unreadCount
+	}
+}
+fragment NoticeFields on Notification {
+	id
+	kind
+	severity
+	title
+	body
+	device {
+		id
+		name
+	}
+	run {
+		id
+	}
+	createdAt
+	readAt
+}
+`
+
+func Notices(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	unreadOnly bool,
+	severities []Severity,
+	first int,
+	after *string,
+) (data_ *NoticesResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "Notices",
+		Query:  Notices_Operation,
+		Variables: &__NoticesInput{
+			UnreadOnly: unreadOnly,
+			Severities: severities,
+			First:      first,
+			After:      after,
+		},
+	}
+
+	data_ = &NoticesResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -950,6 +2898,76 @@ func ObjectLocations(
 	return data_, err_
 }
 
+// The mutation executed by RenewRecovery.
+const RenewRecovery_Operation = `
+mutation RenewRecovery ($input: RenewRecoveryInput!) {
+	renewRecovery(input: $input) {
+		user {
+			id
+		}
+	}
+}
+`
+
+func RenewRecovery(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *RenewRecoveryInput,
+) (data_ *RenewRecoveryResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RenewRecovery",
+		Query:  RenewRecovery_Operation,
+		Variables: &__RenewRecoveryInput{
+			Input: input,
+		},
+	}
+
+	data_ = &RenewRecoveryResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by RevokeApiToken.
+const RevokeApiToken_Operation = `
+mutation RevokeApiToken ($input: RevokeApiTokenInput!) {
+	revokeApiToken(input: $input) {
+		id
+	}
+}
+`
+
+func RevokeApiToken(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *RevokeApiTokenInput,
+) (data_ *RevokeApiTokenResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RevokeApiToken",
+		Query:  RevokeApiToken_Operation,
+		Variables: &__RevokeApiTokenInput{
+			Input: input,
+		},
+	}
+
+	data_ = &RevokeApiTokenResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The query executed by ServerInfo.
 const ServerInfo_Operation = `
 query ServerInfo {
@@ -971,6 +2989,89 @@ func ServerInfo(
 	}
 
 	data_ = &ServerInfoResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by SetNoticePreferences.
+const SetNoticePreferences_Operation = `
+mutation SetNoticePreferences ($input: SetNotificationPreferencesInput!) {
+	setNotificationPreferences(input: $input) {
+		preferences {
+			kind
+			title
+			severity
+			mail
+			default
+		}
+	}
+}
+`
+
+func SetNoticePreferences(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *SetNotificationPreferencesInput,
+) (data_ *SetNoticePreferencesResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "SetNoticePreferences",
+		Query:  SetNoticePreferences_Operation,
+		Variables: &__SetNoticePreferencesInput{
+			Input: input,
+		},
+	}
+
+	data_ = &SetNoticePreferencesResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by UpdateProfile.
+const UpdateProfile_Operation = `
+mutation UpdateProfile ($input: UpdateProfileInput!) {
+	updateProfile(input: $input) {
+		user {
+			... AccountFields
+		}
+	}
+}
+fragment AccountFields on User {
+	id
+	email
+	name
+	role
+	createdAt
+}
+`
+
+func UpdateProfile(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *UpdateProfileInput,
+) (data_ *UpdateProfileResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "UpdateProfile",
+		Query:  UpdateProfile_Operation,
+		Variables: &__UpdateProfileInput{
+			Input: input,
+		},
+	}
+
+	data_ = &UpdateProfileResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
