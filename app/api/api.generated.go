@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/Khan/genqlient/graphql"
@@ -253,6 +254,1353 @@ func (v *AccountKeysInput) GetAuthKey() []byte { return v.AuthKey }
 // GetBundle returns AccountKeysInput.Bundle, and is useful for accessing the field via an interface.
 func (v *AccountKeysInput) GetBundle() []byte { return v.Bundle }
 
+// AdminAuditAuditEventsAuditEventConnection includes the requested fields of the GraphQL type AuditEventConnection.
+type AdminAuditAuditEventsAuditEventConnection struct {
+	Edges    []*AdminAuditAuditEventsAuditEventConnectionEdgesAuditEventEdge `json:"edges"`
+	PageInfo *AdminAuditAuditEventsAuditEventConnectionPageInfo              `json:"pageInfo"`
+}
+
+// GetEdges returns AdminAuditAuditEventsAuditEventConnection.Edges, and is useful for accessing the field via an interface.
+func (v *AdminAuditAuditEventsAuditEventConnection) GetEdges() []*AdminAuditAuditEventsAuditEventConnectionEdgesAuditEventEdge {
+	return v.Edges
+}
+
+// GetPageInfo returns AdminAuditAuditEventsAuditEventConnection.PageInfo, and is useful for accessing the field via an interface.
+func (v *AdminAuditAuditEventsAuditEventConnection) GetPageInfo() *AdminAuditAuditEventsAuditEventConnectionPageInfo {
+	return v.PageInfo
+}
+
+// AdminAuditAuditEventsAuditEventConnectionEdgesAuditEventEdge includes the requested fields of the GraphQL type AuditEventEdge.
+type AdminAuditAuditEventsAuditEventConnectionEdgesAuditEventEdge struct {
+	Node *AuditFields `json:"node"`
+}
+
+// GetNode returns AdminAuditAuditEventsAuditEventConnectionEdgesAuditEventEdge.Node, and is useful for accessing the field via an interface.
+func (v *AdminAuditAuditEventsAuditEventConnectionEdgesAuditEventEdge) GetNode() *AuditFields {
+	return v.Node
+}
+
+// AdminAuditAuditEventsAuditEventConnectionPageInfo includes the requested fields of the GraphQL type PageInfo.
+// The GraphQL type's documentation follows.
+//
+// Where a page of a connection stands (Relay cursor connections).
+type AdminAuditAuditEventsAuditEventConnectionPageInfo struct {
+	// Whether `after: endCursor` would give more.
+	HasNextPage bool `json:"hasNextPage"`
+	// The cursor of the last edge, null on an empty page.
+	EndCursor *string `json:"endCursor"`
+}
+
+// GetHasNextPage returns AdminAuditAuditEventsAuditEventConnectionPageInfo.HasNextPage, and is useful for accessing the field via an interface.
+func (v *AdminAuditAuditEventsAuditEventConnectionPageInfo) GetHasNextPage() bool {
+	return v.HasNextPage
+}
+
+// GetEndCursor returns AdminAuditAuditEventsAuditEventConnectionPageInfo.EndCursor, and is useful for accessing the field via an interface.
+func (v *AdminAuditAuditEventsAuditEventConnectionPageInfo) GetEndCursor() *string {
+	return v.EndCursor
+}
+
+// AdminAuditResponse is returned by AdminAudit on success.
+type AdminAuditResponse struct {
+	// What was done to accounts, devices and snapshots, newest first. Administrators see all of it, others what concerns them.
+	AuditEvents *AdminAuditAuditEventsAuditEventConnection `json:"auditEvents"`
+}
+
+// GetAuditEvents returns AdminAuditResponse.AuditEvents, and is useful for accessing the field via an interface.
+func (v *AdminAuditResponse) GetAuditEvents() *AdminAuditAuditEventsAuditEventConnection {
+	return v.AuditEvents
+}
+
+// AdminBackUpNowBackUpNowRunPayload includes the requested fields of the GraphQL type RunPayload.
+type AdminBackUpNowBackUpNowRunPayload struct {
+	Run *AdminBackUpNowBackUpNowRunPayloadRun `json:"run"`
+}
+
+// GetRun returns AdminBackUpNowBackUpNowRunPayload.Run, and is useful for accessing the field via an interface.
+func (v *AdminBackUpNowBackUpNowRunPayload) GetRun() *AdminBackUpNowBackUpNowRunPayloadRun {
+	return v.Run
+}
+
+// AdminBackUpNowBackUpNowRunPayloadRun includes the requested fields of the GraphQL type Run.
+// The GraphQL type's documentation follows.
+//
+// A backup or restore of one device that is due, under way or over.
+type AdminBackUpNowBackUpNowRunPayloadRun struct {
+	Id string `json:"id"`
+}
+
+// GetId returns AdminBackUpNowBackUpNowRunPayloadRun.Id, and is useful for accessing the field via an interface.
+func (v *AdminBackUpNowBackUpNowRunPayloadRun) GetId() string { return v.Id }
+
+// AdminBackUpNowResponse is returned by AdminBackUpNow on success.
+type AdminBackUpNowResponse struct {
+	// Backs up a device of the caller's now; administrators, any device.
+	BackUpNow *AdminBackUpNowBackUpNowRunPayload `json:"backUpNow"`
+}
+
+// GetBackUpNow returns AdminBackUpNowResponse.BackUpNow, and is useful for accessing the field via an interface.
+func (v *AdminBackUpNowResponse) GetBackUpNow() *AdminBackUpNowBackUpNowRunPayload {
+	return v.BackUpNow
+}
+
+// AdminDevice includes the GraphQL fields of Device requested by the fragment AdminDevice.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type AdminDevice struct {
+	Id       string `json:"id"`
+	Name     string `json:"name"`
+	Hostname string `json:"hostname"`
+	// Go's name of it: linux, darwin, windows.
+	Os           string                `json:"os"`
+	Arch         string                `json:"arch"`
+	AgentVersion string                `json:"agentVersion"`
+	LastSeenAt   *time.Time            `json:"lastSeenAt"`
+	RevokedAt    *time.Time            `json:"revokedAt"`
+	Owner        *AdminDeviceOwnerUser `json:"owner"`
+	// The newest run of each open and closed state is what a health light shows.
+	Health *AdminDeviceHealth `json:"health"`
+}
+
+// GetId returns AdminDevice.Id, and is useful for accessing the field via an interface.
+func (v *AdminDevice) GetId() string { return v.Id }
+
+// GetName returns AdminDevice.Name, and is useful for accessing the field via an interface.
+func (v *AdminDevice) GetName() string { return v.Name }
+
+// GetHostname returns AdminDevice.Hostname, and is useful for accessing the field via an interface.
+func (v *AdminDevice) GetHostname() string { return v.Hostname }
+
+// GetOs returns AdminDevice.Os, and is useful for accessing the field via an interface.
+func (v *AdminDevice) GetOs() string { return v.Os }
+
+// GetArch returns AdminDevice.Arch, and is useful for accessing the field via an interface.
+func (v *AdminDevice) GetArch() string { return v.Arch }
+
+// GetAgentVersion returns AdminDevice.AgentVersion, and is useful for accessing the field via an interface.
+func (v *AdminDevice) GetAgentVersion() string { return v.AgentVersion }
+
+// GetLastSeenAt returns AdminDevice.LastSeenAt, and is useful for accessing the field via an interface.
+func (v *AdminDevice) GetLastSeenAt() *time.Time { return v.LastSeenAt }
+
+// GetRevokedAt returns AdminDevice.RevokedAt, and is useful for accessing the field via an interface.
+func (v *AdminDevice) GetRevokedAt() *time.Time { return v.RevokedAt }
+
+// GetOwner returns AdminDevice.Owner, and is useful for accessing the field via an interface.
+func (v *AdminDevice) GetOwner() *AdminDeviceOwnerUser { return v.Owner }
+
+// GetHealth returns AdminDevice.Health, and is useful for accessing the field via an interface.
+func (v *AdminDevice) GetHealth() *AdminDeviceHealth { return v.Health }
+
+// AdminDeviceHealth includes the requested fields of the GraphQL type DeviceHealth.
+// The GraphQL type's documentation follows.
+//
+// How a device is doing, by the server's records.
+type AdminDeviceHealth struct {
+	State HealthState `json:"state"`
+	// The newest backup that succeeded, with or without warnings.
+	LastSuccessAt *time.Time `json:"lastSuccessAt"`
+	// When a policy wants it next; null without a policy.
+	NextDueAt *time.Time `json:"nextDueAt"`
+	// Whole days without a backup; 0 if it never had one and is new.
+	StaleDays int `json:"staleDays"`
+}
+
+// GetState returns AdminDeviceHealth.State, and is useful for accessing the field via an interface.
+func (v *AdminDeviceHealth) GetState() HealthState { return v.State }
+
+// GetLastSuccessAt returns AdminDeviceHealth.LastSuccessAt, and is useful for accessing the field via an interface.
+func (v *AdminDeviceHealth) GetLastSuccessAt() *time.Time { return v.LastSuccessAt }
+
+// GetNextDueAt returns AdminDeviceHealth.NextDueAt, and is useful for accessing the field via an interface.
+func (v *AdminDeviceHealth) GetNextDueAt() *time.Time { return v.NextDueAt }
+
+// GetStaleDays returns AdminDeviceHealth.StaleDays, and is useful for accessing the field via an interface.
+func (v *AdminDeviceHealth) GetStaleDays() int { return v.StaleDays }
+
+// AdminDeviceOwnerUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type AdminDeviceOwnerUser struct {
+	Id    string `json:"id"`
+	Name  string `json:"name"`
+	Email string `json:"email"`
+}
+
+// GetId returns AdminDeviceOwnerUser.Id, and is useful for accessing the field via an interface.
+func (v *AdminDeviceOwnerUser) GetId() string { return v.Id }
+
+// GetName returns AdminDeviceOwnerUser.Name, and is useful for accessing the field via an interface.
+func (v *AdminDeviceOwnerUser) GetName() string { return v.Name }
+
+// GetEmail returns AdminDeviceOwnerUser.Email, and is useful for accessing the field via an interface.
+func (v *AdminDeviceOwnerUser) GetEmail() string { return v.Email }
+
+// AdminDevicesFleetDevicesDeviceConnection includes the requested fields of the GraphQL type DeviceConnection.
+type AdminDevicesFleetDevicesDeviceConnection struct {
+	Edges      []*AdminDevicesFleetDevicesDeviceConnectionEdgesDeviceEdge `json:"edges"`
+	PageInfo   *AdminDevicesFleetDevicesDeviceConnectionPageInfo          `json:"pageInfo"`
+	TotalCount int                                                        `json:"totalCount"`
+}
+
+// GetEdges returns AdminDevicesFleetDevicesDeviceConnection.Edges, and is useful for accessing the field via an interface.
+func (v *AdminDevicesFleetDevicesDeviceConnection) GetEdges() []*AdminDevicesFleetDevicesDeviceConnectionEdgesDeviceEdge {
+	return v.Edges
+}
+
+// GetPageInfo returns AdminDevicesFleetDevicesDeviceConnection.PageInfo, and is useful for accessing the field via an interface.
+func (v *AdminDevicesFleetDevicesDeviceConnection) GetPageInfo() *AdminDevicesFleetDevicesDeviceConnectionPageInfo {
+	return v.PageInfo
+}
+
+// GetTotalCount returns AdminDevicesFleetDevicesDeviceConnection.TotalCount, and is useful for accessing the field via an interface.
+func (v *AdminDevicesFleetDevicesDeviceConnection) GetTotalCount() int { return v.TotalCount }
+
+// AdminDevicesFleetDevicesDeviceConnectionEdgesDeviceEdge includes the requested fields of the GraphQL type DeviceEdge.
+type AdminDevicesFleetDevicesDeviceConnectionEdgesDeviceEdge struct {
+	Node *AdminDevice `json:"node"`
+}
+
+// GetNode returns AdminDevicesFleetDevicesDeviceConnectionEdgesDeviceEdge.Node, and is useful for accessing the field via an interface.
+func (v *AdminDevicesFleetDevicesDeviceConnectionEdgesDeviceEdge) GetNode() *AdminDevice {
+	return v.Node
+}
+
+// AdminDevicesFleetDevicesDeviceConnectionPageInfo includes the requested fields of the GraphQL type PageInfo.
+// The GraphQL type's documentation follows.
+//
+// Where a page of a connection stands (Relay cursor connections).
+type AdminDevicesFleetDevicesDeviceConnectionPageInfo struct {
+	// Whether `after: endCursor` would give more.
+	HasNextPage bool `json:"hasNextPage"`
+	// The cursor of the last edge, null on an empty page.
+	EndCursor *string `json:"endCursor"`
+}
+
+// GetHasNextPage returns AdminDevicesFleetDevicesDeviceConnectionPageInfo.HasNextPage, and is useful for accessing the field via an interface.
+func (v *AdminDevicesFleetDevicesDeviceConnectionPageInfo) GetHasNextPage() bool {
+	return v.HasNextPage
+}
+
+// GetEndCursor returns AdminDevicesFleetDevicesDeviceConnectionPageInfo.EndCursor, and is useful for accessing the field via an interface.
+func (v *AdminDevicesFleetDevicesDeviceConnectionPageInfo) GetEndCursor() *string { return v.EndCursor }
+
+// AdminDevicesResponse is returned by AdminDevices on success.
+type AdminDevicesResponse struct {
+	// Devices of everybody, worst health first.
+	FleetDevices *AdminDevicesFleetDevicesDeviceConnection `json:"fleetDevices"`
+}
+
+// GetFleetDevices returns AdminDevicesResponse.FleetDevices, and is useful for accessing the field via an interface.
+func (v *AdminDevicesResponse) GetFleetDevices() *AdminDevicesFleetDevicesDeviceConnection {
+	return v.FleetDevices
+}
+
+// AdminGroupsResponse is returned by AdminGroups on success.
+type AdminGroupsResponse struct {
+	// All groups, by name.
+	Groups []*GroupFields `json:"groups"`
+}
+
+// GetGroups returns AdminGroupsResponse.Groups, and is useful for accessing the field via an interface.
+func (v *AdminGroupsResponse) GetGroups() []*GroupFields { return v.Groups }
+
+// AdminInvitationsResponse is returned by AdminInvitations on success.
+type AdminInvitationsResponse struct {
+	// Invitations that were not accepted yet, newest first.
+	Invitations []*InvitationFields `json:"invitations"`
+}
+
+// GetInvitations returns AdminInvitationsResponse.Invitations, and is useful for accessing the field via an interface.
+func (v *AdminInvitationsResponse) GetInvitations() []*InvitationFields { return v.Invitations }
+
+// AdminJobsJobsJobConnection includes the requested fields of the GraphQL type JobConnection.
+type AdminJobsJobsJobConnection struct {
+	Edges    []*AdminJobsJobsJobConnectionEdgesJobEdge `json:"edges"`
+	PageInfo *AdminJobsJobsJobConnectionPageInfo       `json:"pageInfo"`
+}
+
+// GetEdges returns AdminJobsJobsJobConnection.Edges, and is useful for accessing the field via an interface.
+func (v *AdminJobsJobsJobConnection) GetEdges() []*AdminJobsJobsJobConnectionEdgesJobEdge {
+	return v.Edges
+}
+
+// GetPageInfo returns AdminJobsJobsJobConnection.PageInfo, and is useful for accessing the field via an interface.
+func (v *AdminJobsJobsJobConnection) GetPageInfo() *AdminJobsJobsJobConnectionPageInfo {
+	return v.PageInfo
+}
+
+// AdminJobsJobsJobConnectionEdgesJobEdge includes the requested fields of the GraphQL type JobEdge.
+type AdminJobsJobsJobConnectionEdgesJobEdge struct {
+	Node *JobFields `json:"node"`
+}
+
+// GetNode returns AdminJobsJobsJobConnectionEdgesJobEdge.Node, and is useful for accessing the field via an interface.
+func (v *AdminJobsJobsJobConnectionEdgesJobEdge) GetNode() *JobFields { return v.Node }
+
+// AdminJobsJobsJobConnectionPageInfo includes the requested fields of the GraphQL type PageInfo.
+// The GraphQL type's documentation follows.
+//
+// Where a page of a connection stands (Relay cursor connections).
+type AdminJobsJobsJobConnectionPageInfo struct {
+	// Whether `after: endCursor` would give more.
+	HasNextPage bool `json:"hasNextPage"`
+	// The cursor of the last edge, null on an empty page.
+	EndCursor *string `json:"endCursor"`
+}
+
+// GetHasNextPage returns AdminJobsJobsJobConnectionPageInfo.HasNextPage, and is useful for accessing the field via an interface.
+func (v *AdminJobsJobsJobConnectionPageInfo) GetHasNextPage() bool { return v.HasNextPage }
+
+// GetEndCursor returns AdminJobsJobsJobConnectionPageInfo.EndCursor, and is useful for accessing the field via an interface.
+func (v *AdminJobsJobsJobConnectionPageInfo) GetEndCursor() *string { return v.EndCursor }
+
+// AdminJobsResponse is returned by AdminJobs on success.
+type AdminJobsResponse struct {
+	// Care that was taken, newest first.
+	Jobs *AdminJobsJobsJobConnection `json:"jobs"`
+}
+
+// GetJobs returns AdminJobsResponse.Jobs, and is useful for accessing the field via an interface.
+func (v *AdminJobsResponse) GetJobs() *AdminJobsJobsJobConnection { return v.Jobs }
+
+// AdminMailsMailsMailConnection includes the requested fields of the GraphQL type MailConnection.
+type AdminMailsMailsMailConnection struct {
+	Edges    []*AdminMailsMailsMailConnectionEdgesMailEdge `json:"edges"`
+	PageInfo *AdminMailsMailsMailConnectionPageInfo        `json:"pageInfo"`
+}
+
+// GetEdges returns AdminMailsMailsMailConnection.Edges, and is useful for accessing the field via an interface.
+func (v *AdminMailsMailsMailConnection) GetEdges() []*AdminMailsMailsMailConnectionEdgesMailEdge {
+	return v.Edges
+}
+
+// GetPageInfo returns AdminMailsMailsMailConnection.PageInfo, and is useful for accessing the field via an interface.
+func (v *AdminMailsMailsMailConnection) GetPageInfo() *AdminMailsMailsMailConnectionPageInfo {
+	return v.PageInfo
+}
+
+// AdminMailsMailsMailConnectionEdgesMailEdge includes the requested fields of the GraphQL type MailEdge.
+type AdminMailsMailsMailConnectionEdgesMailEdge struct {
+	Node *MailFields `json:"node"`
+}
+
+// GetNode returns AdminMailsMailsMailConnectionEdgesMailEdge.Node, and is useful for accessing the field via an interface.
+func (v *AdminMailsMailsMailConnectionEdgesMailEdge) GetNode() *MailFields { return v.Node }
+
+// AdminMailsMailsMailConnectionPageInfo includes the requested fields of the GraphQL type PageInfo.
+// The GraphQL type's documentation follows.
+//
+// Where a page of a connection stands (Relay cursor connections).
+type AdminMailsMailsMailConnectionPageInfo struct {
+	// Whether `after: endCursor` would give more.
+	HasNextPage bool `json:"hasNextPage"`
+	// The cursor of the last edge, null on an empty page.
+	EndCursor *string `json:"endCursor"`
+}
+
+// GetHasNextPage returns AdminMailsMailsMailConnectionPageInfo.HasNextPage, and is useful for accessing the field via an interface.
+func (v *AdminMailsMailsMailConnectionPageInfo) GetHasNextPage() bool { return v.HasNextPage }
+
+// GetEndCursor returns AdminMailsMailsMailConnectionPageInfo.EndCursor, and is useful for accessing the field via an interface.
+func (v *AdminMailsMailsMailConnectionPageInfo) GetEndCursor() *string { return v.EndCursor }
+
+// AdminMailsResponse is returned by AdminMails on success.
+type AdminMailsResponse struct {
+	// Mails that were sent or could not be, newest first.
+	Mails *AdminMailsMailsMailConnection `json:"mails"`
+}
+
+// GetMails returns AdminMailsResponse.Mails, and is useful for accessing the field via an interface.
+func (v *AdminMailsResponse) GetMails() *AdminMailsMailsMailConnection { return v.Mails }
+
+// AdminOverviewFleetOverview includes the requested fields of the GraphQL type FleetOverview.
+type AdminOverviewFleetOverview struct {
+	Users   int `json:"users"`
+	Devices int `json:"devices"`
+	Good    int `json:"good"`
+	Working int `json:"working"`
+	Warning int `json:"warning"`
+	Bad     int `json:"bad"`
+	New     int `json:"new"`
+	// Of the last 24 hours, missed ones included; null if none ended.
+	SuccessRate *float64      `json:"successRate"`
+	OpenRuns    int           `json:"openRuns"`
+	RunsToday   *ReportCounts `json:"runsToday"`
+	// Newest first: at most 20 of the last 7 days.
+	RecentFailures []*AdminRun    `json:"recentFailures"`
+	Stale          []*AdminDevice `json:"stale"`
+}
+
+// GetUsers returns AdminOverviewFleetOverview.Users, and is useful for accessing the field via an interface.
+func (v *AdminOverviewFleetOverview) GetUsers() int { return v.Users }
+
+// GetDevices returns AdminOverviewFleetOverview.Devices, and is useful for accessing the field via an interface.
+func (v *AdminOverviewFleetOverview) GetDevices() int { return v.Devices }
+
+// GetGood returns AdminOverviewFleetOverview.Good, and is useful for accessing the field via an interface.
+func (v *AdminOverviewFleetOverview) GetGood() int { return v.Good }
+
+// GetWorking returns AdminOverviewFleetOverview.Working, and is useful for accessing the field via an interface.
+func (v *AdminOverviewFleetOverview) GetWorking() int { return v.Working }
+
+// GetWarning returns AdminOverviewFleetOverview.Warning, and is useful for accessing the field via an interface.
+func (v *AdminOverviewFleetOverview) GetWarning() int { return v.Warning }
+
+// GetBad returns AdminOverviewFleetOverview.Bad, and is useful for accessing the field via an interface.
+func (v *AdminOverviewFleetOverview) GetBad() int { return v.Bad }
+
+// GetNew returns AdminOverviewFleetOverview.New, and is useful for accessing the field via an interface.
+func (v *AdminOverviewFleetOverview) GetNew() int { return v.New }
+
+// GetSuccessRate returns AdminOverviewFleetOverview.SuccessRate, and is useful for accessing the field via an interface.
+func (v *AdminOverviewFleetOverview) GetSuccessRate() *float64 { return v.SuccessRate }
+
+// GetOpenRuns returns AdminOverviewFleetOverview.OpenRuns, and is useful for accessing the field via an interface.
+func (v *AdminOverviewFleetOverview) GetOpenRuns() int { return v.OpenRuns }
+
+// GetRunsToday returns AdminOverviewFleetOverview.RunsToday, and is useful for accessing the field via an interface.
+func (v *AdminOverviewFleetOverview) GetRunsToday() *ReportCounts { return v.RunsToday }
+
+// GetRecentFailures returns AdminOverviewFleetOverview.RecentFailures, and is useful for accessing the field via an interface.
+func (v *AdminOverviewFleetOverview) GetRecentFailures() []*AdminRun { return v.RecentFailures }
+
+// GetStale returns AdminOverviewFleetOverview.Stale, and is useful for accessing the field via an interface.
+func (v *AdminOverviewFleetOverview) GetStale() []*AdminDevice { return v.Stale }
+
+// AdminOverviewResponse is returned by AdminOverview on success.
+type AdminOverviewResponse struct {
+	// The fleet at a glance.
+	FleetOverview *AdminOverviewFleetOverview `json:"fleetOverview"`
+	// Runs of a period, counted: a run belongs to the time of its slot, or at which it was asked for. Missed slots count as not successful; cancelled ones do not count. At most 1098 days and 5000 rows.
+	RunReport *AdminOverviewRunReport `json:"runReport"`
+	// What is stored, how it grew, and when the disk will be full.
+	StorageReport *AdminOverviewStorageReport `json:"storageReport"`
+	// The queue that workers read; null while Redis is away.
+	Queue *QueueFields `json:"queue"`
+}
+
+// GetFleetOverview returns AdminOverviewResponse.FleetOverview, and is useful for accessing the field via an interface.
+func (v *AdminOverviewResponse) GetFleetOverview() *AdminOverviewFleetOverview {
+	return v.FleetOverview
+}
+
+// GetRunReport returns AdminOverviewResponse.RunReport, and is useful for accessing the field via an interface.
+func (v *AdminOverviewResponse) GetRunReport() *AdminOverviewRunReport { return v.RunReport }
+
+// GetStorageReport returns AdminOverviewResponse.StorageReport, and is useful for accessing the field via an interface.
+func (v *AdminOverviewResponse) GetStorageReport() *AdminOverviewStorageReport {
+	return v.StorageReport
+}
+
+// GetQueue returns AdminOverviewResponse.Queue, and is useful for accessing the field via an interface.
+func (v *AdminOverviewResponse) GetQueue() *QueueFields { return v.Queue }
+
+// AdminOverviewRunReport includes the requested fields of the GraphQL type RunReport.
+type AdminOverviewRunReport struct {
+	Rows []*ReportCounts `json:"rows"`
+}
+
+// GetRows returns AdminOverviewRunReport.Rows, and is useful for accessing the field via an interface.
+func (v *AdminOverviewRunReport) GetRows() []*ReportCounts { return v.Rows }
+
+// AdminOverviewStorageReport includes the requested fields of the GraphQL type StorageReport.
+type AdminOverviewStorageReport struct {
+	// Bytes of packs.
+	StoredBytes int64 `json:"storedBytes"`
+	// Bytes of files as all live snapshots count them.
+	LogicalBytes int64 `json:"logicalBytes"`
+	// As the newest snapshot of each device counts them.
+	ProtectedBytes int64 `json:"protectedBytes"`
+	// Left in the store; null where it cannot say.
+	FreeBytes  *int64 `json:"freeBytes"`
+	TotalBytes *int64 `json:"totalBytes"`
+	// Bytes a day by the last 30 days (least squares); null with fewer than 7 samples.
+	GrowthPerDay *float64 `json:"growthPerDay"`
+	// When it will be full at that pace; null if it does not grow, or nobody can say.
+	FullAt *time.Time    `json:"fullAt"`
+	Days   []*StorageDay `json:"days"`
+}
+
+// GetStoredBytes returns AdminOverviewStorageReport.StoredBytes, and is useful for accessing the field via an interface.
+func (v *AdminOverviewStorageReport) GetStoredBytes() int64 { return v.StoredBytes }
+
+// GetLogicalBytes returns AdminOverviewStorageReport.LogicalBytes, and is useful for accessing the field via an interface.
+func (v *AdminOverviewStorageReport) GetLogicalBytes() int64 { return v.LogicalBytes }
+
+// GetProtectedBytes returns AdminOverviewStorageReport.ProtectedBytes, and is useful for accessing the field via an interface.
+func (v *AdminOverviewStorageReport) GetProtectedBytes() int64 { return v.ProtectedBytes }
+
+// GetFreeBytes returns AdminOverviewStorageReport.FreeBytes, and is useful for accessing the field via an interface.
+func (v *AdminOverviewStorageReport) GetFreeBytes() *int64 { return v.FreeBytes }
+
+// GetTotalBytes returns AdminOverviewStorageReport.TotalBytes, and is useful for accessing the field via an interface.
+func (v *AdminOverviewStorageReport) GetTotalBytes() *int64 { return v.TotalBytes }
+
+// GetGrowthPerDay returns AdminOverviewStorageReport.GrowthPerDay, and is useful for accessing the field via an interface.
+func (v *AdminOverviewStorageReport) GetGrowthPerDay() *float64 { return v.GrowthPerDay }
+
+// GetFullAt returns AdminOverviewStorageReport.FullAt, and is useful for accessing the field via an interface.
+func (v *AdminOverviewStorageReport) GetFullAt() *time.Time { return v.FullAt }
+
+// GetDays returns AdminOverviewStorageReport.Days, and is useful for accessing the field via an interface.
+func (v *AdminOverviewStorageReport) GetDays() []*StorageDay { return v.Days }
+
+// AdminPoliciesResponse is returned by AdminPolicies on success.
+type AdminPoliciesResponse struct {
+	// All policies, by name.
+	Policies []*PolicyRow `json:"policies"`
+	// Runs of a period, counted: a run belongs to the time of its slot, or at which it was asked for. Missed slots count as not successful; cancelled ones do not count. At most 1098 days and 5000 rows.
+	RunReport *AdminPoliciesRunReport `json:"runReport"`
+}
+
+// GetPolicies returns AdminPoliciesResponse.Policies, and is useful for accessing the field via an interface.
+func (v *AdminPoliciesResponse) GetPolicies() []*PolicyRow { return v.Policies }
+
+// GetRunReport returns AdminPoliciesResponse.RunReport, and is useful for accessing the field via an interface.
+func (v *AdminPoliciesResponse) GetRunReport() *AdminPoliciesRunReport { return v.RunReport }
+
+// AdminPoliciesRunReport includes the requested fields of the GraphQL type RunReport.
+type AdminPoliciesRunReport struct {
+	Rows []*ReportCounts `json:"rows"`
+}
+
+// GetRows returns AdminPoliciesRunReport.Rows, and is useful for accessing the field via an interface.
+func (v *AdminPoliciesRunReport) GetRows() []*ReportCounts { return v.Rows }
+
+// AdminPolicyResponse is returned by AdminPolicy on success.
+type AdminPolicyResponse struct {
+	// One policy.
+	Policy *PolicyFull `json:"policy"`
+}
+
+// GetPolicy returns AdminPolicyResponse.Policy, and is useful for accessing the field via an interface.
+func (v *AdminPolicyResponse) GetPolicy() *PolicyFull { return v.Policy }
+
+// AdminQueueResponse is returned by AdminQueue on success.
+type AdminQueueResponse struct {
+	// The queue that workers read; null while Redis is away.
+	Queue *QueueFields `json:"queue"`
+}
+
+// GetQueue returns AdminQueueResponse.Queue, and is useful for accessing the field via an interface.
+func (v *AdminQueueResponse) GetQueue() *QueueFields { return v.Queue }
+
+// AdminReportResponse is returned by AdminReport on success.
+type AdminReportResponse struct {
+	// Runs of a period, counted: a run belongs to the time of its slot, or at which it was asked for. Missed slots count as not successful; cancelled ones do not count. At most 1098 days and 5000 rows.
+	RunReport *AdminReportRunReport `json:"runReport"`
+}
+
+// GetRunReport returns AdminReportResponse.RunReport, and is useful for accessing the field via an interface.
+func (v *AdminReportResponse) GetRunReport() *AdminReportRunReport { return v.RunReport }
+
+// AdminReportRunReport includes the requested fields of the GraphQL type RunReport.
+type AdminReportRunReport struct {
+	Rows  []*ReportCounts `json:"rows"`
+	Total *ReportCounts   `json:"total"`
+	// The same as comma-separated values with a head line (RFC 4180); text that a spreadsheet would take for a formula is quoted.
+	Csv string `json:"csv"`
+}
+
+// GetRows returns AdminReportRunReport.Rows, and is useful for accessing the field via an interface.
+func (v *AdminReportRunReport) GetRows() []*ReportCounts { return v.Rows }
+
+// GetTotal returns AdminReportRunReport.Total, and is useful for accessing the field via an interface.
+func (v *AdminReportRunReport) GetTotal() *ReportCounts { return v.Total }
+
+// GetCsv returns AdminReportRunReport.Csv, and is useful for accessing the field via an interface.
+func (v *AdminReportRunReport) GetCsv() string { return v.Csv }
+
+// AdminRevokeDeviceResponse is returned by AdminRevokeDevice on success.
+type AdminRevokeDeviceResponse struct {
+	// Withdraws a device's token at once. Its snapshots stay. The owner or an administrator may.
+	RevokeDevice *AdminRevokeDeviceRevokeDeviceRevokeDevicePayload `json:"revokeDevice"`
+}
+
+// GetRevokeDevice returns AdminRevokeDeviceResponse.RevokeDevice, and is useful for accessing the field via an interface.
+func (v *AdminRevokeDeviceResponse) GetRevokeDevice() *AdminRevokeDeviceRevokeDeviceRevokeDevicePayload {
+	return v.RevokeDevice
+}
+
+// AdminRevokeDeviceRevokeDeviceRevokeDevicePayload includes the requested fields of the GraphQL type RevokeDevicePayload.
+type AdminRevokeDeviceRevokeDeviceRevokeDevicePayload struct {
+	Device *AdminRevokeDeviceRevokeDeviceRevokeDevicePayloadDevice `json:"device"`
+}
+
+// GetDevice returns AdminRevokeDeviceRevokeDeviceRevokeDevicePayload.Device, and is useful for accessing the field via an interface.
+func (v *AdminRevokeDeviceRevokeDeviceRevokeDevicePayload) GetDevice() *AdminRevokeDeviceRevokeDeviceRevokeDevicePayloadDevice {
+	return v.Device
+}
+
+// AdminRevokeDeviceRevokeDeviceRevokeDevicePayloadDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type AdminRevokeDeviceRevokeDeviceRevokeDevicePayloadDevice struct {
+	Id string `json:"id"`
+}
+
+// GetId returns AdminRevokeDeviceRevokeDeviceRevokeDevicePayloadDevice.Id, and is useful for accessing the field via an interface.
+func (v *AdminRevokeDeviceRevokeDeviceRevokeDevicePayloadDevice) GetId() string { return v.Id }
+
+// AdminRun includes the GraphQL fields of Run requested by the fragment AdminRun.
+// The GraphQL type's documentation follows.
+//
+// A backup or restore of one device that is due, under way or over.
+type AdminRun struct {
+	Id        string     `json:"id"`
+	Kind      RunKind    `json:"kind"`
+	State     RunState   `json:"state"`
+	Trigger   RunTrigger `json:"trigger"`
+	CreatedAt time.Time  `json:"createdAt"`
+	EndedAt   *time.Time `json:"endedAt"`
+	// Why it, or its last attempt, failed: a code of errors, or AGENT_LOST, AGENT_STOPPED, NOTHING_FOUND, DISK_FULL, ORDER_REFUSED, NO_POLICY, DEVICE_REVOKED.
+	Code *string `json:"code"`
+	// A sentence about it, without names of files.
+	Text   *string         `json:"text"`
+	Device *AdminRunDevice `json:"device"`
+	// Null for scheduled runs and for runs of deleted policies.
+	Policy *AdminRunPolicyPolicySummary `json:"policy"`
+}
+
+// GetId returns AdminRun.Id, and is useful for accessing the field via an interface.
+func (v *AdminRun) GetId() string { return v.Id }
+
+// GetKind returns AdminRun.Kind, and is useful for accessing the field via an interface.
+func (v *AdminRun) GetKind() RunKind { return v.Kind }
+
+// GetState returns AdminRun.State, and is useful for accessing the field via an interface.
+func (v *AdminRun) GetState() RunState { return v.State }
+
+// GetTrigger returns AdminRun.Trigger, and is useful for accessing the field via an interface.
+func (v *AdminRun) GetTrigger() RunTrigger { return v.Trigger }
+
+// GetCreatedAt returns AdminRun.CreatedAt, and is useful for accessing the field via an interface.
+func (v *AdminRun) GetCreatedAt() time.Time { return v.CreatedAt }
+
+// GetEndedAt returns AdminRun.EndedAt, and is useful for accessing the field via an interface.
+func (v *AdminRun) GetEndedAt() *time.Time { return v.EndedAt }
+
+// GetCode returns AdminRun.Code, and is useful for accessing the field via an interface.
+func (v *AdminRun) GetCode() *string { return v.Code }
+
+// GetText returns AdminRun.Text, and is useful for accessing the field via an interface.
+func (v *AdminRun) GetText() *string { return v.Text }
+
+// GetDevice returns AdminRun.Device, and is useful for accessing the field via an interface.
+func (v *AdminRun) GetDevice() *AdminRunDevice { return v.Device }
+
+// GetPolicy returns AdminRun.Policy, and is useful for accessing the field via an interface.
+func (v *AdminRun) GetPolicy() *AdminRunPolicyPolicySummary { return v.Policy }
+
+// AdminRunDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type AdminRunDevice struct {
+	Id    string                   `json:"id"`
+	Name  string                   `json:"name"`
+	Owner *AdminRunDeviceOwnerUser `json:"owner"`
+}
+
+// GetId returns AdminRunDevice.Id, and is useful for accessing the field via an interface.
+func (v *AdminRunDevice) GetId() string { return v.Id }
+
+// GetName returns AdminRunDevice.Name, and is useful for accessing the field via an interface.
+func (v *AdminRunDevice) GetName() string { return v.Name }
+
+// GetOwner returns AdminRunDevice.Owner, and is useful for accessing the field via an interface.
+func (v *AdminRunDevice) GetOwner() *AdminRunDeviceOwnerUser { return v.Owner }
+
+// AdminRunDeviceOwnerUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type AdminRunDeviceOwnerUser struct {
+	Id    string `json:"id"`
+	Name  string `json:"name"`
+	Email string `json:"email"`
+}
+
+// GetId returns AdminRunDeviceOwnerUser.Id, and is useful for accessing the field via an interface.
+func (v *AdminRunDeviceOwnerUser) GetId() string { return v.Id }
+
+// GetName returns AdminRunDeviceOwnerUser.Name, and is useful for accessing the field via an interface.
+func (v *AdminRunDeviceOwnerUser) GetName() string { return v.Name }
+
+// GetEmail returns AdminRunDeviceOwnerUser.Email, and is useful for accessing the field via an interface.
+func (v *AdminRunDeviceOwnerUser) GetEmail() string { return v.Email }
+
+// AdminRunPolicyPolicySummary includes the requested fields of the GraphQL type PolicySummary.
+// The GraphQL type's documentation follows.
+//
+// What a device's owner may know of a policy.
+type AdminRunPolicyPolicySummary struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns AdminRunPolicyPolicySummary.Id, and is useful for accessing the field via an interface.
+func (v *AdminRunPolicyPolicySummary) GetId() string { return v.Id }
+
+// GetName returns AdminRunPolicyPolicySummary.Name, and is useful for accessing the field via an interface.
+func (v *AdminRunPolicyPolicySummary) GetName() string { return v.Name }
+
+// AdminSettingsResponse is returned by AdminSettings on success.
+type AdminSettingsResponse struct {
+	// What can be set for the whole installation.
+	Settings *SettingsFields `json:"settings"`
+}
+
+// GetSettings returns AdminSettingsResponse.Settings, and is useful for accessing the field via an interface.
+func (v *AdminSettingsResponse) GetSettings() *SettingsFields { return v.Settings }
+
+// AdminStorageDoctorDoctorCheck includes the requested fields of the GraphQL type DoctorCheck.
+type AdminStorageDoctorDoctorCheck struct {
+	Name string `json:"name"`
+	Ok   bool   `json:"ok"`
+	Text string `json:"text"`
+}
+
+// GetName returns AdminStorageDoctorDoctorCheck.Name, and is useful for accessing the field via an interface.
+func (v *AdminStorageDoctorDoctorCheck) GetName() string { return v.Name }
+
+// GetOk returns AdminStorageDoctorDoctorCheck.Ok, and is useful for accessing the field via an interface.
+func (v *AdminStorageDoctorDoctorCheck) GetOk() bool { return v.Ok }
+
+// GetText returns AdminStorageDoctorDoctorCheck.Text, and is useful for accessing the field via an interface.
+func (v *AdminStorageDoctorDoctorCheck) GetText() string { return v.Text }
+
+// AdminStorageResponse is returned by AdminStorage on success.
+type AdminStorageResponse struct {
+	// What is stored, how it grew, and when the disk will be full.
+	StorageReport *AdminStorageStorageReport `json:"storageReport"`
+	// Whether everything is as it should be, and what to do if not.
+	Doctor []*AdminStorageDoctorDoctorCheck `json:"doctor"`
+}
+
+// GetStorageReport returns AdminStorageResponse.StorageReport, and is useful for accessing the field via an interface.
+func (v *AdminStorageResponse) GetStorageReport() *AdminStorageStorageReport { return v.StorageReport }
+
+// GetDoctor returns AdminStorageResponse.Doctor, and is useful for accessing the field via an interface.
+func (v *AdminStorageResponse) GetDoctor() []*AdminStorageDoctorDoctorCheck { return v.Doctor }
+
+// AdminStorageStorageReport includes the requested fields of the GraphQL type StorageReport.
+type AdminStorageStorageReport struct {
+	// Bytes of packs.
+	StoredBytes int64 `json:"storedBytes"`
+	// Bytes of files as all live snapshots count them.
+	LogicalBytes int64 `json:"logicalBytes"`
+	// As the newest snapshot of each device counts them.
+	ProtectedBytes int64 `json:"protectedBytes"`
+	Objects        int64 `json:"objects"`
+	Snapshots      int   `json:"snapshots"`
+	// Bytes of packs that wait in quarantine.
+	QuarantinedBytes int64 `json:"quarantinedBytes"`
+	// Left in the store; null where it cannot say.
+	FreeBytes  *int64 `json:"freeBytes"`
+	TotalBytes *int64 `json:"totalBytes"`
+	// Bytes a day by the last 30 days (least squares); null with fewer than 7 samples.
+	GrowthPerDay *float64 `json:"growthPerDay"`
+	// When it will be full at that pace; null if it does not grow, or nobody can say.
+	FullAt *time.Time    `json:"fullAt"`
+	Days   []*StorageDay `json:"days"`
+	// By owner, largest first: at most 100.
+	Spaces []*AdminStorageStorageReportSpacesSpaceUsage `json:"spaces"`
+}
+
+// GetStoredBytes returns AdminStorageStorageReport.StoredBytes, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReport) GetStoredBytes() int64 { return v.StoredBytes }
+
+// GetLogicalBytes returns AdminStorageStorageReport.LogicalBytes, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReport) GetLogicalBytes() int64 { return v.LogicalBytes }
+
+// GetProtectedBytes returns AdminStorageStorageReport.ProtectedBytes, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReport) GetProtectedBytes() int64 { return v.ProtectedBytes }
+
+// GetObjects returns AdminStorageStorageReport.Objects, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReport) GetObjects() int64 { return v.Objects }
+
+// GetSnapshots returns AdminStorageStorageReport.Snapshots, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReport) GetSnapshots() int { return v.Snapshots }
+
+// GetQuarantinedBytes returns AdminStorageStorageReport.QuarantinedBytes, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReport) GetQuarantinedBytes() int64 { return v.QuarantinedBytes }
+
+// GetFreeBytes returns AdminStorageStorageReport.FreeBytes, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReport) GetFreeBytes() *int64 { return v.FreeBytes }
+
+// GetTotalBytes returns AdminStorageStorageReport.TotalBytes, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReport) GetTotalBytes() *int64 { return v.TotalBytes }
+
+// GetGrowthPerDay returns AdminStorageStorageReport.GrowthPerDay, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReport) GetGrowthPerDay() *float64 { return v.GrowthPerDay }
+
+// GetFullAt returns AdminStorageStorageReport.FullAt, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReport) GetFullAt() *time.Time { return v.FullAt }
+
+// GetDays returns AdminStorageStorageReport.Days, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReport) GetDays() []*StorageDay { return v.Days }
+
+// GetSpaces returns AdminStorageStorageReport.Spaces, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReport) GetSpaces() []*AdminStorageStorageReportSpacesSpaceUsage {
+	return v.Spaces
+}
+
+// AdminStorageStorageReportSpacesSpaceUsage includes the requested fields of the GraphQL type SpaceUsage.
+type AdminStorageStorageReportSpacesSpaceUsage struct {
+	User         *AdminStorageStorageReportSpacesSpaceUsageUser `json:"user"`
+	StoredBytes  int64                                          `json:"storedBytes"`
+	LogicalBytes int64                                          `json:"logicalBytes"`
+	QuotaBytes   *int64                                         `json:"quotaBytes"`
+}
+
+// GetUser returns AdminStorageStorageReportSpacesSpaceUsage.User, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReportSpacesSpaceUsage) GetUser() *AdminStorageStorageReportSpacesSpaceUsageUser {
+	return v.User
+}
+
+// GetStoredBytes returns AdminStorageStorageReportSpacesSpaceUsage.StoredBytes, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReportSpacesSpaceUsage) GetStoredBytes() int64 { return v.StoredBytes }
+
+// GetLogicalBytes returns AdminStorageStorageReportSpacesSpaceUsage.LogicalBytes, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReportSpacesSpaceUsage) GetLogicalBytes() int64 { return v.LogicalBytes }
+
+// GetQuotaBytes returns AdminStorageStorageReportSpacesSpaceUsage.QuotaBytes, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReportSpacesSpaceUsage) GetQuotaBytes() *int64 { return v.QuotaBytes }
+
+// AdminStorageStorageReportSpacesSpaceUsageUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type AdminStorageStorageReportSpacesSpaceUsageUser struct {
+	Id    string `json:"id"`
+	Name  string `json:"name"`
+	Email string `json:"email"`
+}
+
+// GetId returns AdminStorageStorageReportSpacesSpaceUsageUser.Id, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReportSpacesSpaceUsageUser) GetId() string { return v.Id }
+
+// GetName returns AdminStorageStorageReportSpacesSpaceUsageUser.Name, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReportSpacesSpaceUsageUser) GetName() string { return v.Name }
+
+// GetEmail returns AdminStorageStorageReportSpacesSpaceUsageUser.Email, and is useful for accessing the field via an interface.
+func (v *AdminStorageStorageReportSpacesSpaceUsageUser) GetEmail() string { return v.Email }
+
+// AdminTasksResponse is returned by AdminTasks on success.
+type AdminTasksResponse struct {
+	// Tasks of the queue in one state.
+	QueueTasks []*TaskFields `json:"queueTasks"`
+}
+
+// GetQueueTasks returns AdminTasksResponse.QueueTasks, and is useful for accessing the field via an interface.
+func (v *AdminTasksResponse) GetQueueTasks() []*TaskFields { return v.QueueTasks }
+
+// AdminUsersResponse is returned by AdminUsers on success.
+type AdminUsersResponse struct {
+	// All users, by e-mail.
+	Users *AdminUsersUsersUserConnection `json:"users"`
+}
+
+// GetUsers returns AdminUsersResponse.Users, and is useful for accessing the field via an interface.
+func (v *AdminUsersResponse) GetUsers() *AdminUsersUsersUserConnection { return v.Users }
+
+// AdminUsersUsersUserConnection includes the requested fields of the GraphQL type UserConnection.
+type AdminUsersUsersUserConnection struct {
+	Edges      []*AdminUsersUsersUserConnectionEdgesUserEdge `json:"edges"`
+	PageInfo   *AdminUsersUsersUserConnectionPageInfo        `json:"pageInfo"`
+	TotalCount int                                           `json:"totalCount"`
+}
+
+// GetEdges returns AdminUsersUsersUserConnection.Edges, and is useful for accessing the field via an interface.
+func (v *AdminUsersUsersUserConnection) GetEdges() []*AdminUsersUsersUserConnectionEdgesUserEdge {
+	return v.Edges
+}
+
+// GetPageInfo returns AdminUsersUsersUserConnection.PageInfo, and is useful for accessing the field via an interface.
+func (v *AdminUsersUsersUserConnection) GetPageInfo() *AdminUsersUsersUserConnectionPageInfo {
+	return v.PageInfo
+}
+
+// GetTotalCount returns AdminUsersUsersUserConnection.TotalCount, and is useful for accessing the field via an interface.
+func (v *AdminUsersUsersUserConnection) GetTotalCount() int { return v.TotalCount }
+
+// AdminUsersUsersUserConnectionEdgesUserEdge includes the requested fields of the GraphQL type UserEdge.
+type AdminUsersUsersUserConnectionEdgesUserEdge struct {
+	Node *Person `json:"node"`
+}
+
+// GetNode returns AdminUsersUsersUserConnectionEdgesUserEdge.Node, and is useful for accessing the field via an interface.
+func (v *AdminUsersUsersUserConnectionEdgesUserEdge) GetNode() *Person { return v.Node }
+
+// AdminUsersUsersUserConnectionPageInfo includes the requested fields of the GraphQL type PageInfo.
+// The GraphQL type's documentation follows.
+//
+// Where a page of a connection stands (Relay cursor connections).
+type AdminUsersUsersUserConnectionPageInfo struct {
+	// Whether `after: endCursor` would give more.
+	HasNextPage bool `json:"hasNextPage"`
+	// The cursor of the last edge, null on an empty page.
+	EndCursor *string `json:"endCursor"`
+}
+
+// GetHasNextPage returns AdminUsersUsersUserConnectionPageInfo.HasNextPage, and is useful for accessing the field via an interface.
+func (v *AdminUsersUsersUserConnectionPageInfo) GetHasNextPage() bool { return v.HasNextPage }
+
+// GetEndCursor returns AdminUsersUsersUserConnectionPageInfo.EndCursor, and is useful for accessing the field via an interface.
+func (v *AdminUsersUsersUserConnectionPageInfo) GetEndCursor() *string { return v.EndCursor }
+
+// AuditFields includes the GraphQL fields of AuditEvent requested by the fragment AuditFields.
+// The GraphQL type's documentation follows.
+//
+// One line of the audit log.
+type AuditFields struct {
+	Id string    `json:"id"`
+	At time.Time `json:"at"`
+	// A stable word such as user.suspended.
+	Kind string `json:"kind"`
+	// A sentence for people.
+	Text string `json:"text"`
+	// Who did it; null for the system or a deleted user.
+	Actor *AuditFieldsActorUser `json:"actor"`
+}
+
+// GetId returns AuditFields.Id, and is useful for accessing the field via an interface.
+func (v *AuditFields) GetId() string { return v.Id }
+
+// GetAt returns AuditFields.At, and is useful for accessing the field via an interface.
+func (v *AuditFields) GetAt() time.Time { return v.At }
+
+// GetKind returns AuditFields.Kind, and is useful for accessing the field via an interface.
+func (v *AuditFields) GetKind() string { return v.Kind }
+
+// GetText returns AuditFields.Text, and is useful for accessing the field via an interface.
+func (v *AuditFields) GetText() string { return v.Text }
+
+// GetActor returns AuditFields.Actor, and is useful for accessing the field via an interface.
+func (v *AuditFields) GetActor() *AuditFieldsActorUser { return v.Actor }
+
+// AuditFieldsActorUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type AuditFieldsActorUser struct {
+	Name  string `json:"name"`
+	Email string `json:"email"`
+}
+
+// GetName returns AuditFieldsActorUser.Name, and is useful for accessing the field via an interface.
+func (v *AuditFieldsActorUser) GetName() string { return v.Name }
+
+// GetEmail returns AuditFieldsActorUser.Email, and is useful for accessing the field via an interface.
+func (v *AuditFieldsActorUser) GetEmail() string { return v.Email }
+
+// BackUpNowBackUpNowRunPayload includes the requested fields of the GraphQL type RunPayload.
+type BackUpNowBackUpNowRunPayload struct {
+	Run *BackUpNowBackUpNowRunPayloadRun `json:"run"`
+}
+
+// GetRun returns BackUpNowBackUpNowRunPayload.Run, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayload) GetRun() *BackUpNowBackUpNowRunPayloadRun { return v.Run }
+
+// BackUpNowBackUpNowRunPayloadRun includes the requested fields of the GraphQL type Run.
+// The GraphQL type's documentation follows.
+//
+// A backup or restore of one device that is due, under way or over.
+type BackUpNowBackUpNowRunPayloadRun struct {
+	RunFields `json:"-"`
+}
+
+// GetId returns BackUpNowBackUpNowRunPayloadRun.Id, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetId() string { return v.RunFields.Id }
+
+// GetDevice returns BackUpNowBackUpNowRunPayloadRun.Device, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetDevice() *RunFieldsDevice { return v.RunFields.Device }
+
+// GetKind returns BackUpNowBackUpNowRunPayloadRun.Kind, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetKind() RunKind { return v.RunFields.Kind }
+
+// GetTrigger returns BackUpNowBackUpNowRunPayloadRun.Trigger, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetTrigger() RunTrigger { return v.RunFields.Trigger }
+
+// GetPolicy returns BackUpNowBackUpNowRunPayloadRun.Policy, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetPolicy() *RunFieldsPolicyPolicySummary {
+	return v.RunFields.Policy
+}
+
+// GetAskedBy returns BackUpNowBackUpNowRunPayloadRun.AskedBy, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetAskedBy() *RunFieldsAskedByUser {
+	return v.RunFields.AskedBy
+}
+
+// GetSlot returns BackUpNowBackUpNowRunPayloadRun.Slot, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetSlot() *time.Time { return v.RunFields.Slot }
+
+// GetState returns BackUpNowBackUpNowRunPayloadRun.State, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetState() RunState { return v.RunFields.State }
+
+// GetCreatedAt returns BackUpNowBackUpNowRunPayloadRun.CreatedAt, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetCreatedAt() time.Time { return v.RunFields.CreatedAt }
+
+// GetDueAt returns BackUpNowBackUpNowRunPayloadRun.DueAt, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetDueAt() time.Time { return v.RunFields.DueAt }
+
+// GetDeadlineAt returns BackUpNowBackUpNowRunPayloadRun.DeadlineAt, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetDeadlineAt() time.Time { return v.RunFields.DeadlineAt }
+
+// GetAttempts returns BackUpNowBackUpNowRunPayloadRun.Attempts, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetAttempts() int { return v.RunFields.Attempts }
+
+// GetStartedAt returns BackUpNowBackUpNowRunPayloadRun.StartedAt, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetStartedAt() *time.Time { return v.RunFields.StartedAt }
+
+// GetEndedAt returns BackUpNowBackUpNowRunPayloadRun.EndedAt, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetEndedAt() *time.Time { return v.RunFields.EndedAt }
+
+// GetCancelling returns BackUpNowBackUpNowRunPayloadRun.Cancelling, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetCancelling() bool { return v.RunFields.Cancelling }
+
+// GetProgress returns BackUpNowBackUpNowRunPayloadRun.Progress, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetProgress() *RunFieldsProgressRunProgress {
+	return v.RunFields.Progress
+}
+
+// GetRate returns BackUpNowBackUpNowRunPayloadRun.Rate, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetRate() int64 { return v.RunFields.Rate }
+
+// GetCode returns BackUpNowBackUpNowRunPayloadRun.Code, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetCode() *string { return v.RunFields.Code }
+
+// GetText returns BackUpNowBackUpNowRunPayloadRun.Text, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetText() *string { return v.RunFields.Text }
+
+// GetCauses returns BackUpNowBackUpNowRunPayloadRun.Causes, and is useful for accessing the field via an interface.
+func (v *BackUpNowBackUpNowRunPayloadRun) GetCauses() []*RunFieldsCausesRunCause {
+	return v.RunFields.Causes
+}
+
+func (v *BackUpNowBackUpNowRunPayloadRun) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*BackUpNowBackUpNowRunPayloadRun
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.BackUpNowBackUpNowRunPayloadRun = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.RunFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalBackUpNowBackUpNowRunPayloadRun struct {
+	Id string `json:"id"`
+
+	Device *RunFieldsDevice `json:"device"`
+
+	Kind RunKind `json:"kind"`
+
+	Trigger RunTrigger `json:"trigger"`
+
+	Policy *RunFieldsPolicyPolicySummary `json:"policy"`
+
+	AskedBy *RunFieldsAskedByUser `json:"askedBy"`
+
+	Slot *time.Time `json:"slot"`
+
+	State RunState `json:"state"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	DueAt time.Time `json:"dueAt"`
+
+	DeadlineAt time.Time `json:"deadlineAt"`
+
+	Attempts int `json:"attempts"`
+
+	StartedAt *time.Time `json:"startedAt"`
+
+	EndedAt *time.Time `json:"endedAt"`
+
+	Cancelling bool `json:"cancelling"`
+
+	Progress *RunFieldsProgressRunProgress `json:"progress"`
+
+	Rate int64 `json:"rate"`
+
+	Code *string `json:"code"`
+
+	Text *string `json:"text"`
+
+	Causes []*RunFieldsCausesRunCause `json:"causes"`
+}
+
+func (v *BackUpNowBackUpNowRunPayloadRun) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *BackUpNowBackUpNowRunPayloadRun) __premarshalJSON() (*__premarshalBackUpNowBackUpNowRunPayloadRun, error) {
+	var retval __premarshalBackUpNowBackUpNowRunPayloadRun
+
+	retval.Id = v.RunFields.Id
+	retval.Device = v.RunFields.Device
+	retval.Kind = v.RunFields.Kind
+	retval.Trigger = v.RunFields.Trigger
+	retval.Policy = v.RunFields.Policy
+	retval.AskedBy = v.RunFields.AskedBy
+	retval.Slot = v.RunFields.Slot
+	retval.State = v.RunFields.State
+	retval.CreatedAt = v.RunFields.CreatedAt
+	retval.DueAt = v.RunFields.DueAt
+	retval.DeadlineAt = v.RunFields.DeadlineAt
+	retval.Attempts = v.RunFields.Attempts
+	retval.StartedAt = v.RunFields.StartedAt
+	retval.EndedAt = v.RunFields.EndedAt
+	retval.Cancelling = v.RunFields.Cancelling
+	retval.Progress = v.RunFields.Progress
+	retval.Rate = v.RunFields.Rate
+	retval.Code = v.RunFields.Code
+	retval.Text = v.RunFields.Text
+	retval.Causes = v.RunFields.Causes
+	return &retval, nil
+}
+
+type BackUpNowInput struct {
+	Device string `json:"device"`
+}
+
+// GetDevice returns BackUpNowInput.Device, and is useful for accessing the field via an interface.
+func (v *BackUpNowInput) GetDevice() string { return v.Device }
+
+// BackUpNowResponse is returned by BackUpNow on success.
+type BackUpNowResponse struct {
+	// Backs up a device of the caller's now; administrators, any device.
+	BackUpNow *BackUpNowBackUpNowRunPayload `json:"backUpNow"`
+}
+
+// GetBackUpNow returns BackUpNowResponse.BackUpNow, and is useful for accessing the field via an interface.
+func (v *BackUpNowResponse) GetBackUpNow() *BackUpNowBackUpNowRunPayload { return v.BackUpNow }
+
+// CancelRunCancelRunRunPayload includes the requested fields of the GraphQL type RunPayload.
+type CancelRunCancelRunRunPayload struct {
+	Run *CancelRunCancelRunRunPayloadRun `json:"run"`
+}
+
+// GetRun returns CancelRunCancelRunRunPayload.Run, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayload) GetRun() *CancelRunCancelRunRunPayloadRun { return v.Run }
+
+// CancelRunCancelRunRunPayloadRun includes the requested fields of the GraphQL type Run.
+// The GraphQL type's documentation follows.
+//
+// A backup or restore of one device that is due, under way or over.
+type CancelRunCancelRunRunPayloadRun struct {
+	RunFields `json:"-"`
+}
+
+// GetId returns CancelRunCancelRunRunPayloadRun.Id, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetId() string { return v.RunFields.Id }
+
+// GetDevice returns CancelRunCancelRunRunPayloadRun.Device, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetDevice() *RunFieldsDevice { return v.RunFields.Device }
+
+// GetKind returns CancelRunCancelRunRunPayloadRun.Kind, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetKind() RunKind { return v.RunFields.Kind }
+
+// GetTrigger returns CancelRunCancelRunRunPayloadRun.Trigger, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetTrigger() RunTrigger { return v.RunFields.Trigger }
+
+// GetPolicy returns CancelRunCancelRunRunPayloadRun.Policy, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetPolicy() *RunFieldsPolicyPolicySummary {
+	return v.RunFields.Policy
+}
+
+// GetAskedBy returns CancelRunCancelRunRunPayloadRun.AskedBy, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetAskedBy() *RunFieldsAskedByUser {
+	return v.RunFields.AskedBy
+}
+
+// GetSlot returns CancelRunCancelRunRunPayloadRun.Slot, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetSlot() *time.Time { return v.RunFields.Slot }
+
+// GetState returns CancelRunCancelRunRunPayloadRun.State, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetState() RunState { return v.RunFields.State }
+
+// GetCreatedAt returns CancelRunCancelRunRunPayloadRun.CreatedAt, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetCreatedAt() time.Time { return v.RunFields.CreatedAt }
+
+// GetDueAt returns CancelRunCancelRunRunPayloadRun.DueAt, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetDueAt() time.Time { return v.RunFields.DueAt }
+
+// GetDeadlineAt returns CancelRunCancelRunRunPayloadRun.DeadlineAt, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetDeadlineAt() time.Time { return v.RunFields.DeadlineAt }
+
+// GetAttempts returns CancelRunCancelRunRunPayloadRun.Attempts, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetAttempts() int { return v.RunFields.Attempts }
+
+// GetStartedAt returns CancelRunCancelRunRunPayloadRun.StartedAt, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetStartedAt() *time.Time { return v.RunFields.StartedAt }
+
+// GetEndedAt returns CancelRunCancelRunRunPayloadRun.EndedAt, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetEndedAt() *time.Time { return v.RunFields.EndedAt }
+
+// GetCancelling returns CancelRunCancelRunRunPayloadRun.Cancelling, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetCancelling() bool { return v.RunFields.Cancelling }
+
+// GetProgress returns CancelRunCancelRunRunPayloadRun.Progress, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetProgress() *RunFieldsProgressRunProgress {
+	return v.RunFields.Progress
+}
+
+// GetRate returns CancelRunCancelRunRunPayloadRun.Rate, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetRate() int64 { return v.RunFields.Rate }
+
+// GetCode returns CancelRunCancelRunRunPayloadRun.Code, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetCode() *string { return v.RunFields.Code }
+
+// GetText returns CancelRunCancelRunRunPayloadRun.Text, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetText() *string { return v.RunFields.Text }
+
+// GetCauses returns CancelRunCancelRunRunPayloadRun.Causes, and is useful for accessing the field via an interface.
+func (v *CancelRunCancelRunRunPayloadRun) GetCauses() []*RunFieldsCausesRunCause {
+	return v.RunFields.Causes
+}
+
+func (v *CancelRunCancelRunRunPayloadRun) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*CancelRunCancelRunRunPayloadRun
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.CancelRunCancelRunRunPayloadRun = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.RunFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalCancelRunCancelRunRunPayloadRun struct {
+	Id string `json:"id"`
+
+	Device *RunFieldsDevice `json:"device"`
+
+	Kind RunKind `json:"kind"`
+
+	Trigger RunTrigger `json:"trigger"`
+
+	Policy *RunFieldsPolicyPolicySummary `json:"policy"`
+
+	AskedBy *RunFieldsAskedByUser `json:"askedBy"`
+
+	Slot *time.Time `json:"slot"`
+
+	State RunState `json:"state"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	DueAt time.Time `json:"dueAt"`
+
+	DeadlineAt time.Time `json:"deadlineAt"`
+
+	Attempts int `json:"attempts"`
+
+	StartedAt *time.Time `json:"startedAt"`
+
+	EndedAt *time.Time `json:"endedAt"`
+
+	Cancelling bool `json:"cancelling"`
+
+	Progress *RunFieldsProgressRunProgress `json:"progress"`
+
+	Rate int64 `json:"rate"`
+
+	Code *string `json:"code"`
+
+	Text *string `json:"text"`
+
+	Causes []*RunFieldsCausesRunCause `json:"causes"`
+}
+
+func (v *CancelRunCancelRunRunPayloadRun) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *CancelRunCancelRunRunPayloadRun) __premarshalJSON() (*__premarshalCancelRunCancelRunRunPayloadRun, error) {
+	var retval __premarshalCancelRunCancelRunRunPayloadRun
+
+	retval.Id = v.RunFields.Id
+	retval.Device = v.RunFields.Device
+	retval.Kind = v.RunFields.Kind
+	retval.Trigger = v.RunFields.Trigger
+	retval.Policy = v.RunFields.Policy
+	retval.AskedBy = v.RunFields.AskedBy
+	retval.Slot = v.RunFields.Slot
+	retval.State = v.RunFields.State
+	retval.CreatedAt = v.RunFields.CreatedAt
+	retval.DueAt = v.RunFields.DueAt
+	retval.DeadlineAt = v.RunFields.DeadlineAt
+	retval.Attempts = v.RunFields.Attempts
+	retval.StartedAt = v.RunFields.StartedAt
+	retval.EndedAt = v.RunFields.EndedAt
+	retval.Cancelling = v.RunFields.Cancelling
+	retval.Progress = v.RunFields.Progress
+	retval.Rate = v.RunFields.Rate
+	retval.Code = v.RunFields.Code
+	retval.Text = v.RunFields.Text
+	retval.Causes = v.RunFields.Causes
+	return &retval, nil
+}
+
+type CancelRunInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns CancelRunInput.Id, and is useful for accessing the field via an interface.
+func (v *CancelRunInput) GetId() string { return v.Id }
+
+// CancelRunResponse is returned by CancelRun on success.
+type CancelRunResponse struct {
+	// Asks a run to stop. A waiting one is cancelled at once, a running one when its device hears of it.
+	CancelRun *CancelRunCancelRunRunPayload `json:"cancelRun"`
+}
+
+// GetCancelRun returns CancelRunResponse.CancelRun, and is useful for accessing the field via an interface.
+func (v *CancelRunResponse) GetCancelRun() *CancelRunCancelRunRunPayload { return v.CancelRun }
+
 // ChangePasswordChangePasswordChangePasswordPayload includes the requested fields of the GraphQL type ChangePasswordPayload.
 type ChangePasswordChangePasswordChangePasswordPayload struct {
 	User *ChangePasswordChangePasswordChangePasswordPayloadUser `json:"user"`
@@ -373,6 +1721,22 @@ type ChangePasswordResponse struct {
 // GetChangePassword returns ChangePasswordResponse.ChangePassword, and is useful for accessing the field via an interface.
 func (v *ChangePasswordResponse) GetChangePassword() *ChangePasswordChangePasswordChangePasswordPayload {
 	return v.ChangePassword
+}
+
+type CompressionLevel string
+
+const (
+	CompressionLevelNone    CompressionLevel = "NONE"
+	CompressionLevelFast    CompressionLevel = "FAST"
+	CompressionLevelDefault CompressionLevel = "DEFAULT"
+	CompressionLevelBetter  CompressionLevel = "BETTER"
+)
+
+var AllCompressionLevel = []CompressionLevel{
+	CompressionLevelNone,
+	CompressionLevelFast,
+	CompressionLevelDefault,
+	CompressionLevelBetter,
 }
 
 // CreateApiTokenCreateApiTokenCreateApiTokenPayload includes the requested fields of the GraphQL type CreateApiTokenPayload.
@@ -499,6 +1863,1346 @@ func (v *CreateApiTokenResponse) GetCreateApiToken() *CreateApiTokenCreateApiTok
 	return v.CreateApiToken
 }
 
+// CreateEnrolmentCreateEnrolmentCreateEnrolmentPayload includes the requested fields of the GraphQL type CreateEnrolmentPayload.
+type CreateEnrolmentCreateEnrolmentCreateEnrolmentPayload struct {
+	Id        string    `json:"id"`
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// GetId returns CreateEnrolmentCreateEnrolmentCreateEnrolmentPayload.Id, and is useful for accessing the field via an interface.
+func (v *CreateEnrolmentCreateEnrolmentCreateEnrolmentPayload) GetId() string { return v.Id }
+
+// GetExpiresAt returns CreateEnrolmentCreateEnrolmentCreateEnrolmentPayload.ExpiresAt, and is useful for accessing the field via an interface.
+func (v *CreateEnrolmentCreateEnrolmentCreateEnrolmentPayload) GetExpiresAt() time.Time {
+	return v.ExpiresAt
+}
+
+type CreateEnrolmentInput struct {
+	// SHA-256 of the token that is derived from the code.
+	TokenHash []byte `json:"tokenHash"`
+	Sealed    []byte `json:"sealed"`
+}
+
+// GetTokenHash returns CreateEnrolmentInput.TokenHash, and is useful for accessing the field via an interface.
+func (v *CreateEnrolmentInput) GetTokenHash() []byte { return v.TokenHash }
+
+// GetSealed returns CreateEnrolmentInput.Sealed, and is useful for accessing the field via an interface.
+func (v *CreateEnrolmentInput) GetSealed() []byte { return v.Sealed }
+
+// CreateEnrolmentResponse is returned by CreateEnrolment on success.
+type CreateEnrolmentResponse struct {
+	// Stores what a new device will need, sealed under a one-time code that the server never sees. It is valid for 15 minutes, for one device.
+	CreateEnrolment *CreateEnrolmentCreateEnrolmentCreateEnrolmentPayload `json:"createEnrolment"`
+}
+
+// GetCreateEnrolment returns CreateEnrolmentResponse.CreateEnrolment, and is useful for accessing the field via an interface.
+func (v *CreateEnrolmentResponse) GetCreateEnrolment() *CreateEnrolmentCreateEnrolmentCreateEnrolmentPayload {
+	return v.CreateEnrolment
+}
+
+// CreateGroupCreateGroupGroupPayload includes the requested fields of the GraphQL type GroupPayload.
+type CreateGroupCreateGroupGroupPayload struct {
+	Group *CreateGroupCreateGroupGroupPayloadGroup `json:"group"`
+}
+
+// GetGroup returns CreateGroupCreateGroupGroupPayload.Group, and is useful for accessing the field via an interface.
+func (v *CreateGroupCreateGroupGroupPayload) GetGroup() *CreateGroupCreateGroupGroupPayloadGroup {
+	return v.Group
+}
+
+// CreateGroupCreateGroupGroupPayloadGroup includes the requested fields of the GraphQL type Group.
+// The GraphQL type's documentation follows.
+//
+// People who belong together, such as a department. A user may be in any number.
+type CreateGroupCreateGroupGroupPayloadGroup struct {
+	Id string `json:"id"`
+}
+
+// GetId returns CreateGroupCreateGroupGroupPayloadGroup.Id, and is useful for accessing the field via an interface.
+func (v *CreateGroupCreateGroupGroupPayloadGroup) GetId() string { return v.Id }
+
+// CreateGroupResponse is returned by CreateGroup on success.
+type CreateGroupResponse struct {
+	CreateGroup *CreateGroupCreateGroupGroupPayload `json:"createGroup"`
+}
+
+// GetCreateGroup returns CreateGroupResponse.CreateGroup, and is useful for accessing the field via an interface.
+func (v *CreateGroupResponse) GetCreateGroup() *CreateGroupCreateGroupGroupPayload {
+	return v.CreateGroup
+}
+
+// CreatePolicyCreatePolicyPolicyPayload includes the requested fields of the GraphQL type PolicyPayload.
+type CreatePolicyCreatePolicyPolicyPayload struct {
+	Policy *PolicyFull `json:"policy"`
+}
+
+// GetPolicy returns CreatePolicyCreatePolicyPolicyPayload.Policy, and is useful for accessing the field via an interface.
+func (v *CreatePolicyCreatePolicyPolicyPayload) GetPolicy() *PolicyFull { return v.Policy }
+
+// CreatePolicyResponse is returned by CreatePolicy on success.
+type CreatePolicyResponse struct {
+	// Makes a policy. Its first slot is the next one from now on.
+	CreatePolicy *CreatePolicyCreatePolicyPolicyPayload `json:"createPolicy"`
+}
+
+// GetCreatePolicy returns CreatePolicyResponse.CreatePolicy, and is useful for accessing the field via an interface.
+func (v *CreatePolicyResponse) GetCreatePolicy() *CreatePolicyCreatePolicyPolicyPayload {
+	return v.CreatePolicy
+}
+
+// DeleteGroupDeleteGroupDeleteGroupPayload includes the requested fields of the GraphQL type DeleteGroupPayload.
+type DeleteGroupDeleteGroupDeleteGroupPayload struct {
+	Id string `json:"id"`
+}
+
+// GetId returns DeleteGroupDeleteGroupDeleteGroupPayload.Id, and is useful for accessing the field via an interface.
+func (v *DeleteGroupDeleteGroupDeleteGroupPayload) GetId() string { return v.Id }
+
+// DeleteGroupResponse is returned by DeleteGroup on success.
+type DeleteGroupResponse struct {
+	// Deletes a group. Policies lose it as a target; people stay. CONFLICT while it is the only target of an enabled policy.
+	DeleteGroup *DeleteGroupDeleteGroupDeleteGroupPayload `json:"deleteGroup"`
+}
+
+// GetDeleteGroup returns DeleteGroupResponse.DeleteGroup, and is useful for accessing the field via an interface.
+func (v *DeleteGroupResponse) GetDeleteGroup() *DeleteGroupDeleteGroupDeleteGroupPayload {
+	return v.DeleteGroup
+}
+
+// DeletePolicyDeletePolicyDeletePolicyPayload includes the requested fields of the GraphQL type DeletePolicyPayload.
+type DeletePolicyDeletePolicyDeletePolicyPayload struct {
+	Id string `json:"id"`
+}
+
+// GetId returns DeletePolicyDeletePolicyDeletePolicyPayload.Id, and is useful for accessing the field via an interface.
+func (v *DeletePolicyDeletePolicyDeletePolicyPayload) GetId() string { return v.Id }
+
+// DeletePolicyResponse is returned by DeletePolicy on success.
+type DeletePolicyResponse struct {
+	// Deletes a policy. Its runs and what it saved stay; what only it kept is kept no longer by it.
+	DeletePolicy *DeletePolicyDeletePolicyDeletePolicyPayload `json:"deletePolicy"`
+}
+
+// GetDeletePolicy returns DeletePolicyResponse.DeletePolicy, and is useful for accessing the field via an interface.
+func (v *DeletePolicyResponse) GetDeletePolicy() *DeletePolicyDeletePolicyDeletePolicyPayload {
+	return v.DeletePolicy
+}
+
+// DeleteSnapshotDeleteSnapshotDeleteSnapshotPayload includes the requested fields of the GraphQL type DeleteSnapshotPayload.
+type DeleteSnapshotDeleteSnapshotDeleteSnapshotPayload struct {
+	Id string `json:"id"`
+}
+
+// GetId returns DeleteSnapshotDeleteSnapshotDeleteSnapshotPayload.Id, and is useful for accessing the field via an interface.
+func (v *DeleteSnapshotDeleteSnapshotDeleteSnapshotPayload) GetId() string { return v.Id }
+
+type DeleteSnapshotInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns DeleteSnapshotInput.Id, and is useful for accessing the field via an interface.
+func (v *DeleteSnapshotInput) GetId() string { return v.Id }
+
+// DeleteSnapshotResponse is returned by DeleteSnapshot on success.
+type DeleteSnapshotResponse struct {
+	// Deletes a snapshot of the caller's. It can be taken back for some days; the space it took is freed by a later cleaning. No device token can do it.
+	DeleteSnapshot *DeleteSnapshotDeleteSnapshotDeleteSnapshotPayload `json:"deleteSnapshot"`
+}
+
+// GetDeleteSnapshot returns DeleteSnapshotResponse.DeleteSnapshot, and is useful for accessing the field via an interface.
+func (v *DeleteSnapshotResponse) GetDeleteSnapshot() *DeleteSnapshotDeleteSnapshotDeleteSnapshotPayload {
+	return v.DeleteSnapshot
+}
+
+// DeleteTaskDeleteTaskTaskPayload includes the requested fields of the GraphQL type TaskPayload.
+type DeleteTaskDeleteTaskTaskPayload struct {
+	Id string `json:"id"`
+}
+
+// GetId returns DeleteTaskDeleteTaskTaskPayload.Id, and is useful for accessing the field via an interface.
+func (v *DeleteTaskDeleteTaskTaskPayload) GetId() string { return v.Id }
+
+// DeleteTaskResponse is returned by DeleteTask on success.
+type DeleteTaskResponse struct {
+	// Removes a task that has died.
+	DeleteTask *DeleteTaskDeleteTaskTaskPayload `json:"deleteTask"`
+}
+
+// GetDeleteTask returns DeleteTaskResponse.DeleteTask, and is useful for accessing the field via an interface.
+func (v *DeleteTaskResponse) GetDeleteTask() *DeleteTaskDeleteTaskTaskPayload { return v.DeleteTask }
+
+// DeletedSnapshotsDeletedSnapshotsSnapshot includes the requested fields of the GraphQL type Snapshot.
+// The GraphQL type's documentation follows.
+//
+// A device's files at one time. What they are called and what is in them is sealed.
+type DeletedSnapshotsDeletedSnapshotsSnapshot struct {
+	SnapshotFields `json:"-"`
+}
+
+// GetId returns DeletedSnapshotsDeletedSnapshotsSnapshot.Id, and is useful for accessing the field via an interface.
+func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetId() string { return v.SnapshotFields.Id }
+
+// GetDevice returns DeletedSnapshotsDeletedSnapshotsSnapshot.Device, and is useful for accessing the field via an interface.
+func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetDevice() *SnapshotFieldsDevice {
+	return v.SnapshotFields.Device
+}
+
+// GetCreatedAt returns DeletedSnapshotsDeletedSnapshotsSnapshot.CreatedAt, and is useful for accessing the field via an interface.
+func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetCreatedAt() time.Time {
+	return v.SnapshotFields.CreatedAt
+}
+
+// GetRoot returns DeletedSnapshotsDeletedSnapshotsSnapshot.Root, and is useful for accessing the field via an interface.
+func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetRoot() []byte { return v.SnapshotFields.Root }
+
+// GetManifest returns DeletedSnapshotsDeletedSnapshotsSnapshot.Manifest, and is useful for accessing the field via an interface.
+func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetManifest() []byte {
+	return v.SnapshotFields.Manifest
+}
+
+// GetFiles returns DeletedSnapshotsDeletedSnapshotsSnapshot.Files, and is useful for accessing the field via an interface.
+func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetFiles() int64 { return v.SnapshotFields.Files }
+
+// GetBytes returns DeletedSnapshotsDeletedSnapshotsSnapshot.Bytes, and is useful for accessing the field via an interface.
+func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetBytes() int64 { return v.SnapshotFields.Bytes }
+
+// GetProblems returns DeletedSnapshotsDeletedSnapshotsSnapshot.Problems, and is useful for accessing the field via an interface.
+func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetProblems() int64 {
+	return v.SnapshotFields.Problems
+}
+
+// GetUploadedBytes returns DeletedSnapshotsDeletedSnapshotsSnapshot.UploadedBytes, and is useful for accessing the field via an interface.
+func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetUploadedBytes() int64 {
+	return v.SnapshotFields.UploadedBytes
+}
+
+// GetScheduled returns DeletedSnapshotsDeletedSnapshotsSnapshot.Scheduled, and is useful for accessing the field via an interface.
+func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetScheduled() bool {
+	return v.SnapshotFields.Scheduled
+}
+
+// GetPinnedAt returns DeletedSnapshotsDeletedSnapshotsSnapshot.PinnedAt, and is useful for accessing the field via an interface.
+func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetPinnedAt() *time.Time {
+	return v.SnapshotFields.PinnedAt
+}
+
+// GetDeletedAt returns DeletedSnapshotsDeletedSnapshotsSnapshot.DeletedAt, and is useful for accessing the field via an interface.
+func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetDeletedAt() *time.Time {
+	return v.SnapshotFields.DeletedAt
+}
+
+// GetPurgeAfter returns DeletedSnapshotsDeletedSnapshotsSnapshot.PurgeAfter, and is useful for accessing the field via an interface.
+func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetPurgeAfter() *time.Time {
+	return v.SnapshotFields.PurgeAfter
+}
+
+func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*DeletedSnapshotsDeletedSnapshotsSnapshot
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.DeletedSnapshotsDeletedSnapshotsSnapshot = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.SnapshotFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalDeletedSnapshotsDeletedSnapshotsSnapshot struct {
+	Id string `json:"id"`
+
+	Device *SnapshotFieldsDevice `json:"device"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	Root []byte `json:"root"`
+
+	Manifest []byte `json:"manifest"`
+
+	Files int64 `json:"files"`
+
+	Bytes int64 `json:"bytes"`
+
+	Problems int64 `json:"problems"`
+
+	UploadedBytes int64 `json:"uploadedBytes"`
+
+	Scheduled bool `json:"scheduled"`
+
+	PinnedAt *time.Time `json:"pinnedAt"`
+
+	DeletedAt *time.Time `json:"deletedAt"`
+
+	PurgeAfter *time.Time `json:"purgeAfter"`
+}
+
+func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) __premarshalJSON() (*__premarshalDeletedSnapshotsDeletedSnapshotsSnapshot, error) {
+	var retval __premarshalDeletedSnapshotsDeletedSnapshotsSnapshot
+
+	retval.Id = v.SnapshotFields.Id
+	retval.Device = v.SnapshotFields.Device
+	retval.CreatedAt = v.SnapshotFields.CreatedAt
+	retval.Root = v.SnapshotFields.Root
+	retval.Manifest = v.SnapshotFields.Manifest
+	retval.Files = v.SnapshotFields.Files
+	retval.Bytes = v.SnapshotFields.Bytes
+	retval.Problems = v.SnapshotFields.Problems
+	retval.UploadedBytes = v.SnapshotFields.UploadedBytes
+	retval.Scheduled = v.SnapshotFields.Scheduled
+	retval.PinnedAt = v.SnapshotFields.PinnedAt
+	retval.DeletedAt = v.SnapshotFields.DeletedAt
+	retval.PurgeAfter = v.SnapshotFields.PurgeAfter
+	return &retval, nil
+}
+
+// DeletedSnapshotsResponse is returned by DeletedSnapshots on success.
+type DeletedSnapshotsResponse struct {
+	// Snapshots of the caller's that were deleted and can still be taken back, the last deleted first.
+	DeletedSnapshots []*DeletedSnapshotsDeletedSnapshotsSnapshot `json:"deletedSnapshots"`
+}
+
+// GetDeletedSnapshots returns DeletedSnapshotsResponse.DeletedSnapshots, and is useful for accessing the field via an interface.
+func (v *DeletedSnapshotsResponse) GetDeletedSnapshots() []*DeletedSnapshotsDeletedSnapshotsSnapshot {
+	return v.DeletedSnapshots
+}
+
+// DeviceFields includes the GraphQL fields of Device requested by the fragment DeviceFields.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type DeviceFields struct {
+	Id       string `json:"id"`
+	Name     string `json:"name"`
+	Hostname string `json:"hostname"`
+	// Go's name of it: linux, darwin, windows.
+	Os           string `json:"os"`
+	Arch         string `json:"arch"`
+	AgentVersion string `json:"agentVersion"`
+	// The device's X-Wing public key.
+	PublicKey []byte `json:"publicKey"`
+	// HMAC of the public key under the owner's deviceKeyMac: the owner checks that the server did not swap it.
+	Mac        []byte     `json:"mac"`
+	CreatedAt  time.Time  `json:"createdAt"`
+	LastSeenAt *time.Time `json:"lastSeenAt"`
+	RevokedAt  *time.Time `json:"revokedAt"`
+	// The newest run of each open and closed state is what a health light shows.
+	Health *DeviceFieldsHealthDeviceHealth `json:"health"`
+	// The newest committed snapshot.
+	LatestSnapshot *DeviceFieldsLatestSnapshot `json:"latestSnapshot"`
+}
+
+// GetId returns DeviceFields.Id, and is useful for accessing the field via an interface.
+func (v *DeviceFields) GetId() string { return v.Id }
+
+// GetName returns DeviceFields.Name, and is useful for accessing the field via an interface.
+func (v *DeviceFields) GetName() string { return v.Name }
+
+// GetHostname returns DeviceFields.Hostname, and is useful for accessing the field via an interface.
+func (v *DeviceFields) GetHostname() string { return v.Hostname }
+
+// GetOs returns DeviceFields.Os, and is useful for accessing the field via an interface.
+func (v *DeviceFields) GetOs() string { return v.Os }
+
+// GetArch returns DeviceFields.Arch, and is useful for accessing the field via an interface.
+func (v *DeviceFields) GetArch() string { return v.Arch }
+
+// GetAgentVersion returns DeviceFields.AgentVersion, and is useful for accessing the field via an interface.
+func (v *DeviceFields) GetAgentVersion() string { return v.AgentVersion }
+
+// GetPublicKey returns DeviceFields.PublicKey, and is useful for accessing the field via an interface.
+func (v *DeviceFields) GetPublicKey() []byte { return v.PublicKey }
+
+// GetMac returns DeviceFields.Mac, and is useful for accessing the field via an interface.
+func (v *DeviceFields) GetMac() []byte { return v.Mac }
+
+// GetCreatedAt returns DeviceFields.CreatedAt, and is useful for accessing the field via an interface.
+func (v *DeviceFields) GetCreatedAt() time.Time { return v.CreatedAt }
+
+// GetLastSeenAt returns DeviceFields.LastSeenAt, and is useful for accessing the field via an interface.
+func (v *DeviceFields) GetLastSeenAt() *time.Time { return v.LastSeenAt }
+
+// GetRevokedAt returns DeviceFields.RevokedAt, and is useful for accessing the field via an interface.
+func (v *DeviceFields) GetRevokedAt() *time.Time { return v.RevokedAt }
+
+// GetHealth returns DeviceFields.Health, and is useful for accessing the field via an interface.
+func (v *DeviceFields) GetHealth() *DeviceFieldsHealthDeviceHealth { return v.Health }
+
+// GetLatestSnapshot returns DeviceFields.LatestSnapshot, and is useful for accessing the field via an interface.
+func (v *DeviceFields) GetLatestSnapshot() *DeviceFieldsLatestSnapshot { return v.LatestSnapshot }
+
+// DeviceFieldsHealthDeviceHealth includes the requested fields of the GraphQL type DeviceHealth.
+// The GraphQL type's documentation follows.
+//
+// How a device is doing, by the server's records.
+type DeviceFieldsHealthDeviceHealth struct {
+	State HealthState `json:"state"`
+	// The newest backup that succeeded, with or without warnings.
+	LastSuccessAt *time.Time `json:"lastSuccessAt"`
+	// When a policy wants it next; null without a policy.
+	NextDueAt *time.Time `json:"nextDueAt"`
+	// Whole days without a backup; 0 if it never had one and is new.
+	StaleDays int                                    `json:"staleDays"`
+	LastRun   *DeviceFieldsHealthDeviceHealthLastRun `json:"lastRun"`
+}
+
+// GetState returns DeviceFieldsHealthDeviceHealth.State, and is useful for accessing the field via an interface.
+func (v *DeviceFieldsHealthDeviceHealth) GetState() HealthState { return v.State }
+
+// GetLastSuccessAt returns DeviceFieldsHealthDeviceHealth.LastSuccessAt, and is useful for accessing the field via an interface.
+func (v *DeviceFieldsHealthDeviceHealth) GetLastSuccessAt() *time.Time { return v.LastSuccessAt }
+
+// GetNextDueAt returns DeviceFieldsHealthDeviceHealth.NextDueAt, and is useful for accessing the field via an interface.
+func (v *DeviceFieldsHealthDeviceHealth) GetNextDueAt() *time.Time { return v.NextDueAt }
+
+// GetStaleDays returns DeviceFieldsHealthDeviceHealth.StaleDays, and is useful for accessing the field via an interface.
+func (v *DeviceFieldsHealthDeviceHealth) GetStaleDays() int { return v.StaleDays }
+
+// GetLastRun returns DeviceFieldsHealthDeviceHealth.LastRun, and is useful for accessing the field via an interface.
+func (v *DeviceFieldsHealthDeviceHealth) GetLastRun() *DeviceFieldsHealthDeviceHealthLastRun {
+	return v.LastRun
+}
+
+// DeviceFieldsHealthDeviceHealthLastRun includes the requested fields of the GraphQL type Run.
+// The GraphQL type's documentation follows.
+//
+// A backup or restore of one device that is due, under way or over.
+type DeviceFieldsHealthDeviceHealthLastRun struct {
+	Id    string   `json:"id"`
+	State RunState `json:"state"`
+	// Why it, or its last attempt, failed: a code of errors, or AGENT_LOST, AGENT_STOPPED, NOTHING_FOUND, DISK_FULL, ORDER_REFUSED, NO_POLICY, DEVICE_REVOKED.
+	Code *string `json:"code"`
+	// A sentence about it, without names of files.
+	Text *string `json:"text"`
+}
+
+// GetId returns DeviceFieldsHealthDeviceHealthLastRun.Id, and is useful for accessing the field via an interface.
+func (v *DeviceFieldsHealthDeviceHealthLastRun) GetId() string { return v.Id }
+
+// GetState returns DeviceFieldsHealthDeviceHealthLastRun.State, and is useful for accessing the field via an interface.
+func (v *DeviceFieldsHealthDeviceHealthLastRun) GetState() RunState { return v.State }
+
+// GetCode returns DeviceFieldsHealthDeviceHealthLastRun.Code, and is useful for accessing the field via an interface.
+func (v *DeviceFieldsHealthDeviceHealthLastRun) GetCode() *string { return v.Code }
+
+// GetText returns DeviceFieldsHealthDeviceHealthLastRun.Text, and is useful for accessing the field via an interface.
+func (v *DeviceFieldsHealthDeviceHealthLastRun) GetText() *string { return v.Text }
+
+// DeviceFieldsLatestSnapshot includes the requested fields of the GraphQL type Snapshot.
+// The GraphQL type's documentation follows.
+//
+// A device's files at one time. What they are called and what is in them is sealed.
+type DeviceFieldsLatestSnapshot struct {
+	Id string `json:"id"`
+	// By the server's clock.
+	CreatedAt time.Time `json:"createdAt"`
+	Files     int64     `json:"files"`
+	Bytes     int64     `json:"bytes"`
+}
+
+// GetId returns DeviceFieldsLatestSnapshot.Id, and is useful for accessing the field via an interface.
+func (v *DeviceFieldsLatestSnapshot) GetId() string { return v.Id }
+
+// GetCreatedAt returns DeviceFieldsLatestSnapshot.CreatedAt, and is useful for accessing the field via an interface.
+func (v *DeviceFieldsLatestSnapshot) GetCreatedAt() time.Time { return v.CreatedAt }
+
+// GetFiles returns DeviceFieldsLatestSnapshot.Files, and is useful for accessing the field via an interface.
+func (v *DeviceFieldsLatestSnapshot) GetFiles() int64 { return v.Files }
+
+// GetBytes returns DeviceFieldsLatestSnapshot.Bytes, and is useful for accessing the field via an interface.
+func (v *DeviceFieldsLatestSnapshot) GetBytes() int64 { return v.Bytes }
+
+// DeviceRulesNode includes the requested fields of the GraphQL interface Node.
+//
+// DeviceRulesNode is implemented by the following types:
+// DeviceRulesNodeApiToken
+// DeviceRulesNodeAuditEvent
+// DeviceRulesNodeBackup
+// DeviceRulesNodeDevice
+// DeviceRulesNodeGroup
+// DeviceRulesNodeInvitation
+// DeviceRulesNodeJob
+// DeviceRulesNodeMail
+// DeviceRulesNodeNotification
+// DeviceRulesNodePolicy
+// DeviceRulesNodeRun
+// DeviceRulesNodeSession
+// DeviceRulesNodeSnapshot
+// DeviceRulesNodeUser
+// The GraphQL type's documentation follows.
+//
+// Anything with a global id.
+type DeviceRulesNode interface {
+	implementsGraphQLInterfaceDeviceRulesNode()
+	// GetTypename returns the receiver's concrete GraphQL type-name (see interface doc for possible values).
+	GetTypename() *string
+	// GetId returns the interface-field "id" from its implementation.
+	// The GraphQL interface field's documentation follows.
+	//
+	// Opaque and unique among all things.
+	GetId() string
+}
+
+func (v *DeviceRulesNodeApiToken) implementsGraphQLInterfaceDeviceRulesNode()     {}
+func (v *DeviceRulesNodeAuditEvent) implementsGraphQLInterfaceDeviceRulesNode()   {}
+func (v *DeviceRulesNodeBackup) implementsGraphQLInterfaceDeviceRulesNode()       {}
+func (v *DeviceRulesNodeDevice) implementsGraphQLInterfaceDeviceRulesNode()       {}
+func (v *DeviceRulesNodeGroup) implementsGraphQLInterfaceDeviceRulesNode()        {}
+func (v *DeviceRulesNodeInvitation) implementsGraphQLInterfaceDeviceRulesNode()   {}
+func (v *DeviceRulesNodeJob) implementsGraphQLInterfaceDeviceRulesNode()          {}
+func (v *DeviceRulesNodeMail) implementsGraphQLInterfaceDeviceRulesNode()         {}
+func (v *DeviceRulesNodeNotification) implementsGraphQLInterfaceDeviceRulesNode() {}
+func (v *DeviceRulesNodePolicy) implementsGraphQLInterfaceDeviceRulesNode()       {}
+func (v *DeviceRulesNodeRun) implementsGraphQLInterfaceDeviceRulesNode()          {}
+func (v *DeviceRulesNodeSession) implementsGraphQLInterfaceDeviceRulesNode()      {}
+func (v *DeviceRulesNodeSnapshot) implementsGraphQLInterfaceDeviceRulesNode()     {}
+func (v *DeviceRulesNodeUser) implementsGraphQLInterfaceDeviceRulesNode()         {}
+
+func __unmarshalDeviceRulesNode(b []byte, v *DeviceRulesNode) error {
+	if string(b) == "null" {
+		return nil
+	}
+
+	var tn struct {
+		TypeName string `json:"__typename"`
+	}
+	err := json.Unmarshal(b, &tn)
+	if err != nil {
+		return err
+	}
+
+	switch tn.TypeName {
+	case "ApiToken":
+		*v = new(DeviceRulesNodeApiToken)
+		return json.Unmarshal(b, *v)
+	case "AuditEvent":
+		*v = new(DeviceRulesNodeAuditEvent)
+		return json.Unmarshal(b, *v)
+	case "Backup":
+		*v = new(DeviceRulesNodeBackup)
+		return json.Unmarshal(b, *v)
+	case "Device":
+		*v = new(DeviceRulesNodeDevice)
+		return json.Unmarshal(b, *v)
+	case "Group":
+		*v = new(DeviceRulesNodeGroup)
+		return json.Unmarshal(b, *v)
+	case "Invitation":
+		*v = new(DeviceRulesNodeInvitation)
+		return json.Unmarshal(b, *v)
+	case "Job":
+		*v = new(DeviceRulesNodeJob)
+		return json.Unmarshal(b, *v)
+	case "Mail":
+		*v = new(DeviceRulesNodeMail)
+		return json.Unmarshal(b, *v)
+	case "Notification":
+		*v = new(DeviceRulesNodeNotification)
+		return json.Unmarshal(b, *v)
+	case "Policy":
+		*v = new(DeviceRulesNodePolicy)
+		return json.Unmarshal(b, *v)
+	case "Run":
+		*v = new(DeviceRulesNodeRun)
+		return json.Unmarshal(b, *v)
+	case "Session":
+		*v = new(DeviceRulesNodeSession)
+		return json.Unmarshal(b, *v)
+	case "Snapshot":
+		*v = new(DeviceRulesNodeSnapshot)
+		return json.Unmarshal(b, *v)
+	case "User":
+		*v = new(DeviceRulesNodeUser)
+		return json.Unmarshal(b, *v)
+	case "":
+		return fmt.Errorf(
+			"response was missing Node.__typename")
+	default:
+		return fmt.Errorf(
+			`unexpected concrete type for DeviceRulesNode: "%v"`, tn.TypeName)
+	}
+}
+
+func __marshalDeviceRulesNode(v *DeviceRulesNode) ([]byte, error) {
+
+	var typename string
+	switch v := (*v).(type) {
+	case *DeviceRulesNodeApiToken:
+		typename = "ApiToken"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DeviceRulesNodeApiToken
+		}{typename, v}
+		return json.Marshal(result)
+	case *DeviceRulesNodeAuditEvent:
+		typename = "AuditEvent"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DeviceRulesNodeAuditEvent
+		}{typename, v}
+		return json.Marshal(result)
+	case *DeviceRulesNodeBackup:
+		typename = "Backup"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DeviceRulesNodeBackup
+		}{typename, v}
+		return json.Marshal(result)
+	case *DeviceRulesNodeDevice:
+		typename = "Device"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DeviceRulesNodeDevice
+		}{typename, v}
+		return json.Marshal(result)
+	case *DeviceRulesNodeGroup:
+		typename = "Group"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DeviceRulesNodeGroup
+		}{typename, v}
+		return json.Marshal(result)
+	case *DeviceRulesNodeInvitation:
+		typename = "Invitation"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DeviceRulesNodeInvitation
+		}{typename, v}
+		return json.Marshal(result)
+	case *DeviceRulesNodeJob:
+		typename = "Job"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DeviceRulesNodeJob
+		}{typename, v}
+		return json.Marshal(result)
+	case *DeviceRulesNodeMail:
+		typename = "Mail"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DeviceRulesNodeMail
+		}{typename, v}
+		return json.Marshal(result)
+	case *DeviceRulesNodeNotification:
+		typename = "Notification"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DeviceRulesNodeNotification
+		}{typename, v}
+		return json.Marshal(result)
+	case *DeviceRulesNodePolicy:
+		typename = "Policy"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DeviceRulesNodePolicy
+		}{typename, v}
+		return json.Marshal(result)
+	case *DeviceRulesNodeRun:
+		typename = "Run"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DeviceRulesNodeRun
+		}{typename, v}
+		return json.Marshal(result)
+	case *DeviceRulesNodeSession:
+		typename = "Session"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DeviceRulesNodeSession
+		}{typename, v}
+		return json.Marshal(result)
+	case *DeviceRulesNodeSnapshot:
+		typename = "Snapshot"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DeviceRulesNodeSnapshot
+		}{typename, v}
+		return json.Marshal(result)
+	case *DeviceRulesNodeUser:
+		typename = "User"
+
+		result := struct {
+			TypeName string `json:"__typename"`
+			*DeviceRulesNodeUser
+		}{typename, v}
+		return json.Marshal(result)
+	case nil:
+		return []byte("null"), nil
+	default:
+		return nil, fmt.Errorf(
+			`unexpected concrete type for DeviceRulesNode: "%T"`, v)
+	}
+}
+
+// DeviceRulesNodeApiToken includes the requested fields of the GraphQL type ApiToken.
+type DeviceRulesNodeApiToken struct {
+	Typename *string `json:"__typename"`
+	// Opaque and unique among all things.
+	Id string `json:"id"`
+}
+
+// GetTypename returns DeviceRulesNodeApiToken.Typename, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeApiToken) GetTypename() *string { return v.Typename }
+
+// GetId returns DeviceRulesNodeApiToken.Id, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeApiToken) GetId() string { return v.Id }
+
+// DeviceRulesNodeAuditEvent includes the requested fields of the GraphQL type AuditEvent.
+// The GraphQL type's documentation follows.
+//
+// One line of the audit log.
+type DeviceRulesNodeAuditEvent struct {
+	Typename *string `json:"__typename"`
+	// Opaque and unique among all things.
+	Id string `json:"id"`
+}
+
+// GetTypename returns DeviceRulesNodeAuditEvent.Typename, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeAuditEvent) GetTypename() *string { return v.Typename }
+
+// GetId returns DeviceRulesNodeAuditEvent.Id, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeAuditEvent) GetId() string { return v.Id }
+
+// DeviceRulesNodeBackup includes the requested fields of the GraphQL type Backup.
+// The GraphQL type's documentation follows.
+//
+// One attempt of one device to write one snapshot.
+type DeviceRulesNodeBackup struct {
+	Typename *string `json:"__typename"`
+	// Opaque and unique among all things.
+	Id string `json:"id"`
+}
+
+// GetTypename returns DeviceRulesNodeBackup.Typename, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeBackup) GetTypename() *string { return v.Typename }
+
+// GetId returns DeviceRulesNodeBackup.Id, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeBackup) GetId() string { return v.Id }
+
+// DeviceRulesNodeDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type DeviceRulesNodeDevice struct {
+	Typename *string `json:"__typename"`
+	// Opaque and unique among all things.
+	Id string `json:"id"`
+	// What applies to this device, all policies together.
+	EffectivePolicy *DeviceRulesNodeDeviceEffectivePolicy `json:"effectivePolicy"`
+}
+
+// GetTypename returns DeviceRulesNodeDevice.Typename, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDevice) GetTypename() *string { return v.Typename }
+
+// GetId returns DeviceRulesNodeDevice.Id, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDevice) GetId() string { return v.Id }
+
+// GetEffectivePolicy returns DeviceRulesNodeDevice.EffectivePolicy, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDevice) GetEffectivePolicy() *DeviceRulesNodeDeviceEffectivePolicy {
+	return v.EffectivePolicy
+}
+
+// DeviceRulesNodeDeviceEffectivePolicy includes the requested fields of the GraphQL type EffectivePolicy.
+// The GraphQL type's documentation follows.
+//
+// All policies of one device, merged.
+type DeviceRulesNodeDeviceEffectivePolicy struct {
+	// By name, enabled ones only.
+	Policies []*DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary `json:"policies"`
+	// A file is saved if any of these takes it.
+	Selections  []*DeviceRulesNodeDeviceEffectivePolicySelectionsSelection `json:"selections"`
+	UploadLimit int64                                                      `json:"uploadLimit"`
+	// The next slots of all of them.
+	Next []*DeviceRulesNodeDeviceEffectivePolicyNextSlot `json:"next"`
+}
+
+// GetPolicies returns DeviceRulesNodeDeviceEffectivePolicy.Policies, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicy) GetPolicies() []*DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary {
+	return v.Policies
+}
+
+// GetSelections returns DeviceRulesNodeDeviceEffectivePolicy.Selections, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicy) GetSelections() []*DeviceRulesNodeDeviceEffectivePolicySelectionsSelection {
+	return v.Selections
+}
+
+// GetUploadLimit returns DeviceRulesNodeDeviceEffectivePolicy.UploadLimit, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicy) GetUploadLimit() int64 { return v.UploadLimit }
+
+// GetNext returns DeviceRulesNodeDeviceEffectivePolicy.Next, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicy) GetNext() []*DeviceRulesNodeDeviceEffectivePolicyNextSlot {
+	return v.Next
+}
+
+// DeviceRulesNodeDeviceEffectivePolicyNextSlot includes the requested fields of the GraphQL type Slot.
+type DeviceRulesNodeDeviceEffectivePolicyNextSlot struct {
+	At time.Time `json:"at"`
+	// Its name.
+	Policy string `json:"policy"`
+}
+
+// GetAt returns DeviceRulesNodeDeviceEffectivePolicyNextSlot.At, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicyNextSlot) GetAt() time.Time { return v.At }
+
+// GetPolicy returns DeviceRulesNodeDeviceEffectivePolicyNextSlot.Policy, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicyNextSlot) GetPolicy() string { return v.Policy }
+
+// DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary includes the requested fields of the GraphQL type PolicySummary.
+// The GraphQL type's documentation follows.
+//
+// What a device's owner may know of a policy.
+type DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary struct {
+	Id        string                                                              `json:"id"`
+	Name      string                                                              `json:"name"`
+	Zone      string                                                              `json:"zone"`
+	Schedule  *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummarySchedule  `json:"schedule"`
+	Retention *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummaryRetention `json:"retention"`
+}
+
+// GetId returns DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary.Id, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary) GetId() string { return v.Id }
+
+// GetName returns DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary.Name, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary) GetName() string { return v.Name }
+
+// GetZone returns DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary.Zone, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary) GetZone() string { return v.Zone }
+
+// GetSchedule returns DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary.Schedule, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary) GetSchedule() *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummarySchedule {
+	return v.Schedule
+}
+
+// GetRetention returns DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary.Retention, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary) GetRetention() *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummaryRetention {
+	return v.Retention
+}
+
+// DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummaryRetention includes the requested fields of the GraphQL type Retention.
+// The GraphQL type's documentation follows.
+//
+// How long snapshots are kept: whatever any of the numbers keeps. All 0: for ever.
+type DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummaryRetention struct {
+	// In words.
+	Text string `json:"text"`
+}
+
+// GetText returns DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummaryRetention.Text, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummaryRetention) GetText() string {
+	return v.Text
+}
+
+// DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummarySchedule includes the requested fields of the GraphQL type Schedule.
+// The GraphQL type's documentation follows.
+//
+// When a policy's slots come.
+type DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummarySchedule struct {
+	// In words.
+	Text string `json:"text"`
+}
+
+// GetText returns DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummarySchedule.Text, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummarySchedule) GetText() string {
+	return v.Text
+}
+
+// DeviceRulesNodeDeviceEffectivePolicySelectionsSelection includes the requested fields of the GraphQL type Selection.
+// The GraphQL type's documentation follows.
+//
+// What one policy takes of a device.
+type DeviceRulesNodeDeviceEffectivePolicySelectionsSelection struct {
+	// Its name.
+	Policy string   `json:"policy"`
+	Roots  []string `json:"roots"`
+	// Empty: every file.
+	Extensions  []string `json:"extensions"`
+	Excludes    []string `json:"excludes"`
+	MaxFileSize int64    `json:"maxFileSize"`
+}
+
+// GetPolicy returns DeviceRulesNodeDeviceEffectivePolicySelectionsSelection.Policy, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicySelectionsSelection) GetPolicy() string { return v.Policy }
+
+// GetRoots returns DeviceRulesNodeDeviceEffectivePolicySelectionsSelection.Roots, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicySelectionsSelection) GetRoots() []string { return v.Roots }
+
+// GetExtensions returns DeviceRulesNodeDeviceEffectivePolicySelectionsSelection.Extensions, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicySelectionsSelection) GetExtensions() []string {
+	return v.Extensions
+}
+
+// GetExcludes returns DeviceRulesNodeDeviceEffectivePolicySelectionsSelection.Excludes, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicySelectionsSelection) GetExcludes() []string {
+	return v.Excludes
+}
+
+// GetMaxFileSize returns DeviceRulesNodeDeviceEffectivePolicySelectionsSelection.MaxFileSize, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeDeviceEffectivePolicySelectionsSelection) GetMaxFileSize() int64 {
+	return v.MaxFileSize
+}
+
+// DeviceRulesNodeGroup includes the requested fields of the GraphQL type Group.
+// The GraphQL type's documentation follows.
+//
+// People who belong together, such as a department. A user may be in any number.
+type DeviceRulesNodeGroup struct {
+	Typename *string `json:"__typename"`
+	// Opaque and unique among all things.
+	Id string `json:"id"`
+}
+
+// GetTypename returns DeviceRulesNodeGroup.Typename, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeGroup) GetTypename() *string { return v.Typename }
+
+// GetId returns DeviceRulesNodeGroup.Id, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeGroup) GetId() string { return v.Id }
+
+// DeviceRulesNodeInvitation includes the requested fields of the GraphQL type Invitation.
+type DeviceRulesNodeInvitation struct {
+	Typename *string `json:"__typename"`
+	// Opaque and unique among all things.
+	Id string `json:"id"`
+}
+
+// GetTypename returns DeviceRulesNodeInvitation.Typename, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeInvitation) GetTypename() *string { return v.Typename }
+
+// GetId returns DeviceRulesNodeInvitation.Id, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeInvitation) GetId() string { return v.Id }
+
+// DeviceRulesNodeJob includes the requested fields of the GraphQL type Job.
+// The GraphQL type's documentation follows.
+//
+// One piece of care.
+type DeviceRulesNodeJob struct {
+	Typename *string `json:"__typename"`
+	// Opaque and unique among all things.
+	Id string `json:"id"`
+}
+
+// GetTypename returns DeviceRulesNodeJob.Typename, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeJob) GetTypename() *string { return v.Typename }
+
+// GetId returns DeviceRulesNodeJob.Id, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeJob) GetId() string { return v.Id }
+
+// DeviceRulesNodeMail includes the requested fields of the GraphQL type Mail.
+// The GraphQL type's documentation follows.
+//
+// A mail that was written.
+type DeviceRulesNodeMail struct {
+	Typename *string `json:"__typename"`
+	// Opaque and unique among all things.
+	Id string `json:"id"`
+}
+
+// GetTypename returns DeviceRulesNodeMail.Typename, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeMail) GetTypename() *string { return v.Typename }
+
+// GetId returns DeviceRulesNodeMail.Id, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeMail) GetId() string { return v.Id }
+
+// DeviceRulesNodeNotification includes the requested fields of the GraphQL type Notification.
+// The GraphQL type's documentation follows.
+//
+// Something that its reader should know.
+type DeviceRulesNodeNotification struct {
+	Typename *string `json:"__typename"`
+	// Opaque and unique among all things.
+	Id string `json:"id"`
+}
+
+// GetTypename returns DeviceRulesNodeNotification.Typename, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeNotification) GetTypename() *string { return v.Typename }
+
+// GetId returns DeviceRulesNodeNotification.Id, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeNotification) GetId() string { return v.Id }
+
+// DeviceRulesNodePolicy includes the requested fields of the GraphQL type Policy.
+// The GraphQL type's documentation follows.
+//
+// What is saved, when, of which devices, and how long it is kept.
+type DeviceRulesNodePolicy struct {
+	Typename *string `json:"__typename"`
+	// Opaque and unique among all things.
+	Id string `json:"id"`
+}
+
+// GetTypename returns DeviceRulesNodePolicy.Typename, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodePolicy) GetTypename() *string { return v.Typename }
+
+// GetId returns DeviceRulesNodePolicy.Id, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodePolicy) GetId() string { return v.Id }
+
+// DeviceRulesNodeRun includes the requested fields of the GraphQL type Run.
+// The GraphQL type's documentation follows.
+//
+// A backup or restore of one device that is due, under way or over.
+type DeviceRulesNodeRun struct {
+	Typename *string `json:"__typename"`
+	// Opaque and unique among all things.
+	Id string `json:"id"`
+}
+
+// GetTypename returns DeviceRulesNodeRun.Typename, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeRun) GetTypename() *string { return v.Typename }
+
+// GetId returns DeviceRulesNodeRun.Id, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeRun) GetId() string { return v.Id }
+
+// DeviceRulesNodeSession includes the requested fields of the GraphQL type Session.
+// The GraphQL type's documentation follows.
+//
+// A login of the caller's.
+type DeviceRulesNodeSession struct {
+	Typename *string `json:"__typename"`
+	// Opaque and unique among all things.
+	Id string `json:"id"`
+}
+
+// GetTypename returns DeviceRulesNodeSession.Typename, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeSession) GetTypename() *string { return v.Typename }
+
+// GetId returns DeviceRulesNodeSession.Id, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeSession) GetId() string { return v.Id }
+
+// DeviceRulesNodeSnapshot includes the requested fields of the GraphQL type Snapshot.
+// The GraphQL type's documentation follows.
+//
+// A device's files at one time. What they are called and what is in them is sealed.
+type DeviceRulesNodeSnapshot struct {
+	Typename *string `json:"__typename"`
+	// Opaque and unique among all things.
+	Id string `json:"id"`
+}
+
+// GetTypename returns DeviceRulesNodeSnapshot.Typename, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeSnapshot) GetTypename() *string { return v.Typename }
+
+// GetId returns DeviceRulesNodeSnapshot.Id, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeSnapshot) GetId() string { return v.Id }
+
+// DeviceRulesNodeUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type DeviceRulesNodeUser struct {
+	Typename *string `json:"__typename"`
+	// Opaque and unique among all things.
+	Id string `json:"id"`
+}
+
+// GetTypename returns DeviceRulesNodeUser.Typename, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeUser) GetTypename() *string { return v.Typename }
+
+// GetId returns DeviceRulesNodeUser.Id, and is useful for accessing the field via an interface.
+func (v *DeviceRulesNodeUser) GetId() string { return v.Id }
+
+// DeviceRulesResponse is returned by DeviceRules on success.
+type DeviceRulesResponse struct {
+	// Reads any thing that the caller may see by its id; null when there is none, or none of the caller's.
+	Node *DeviceRulesNode `json:"-"`
+}
+
+// GetNode returns DeviceRulesResponse.Node, and is useful for accessing the field via an interface.
+func (v *DeviceRulesResponse) GetNode() *DeviceRulesNode { return v.Node }
+
+func (v *DeviceRulesResponse) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*DeviceRulesResponse
+		Node json.RawMessage `json:"node"`
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.DeviceRulesResponse = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	{
+		dst := &v.Node
+		src := firstPass.Node
+		if len(src) != 0 && string(src) != "null" {
+			*dst = new(DeviceRulesNode)
+			err = __unmarshalDeviceRulesNode(
+				src, *dst)
+			if err != nil {
+				return fmt.Errorf(
+					"unable to unmarshal DeviceRulesResponse.Node: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+type __premarshalDeviceRulesResponse struct {
+	Node json.RawMessage `json:"node"`
+}
+
+func (v *DeviceRulesResponse) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *DeviceRulesResponse) __premarshalJSON() (*__premarshalDeviceRulesResponse, error) {
+	var retval __premarshalDeviceRulesResponse
+
+	{
+
+		dst := &retval.Node
+		src := v.Node
+		if src != nil {
+			var err error
+			*dst, err = __marshalDeviceRulesNode(
+				src)
+			if err != nil {
+				return nil, fmt.Errorf(
+					"unable to marshal DeviceRulesResponse.Node: %w", err)
+			}
+		}
+	}
+	return &retval, nil
+}
+
+// DevicesDevicesDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type DevicesDevicesDevice struct {
+	DeviceFields `json:"-"`
+}
+
+// GetId returns DevicesDevicesDevice.Id, and is useful for accessing the field via an interface.
+func (v *DevicesDevicesDevice) GetId() string { return v.DeviceFields.Id }
+
+// GetName returns DevicesDevicesDevice.Name, and is useful for accessing the field via an interface.
+func (v *DevicesDevicesDevice) GetName() string { return v.DeviceFields.Name }
+
+// GetHostname returns DevicesDevicesDevice.Hostname, and is useful for accessing the field via an interface.
+func (v *DevicesDevicesDevice) GetHostname() string { return v.DeviceFields.Hostname }
+
+// GetOs returns DevicesDevicesDevice.Os, and is useful for accessing the field via an interface.
+func (v *DevicesDevicesDevice) GetOs() string { return v.DeviceFields.Os }
+
+// GetArch returns DevicesDevicesDevice.Arch, and is useful for accessing the field via an interface.
+func (v *DevicesDevicesDevice) GetArch() string { return v.DeviceFields.Arch }
+
+// GetAgentVersion returns DevicesDevicesDevice.AgentVersion, and is useful for accessing the field via an interface.
+func (v *DevicesDevicesDevice) GetAgentVersion() string { return v.DeviceFields.AgentVersion }
+
+// GetPublicKey returns DevicesDevicesDevice.PublicKey, and is useful for accessing the field via an interface.
+func (v *DevicesDevicesDevice) GetPublicKey() []byte { return v.DeviceFields.PublicKey }
+
+// GetMac returns DevicesDevicesDevice.Mac, and is useful for accessing the field via an interface.
+func (v *DevicesDevicesDevice) GetMac() []byte { return v.DeviceFields.Mac }
+
+// GetCreatedAt returns DevicesDevicesDevice.CreatedAt, and is useful for accessing the field via an interface.
+func (v *DevicesDevicesDevice) GetCreatedAt() time.Time { return v.DeviceFields.CreatedAt }
+
+// GetLastSeenAt returns DevicesDevicesDevice.LastSeenAt, and is useful for accessing the field via an interface.
+func (v *DevicesDevicesDevice) GetLastSeenAt() *time.Time { return v.DeviceFields.LastSeenAt }
+
+// GetRevokedAt returns DevicesDevicesDevice.RevokedAt, and is useful for accessing the field via an interface.
+func (v *DevicesDevicesDevice) GetRevokedAt() *time.Time { return v.DeviceFields.RevokedAt }
+
+// GetHealth returns DevicesDevicesDevice.Health, and is useful for accessing the field via an interface.
+func (v *DevicesDevicesDevice) GetHealth() *DeviceFieldsHealthDeviceHealth {
+	return v.DeviceFields.Health
+}
+
+// GetLatestSnapshot returns DevicesDevicesDevice.LatestSnapshot, and is useful for accessing the field via an interface.
+func (v *DevicesDevicesDevice) GetLatestSnapshot() *DeviceFieldsLatestSnapshot {
+	return v.DeviceFields.LatestSnapshot
+}
+
+func (v *DevicesDevicesDevice) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*DevicesDevicesDevice
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.DevicesDevicesDevice = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.DeviceFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalDevicesDevicesDevice struct {
+	Id string `json:"id"`
+
+	Name string `json:"name"`
+
+	Hostname string `json:"hostname"`
+
+	Os string `json:"os"`
+
+	Arch string `json:"arch"`
+
+	AgentVersion string `json:"agentVersion"`
+
+	PublicKey []byte `json:"publicKey"`
+
+	Mac []byte `json:"mac"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	LastSeenAt *time.Time `json:"lastSeenAt"`
+
+	RevokedAt *time.Time `json:"revokedAt"`
+
+	Health *DeviceFieldsHealthDeviceHealth `json:"health"`
+
+	LatestSnapshot *DeviceFieldsLatestSnapshot `json:"latestSnapshot"`
+}
+
+func (v *DevicesDevicesDevice) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *DevicesDevicesDevice) __premarshalJSON() (*__premarshalDevicesDevicesDevice, error) {
+	var retval __premarshalDevicesDevicesDevice
+
+	retval.Id = v.DeviceFields.Id
+	retval.Name = v.DeviceFields.Name
+	retval.Hostname = v.DeviceFields.Hostname
+	retval.Os = v.DeviceFields.Os
+	retval.Arch = v.DeviceFields.Arch
+	retval.AgentVersion = v.DeviceFields.AgentVersion
+	retval.PublicKey = v.DeviceFields.PublicKey
+	retval.Mac = v.DeviceFields.Mac
+	retval.CreatedAt = v.DeviceFields.CreatedAt
+	retval.LastSeenAt = v.DeviceFields.LastSeenAt
+	retval.RevokedAt = v.DeviceFields.RevokedAt
+	retval.Health = v.DeviceFields.Health
+	retval.LatestSnapshot = v.DeviceFields.LatestSnapshot
+	return &retval, nil
+}
+
+// DevicesResponse is returned by Devices on success.
+type DevicesResponse struct {
+	// The caller's devices, by name.
+	Devices []*DevicesDevicesDevice `json:"devices"`
+}
+
+// GetDevices returns DevicesResponse.Devices, and is useful for accessing the field via an interface.
+func (v *DevicesResponse) GetDevices() []*DevicesDevicesDevice { return v.Devices }
+
+type DigestPeriod string
+
+const (
+	DigestPeriodNever  DigestPeriod = "NEVER"
+	DigestPeriodDaily  DigestPeriod = "DAILY"
+	DigestPeriodWeekly DigestPeriod = "WEEKLY"
+)
+
+var AllDigestPeriod = []DigestPeriod{
+	DigestPeriodNever,
+	DigestPeriodDaily,
+	DigestPeriodWeekly,
+}
+
+// EnablePolicyEnablePolicyPolicyPayload includes the requested fields of the GraphQL type PolicyPayload.
+type EnablePolicyEnablePolicyPolicyPayload struct {
+	Policy *EnablePolicyEnablePolicyPolicyPayloadPolicy `json:"policy"`
+}
+
+// GetPolicy returns EnablePolicyEnablePolicyPolicyPayload.Policy, and is useful for accessing the field via an interface.
+func (v *EnablePolicyEnablePolicyPolicyPayload) GetPolicy() *EnablePolicyEnablePolicyPolicyPayloadPolicy {
+	return v.Policy
+}
+
+// EnablePolicyEnablePolicyPolicyPayloadPolicy includes the requested fields of the GraphQL type Policy.
+// The GraphQL type's documentation follows.
+//
+// What is saved, when, of which devices, and how long it is kept.
+type EnablePolicyEnablePolicyPolicyPayloadPolicy struct {
+	Id string `json:"id"`
+}
+
+// GetId returns EnablePolicyEnablePolicyPolicyPayloadPolicy.Id, and is useful for accessing the field via an interface.
+func (v *EnablePolicyEnablePolicyPolicyPayloadPolicy) GetId() string { return v.Id }
+
+type EnablePolicyInput struct {
+	Id      string `json:"id"`
+	Enabled bool   `json:"enabled"`
+}
+
+// GetId returns EnablePolicyInput.Id, and is useful for accessing the field via an interface.
+func (v *EnablePolicyInput) GetId() string { return v.Id }
+
+// GetEnabled returns EnablePolicyInput.Enabled, and is useful for accessing the field via an interface.
+func (v *EnablePolicyInput) GetEnabled() bool { return v.Enabled }
+
+// EnablePolicyResponse is returned by EnablePolicy on success.
+type EnablePolicyResponse struct {
+	// Switches a policy on or off. What was due before stays due.
+	EnablePolicy *EnablePolicyEnablePolicyPolicyPayload `json:"enablePolicy"`
+}
+
+// GetEnablePolicy returns EnablePolicyResponse.EnablePolicy, and is useful for accessing the field via an interface.
+func (v *EnablePolicyResponse) GetEnablePolicy() *EnablePolicyEnablePolicyPolicyPayload {
+	return v.EnablePolicy
+}
+
 // EndSessionEndSessionEndSessionPayload includes the requested fields of the GraphQL type EndSessionPayload.
 type EndSessionEndSessionEndSessionPayload struct {
 	Id string `json:"id"`
@@ -524,6 +3228,127 @@ type EndSessionResponse struct {
 func (v *EndSessionResponse) GetEndSession() *EndSessionEndSessionEndSessionPayload {
 	return v.EndSession
 }
+
+// FilePresetsFilePresetsFilePreset includes the requested fields of the GraphQL type FilePreset.
+type FilePresetsFilePresetsFilePreset struct {
+	Name       string   `json:"name"`
+	Title      string   `json:"title"`
+	Extensions []string `json:"extensions"`
+}
+
+// GetName returns FilePresetsFilePresetsFilePreset.Name, and is useful for accessing the field via an interface.
+func (v *FilePresetsFilePresetsFilePreset) GetName() string { return v.Name }
+
+// GetTitle returns FilePresetsFilePresetsFilePreset.Title, and is useful for accessing the field via an interface.
+func (v *FilePresetsFilePresetsFilePreset) GetTitle() string { return v.Title }
+
+// GetExtensions returns FilePresetsFilePresetsFilePreset.Extensions, and is useful for accessing the field via an interface.
+func (v *FilePresetsFilePresetsFilePreset) GetExtensions() []string { return v.Extensions }
+
+// FilePresetsResponse is returned by FilePresets on success.
+type FilePresetsResponse struct {
+	// Kinds of files that a policy can name.
+	FilePresets []*FilePresetsFilePresetsFilePreset `json:"filePresets"`
+}
+
+// GetFilePresets returns FilePresetsResponse.FilePresets, and is useful for accessing the field via an interface.
+func (v *FilePresetsResponse) GetFilePresets() []*FilePresetsFilePresetsFilePreset {
+	return v.FilePresets
+}
+
+// GroupFields includes the GraphQL fields of Group requested by the fragment GroupFields.
+// The GraphQL type's documentation follows.
+//
+// People who belong together, such as a department. A user may be in any number.
+type GroupFields struct {
+	Id          string `json:"id"`
+	Name        string `json:"name"`
+	MemberCount int    `json:"memberCount"`
+	// By e-mail.
+	Members []*GroupFieldsMembersUser `json:"members"`
+}
+
+// GetId returns GroupFields.Id, and is useful for accessing the field via an interface.
+func (v *GroupFields) GetId() string { return v.Id }
+
+// GetName returns GroupFields.Name, and is useful for accessing the field via an interface.
+func (v *GroupFields) GetName() string { return v.Name }
+
+// GetMemberCount returns GroupFields.MemberCount, and is useful for accessing the field via an interface.
+func (v *GroupFields) GetMemberCount() int { return v.MemberCount }
+
+// GetMembers returns GroupFields.Members, and is useful for accessing the field via an interface.
+func (v *GroupFields) GetMembers() []*GroupFieldsMembersUser { return v.Members }
+
+// GroupFieldsMembersUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type GroupFieldsMembersUser struct {
+	Id    string `json:"id"`
+	Name  string `json:"name"`
+	Email string `json:"email"`
+}
+
+// GetId returns GroupFieldsMembersUser.Id, and is useful for accessing the field via an interface.
+func (v *GroupFieldsMembersUser) GetId() string { return v.Id }
+
+// GetName returns GroupFieldsMembersUser.Name, and is useful for accessing the field via an interface.
+func (v *GroupFieldsMembersUser) GetName() string { return v.Name }
+
+// GetEmail returns GroupFieldsMembersUser.Email, and is useful for accessing the field via an interface.
+func (v *GroupFieldsMembersUser) GetEmail() string { return v.Email }
+
+type HealthState string
+
+const (
+	// The last run succeeded and is recent.
+	HealthStateGood HealthState = "GOOD"
+	// A backup is running; or one is due, and nothing went wrong before.
+	HealthStateWorking HealthState = "WORKING"
+	// The last run had unreadable files.
+	HealthStateWarning HealthState = "WARNING"
+	// The last run failed or was missed, or there was no backup for too long.
+	HealthStateBad HealthState = "BAD"
+	// Nothing was due yet.
+	HealthStateNew HealthState = "NEW"
+	// Its token was withdrawn.
+	HealthStateRevoked HealthState = "REVOKED"
+)
+
+var AllHealthState = []HealthState{
+	HealthStateGood,
+	HealthStateWorking,
+	HealthStateWarning,
+	HealthStateBad,
+	HealthStateNew,
+	HealthStateRevoked,
+}
+
+// InvitationFields includes the GraphQL fields of Invitation requested by the fragment InvitationFields.
+type InvitationFields struct {
+	Id string `json:"id"`
+	// Null: whoever joins chooses it (the first superuser does).
+	Email     *string   `json:"email"`
+	Name      *string   `json:"name"`
+	Role      Role      `json:"role"`
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// GetId returns InvitationFields.Id, and is useful for accessing the field via an interface.
+func (v *InvitationFields) GetId() string { return v.Id }
+
+// GetEmail returns InvitationFields.Email, and is useful for accessing the field via an interface.
+func (v *InvitationFields) GetEmail() *string { return v.Email }
+
+// GetName returns InvitationFields.Name, and is useful for accessing the field via an interface.
+func (v *InvitationFields) GetName() *string { return v.Name }
+
+// GetRole returns InvitationFields.Role, and is useful for accessing the field via an interface.
+func (v *InvitationFields) GetRole() Role { return v.Role }
+
+// GetExpiresAt returns InvitationFields.ExpiresAt, and is useful for accessing the field via an interface.
+func (v *InvitationFields) GetExpiresAt() time.Time { return v.ExpiresAt }
 
 // InvitationOfferInvitation includes the requested fields of the GraphQL type Invitation.
 type InvitationOfferInvitation struct {
@@ -554,6 +3379,57 @@ type InvitationOfferResponse struct {
 
 // GetInvitation returns InvitationOfferResponse.Invitation, and is useful for accessing the field via an interface.
 func (v *InvitationOfferResponse) GetInvitation() *InvitationOfferInvitation { return v.Invitation }
+
+// InviteInviteInvitePayload includes the requested fields of the GraphQL type InvitePayload.
+type InviteInviteInvitePayload struct {
+	// Where the person opens it.
+	Url string `json:"url"`
+}
+
+// GetUrl returns InviteInviteInvitePayload.Url, and is useful for accessing the field via an interface.
+func (v *InviteInviteInvitePayload) GetUrl() string { return v.Url }
+
+// InviteResponse is returned by Invite on success.
+type InviteResponse struct {
+	// Invites a person. Only a superuser may invite an admin or a superuser.
+	Invite *InviteInviteInvitePayload `json:"invite"`
+}
+
+// GetInvite returns InviteResponse.Invite, and is useful for accessing the field via an interface.
+func (v *InviteResponse) GetInvite() *InviteInviteInvitePayload { return v.Invite }
+
+// JobFields includes the GraphQL fields of Job requested by the fragment JobFields.
+// The GraphQL type's documentation follows.
+//
+// One piece of care.
+type JobFields struct {
+	Id string `json:"id"`
+	// gc, scrub, retention, selfbackup, rebuild.
+	Kind      string     `json:"kind"`
+	StartedAt time.Time  `json:"startedAt"`
+	EndedAt   *time.Time `json:"endedAt"`
+	Ok        *bool      `json:"ok"`
+	// A sentence about what came of it.
+	Text string `json:"text"`
+}
+
+// GetId returns JobFields.Id, and is useful for accessing the field via an interface.
+func (v *JobFields) GetId() string { return v.Id }
+
+// GetKind returns JobFields.Kind, and is useful for accessing the field via an interface.
+func (v *JobFields) GetKind() string { return v.Kind }
+
+// GetStartedAt returns JobFields.StartedAt, and is useful for accessing the field via an interface.
+func (v *JobFields) GetStartedAt() time.Time { return v.StartedAt }
+
+// GetEndedAt returns JobFields.EndedAt, and is useful for accessing the field via an interface.
+func (v *JobFields) GetEndedAt() *time.Time { return v.EndedAt }
+
+// GetOk returns JobFields.Ok, and is useful for accessing the field via an interface.
+func (v *JobFields) GetOk() *bool { return v.Ok }
+
+// GetText returns JobFields.Text, and is useful for accessing the field via an interface.
+func (v *JobFields) GetText() string { return v.Text }
 
 type JoinInput struct {
 	Token string `json:"token"`
@@ -1031,6 +3907,49 @@ type LogoutResponse struct {
 // GetLogout returns LogoutResponse.Logout, and is useful for accessing the field via an interface.
 func (v *LogoutResponse) GetLogout() *LogoutLogoutLogoutPayload { return v.Logout }
 
+// MailFields includes the GraphQL fields of Mail requested by the fragment MailFields.
+// The GraphQL type's documentation follows.
+//
+// A mail that was written.
+type MailFields struct {
+	Id        string     `json:"id"`
+	Address   string     `json:"address"`
+	Kind      string     `json:"kind"`
+	Subject   string     `json:"subject"`
+	State     MailState  `json:"state"`
+	Attempts  int        `json:"attempts"`
+	Error     *string    `json:"error"`
+	CreatedAt time.Time  `json:"createdAt"`
+	SentAt    *time.Time `json:"sentAt"`
+}
+
+// GetId returns MailFields.Id, and is useful for accessing the field via an interface.
+func (v *MailFields) GetId() string { return v.Id }
+
+// GetAddress returns MailFields.Address, and is useful for accessing the field via an interface.
+func (v *MailFields) GetAddress() string { return v.Address }
+
+// GetKind returns MailFields.Kind, and is useful for accessing the field via an interface.
+func (v *MailFields) GetKind() string { return v.Kind }
+
+// GetSubject returns MailFields.Subject, and is useful for accessing the field via an interface.
+func (v *MailFields) GetSubject() string { return v.Subject }
+
+// GetState returns MailFields.State, and is useful for accessing the field via an interface.
+func (v *MailFields) GetState() MailState { return v.State }
+
+// GetAttempts returns MailFields.Attempts, and is useful for accessing the field via an interface.
+func (v *MailFields) GetAttempts() int { return v.Attempts }
+
+// GetError returns MailFields.Error, and is useful for accessing the field via an interface.
+func (v *MailFields) GetError() *string { return v.Error }
+
+// GetCreatedAt returns MailFields.CreatedAt, and is useful for accessing the field via an interface.
+func (v *MailFields) GetCreatedAt() time.Time { return v.CreatedAt }
+
+// GetSentAt returns MailFields.SentAt, and is useful for accessing the field via an interface.
+func (v *MailFields) GetSentAt() *time.Time { return v.SentAt }
+
 type MailMode string
 
 const (
@@ -1045,6 +3964,20 @@ var AllMailMode = []MailMode{
 	MailModeNone,
 	MailModeDigest,
 	MailModeInstant,
+}
+
+type MailState string
+
+const (
+	MailStateWaiting MailState = "WAITING"
+	MailStateSent    MailState = "SENT"
+	MailStateFailed  MailState = "FAILED"
+)
+
+var AllMailState = []MailState{
+	MailStateWaiting,
+	MailStateSent,
+	MailStateFailed,
 }
 
 // MarkNoticesReadMarkNotificationsReadMarkNotificationsReadPayload includes the requested fields of the GraphQL type MarkNotificationsReadPayload.
@@ -1685,6 +4618,1273 @@ func (v *ObjectLocationsResponse) GetObjectLocations() *ObjectLocationsObjectLoc
 	return v.ObjectLocations
 }
 
+type OrderRestoreInput struct {
+	Device   string `json:"device"`
+	Snapshot string `json:"snapshot"`
+	// Sealed for the device.
+	Order []byte `json:"order"`
+}
+
+// GetDevice returns OrderRestoreInput.Device, and is useful for accessing the field via an interface.
+func (v *OrderRestoreInput) GetDevice() string { return v.Device }
+
+// GetSnapshot returns OrderRestoreInput.Snapshot, and is useful for accessing the field via an interface.
+func (v *OrderRestoreInput) GetSnapshot() string { return v.Snapshot }
+
+// GetOrder returns OrderRestoreInput.Order, and is useful for accessing the field via an interface.
+func (v *OrderRestoreInput) GetOrder() []byte { return v.Order }
+
+// OrderRestoreOrderRestoreRunPayload includes the requested fields of the GraphQL type RunPayload.
+type OrderRestoreOrderRestoreRunPayload struct {
+	Run *OrderRestoreOrderRestoreRunPayloadRun `json:"run"`
+}
+
+// GetRun returns OrderRestoreOrderRestoreRunPayload.Run, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayload) GetRun() *OrderRestoreOrderRestoreRunPayloadRun {
+	return v.Run
+}
+
+// OrderRestoreOrderRestoreRunPayloadRun includes the requested fields of the GraphQL type Run.
+// The GraphQL type's documentation follows.
+//
+// A backup or restore of one device that is due, under way or over.
+type OrderRestoreOrderRestoreRunPayloadRun struct {
+	RunFields `json:"-"`
+}
+
+// GetId returns OrderRestoreOrderRestoreRunPayloadRun.Id, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetId() string { return v.RunFields.Id }
+
+// GetDevice returns OrderRestoreOrderRestoreRunPayloadRun.Device, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetDevice() *RunFieldsDevice {
+	return v.RunFields.Device
+}
+
+// GetKind returns OrderRestoreOrderRestoreRunPayloadRun.Kind, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetKind() RunKind { return v.RunFields.Kind }
+
+// GetTrigger returns OrderRestoreOrderRestoreRunPayloadRun.Trigger, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetTrigger() RunTrigger { return v.RunFields.Trigger }
+
+// GetPolicy returns OrderRestoreOrderRestoreRunPayloadRun.Policy, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetPolicy() *RunFieldsPolicyPolicySummary {
+	return v.RunFields.Policy
+}
+
+// GetAskedBy returns OrderRestoreOrderRestoreRunPayloadRun.AskedBy, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetAskedBy() *RunFieldsAskedByUser {
+	return v.RunFields.AskedBy
+}
+
+// GetSlot returns OrderRestoreOrderRestoreRunPayloadRun.Slot, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetSlot() *time.Time { return v.RunFields.Slot }
+
+// GetState returns OrderRestoreOrderRestoreRunPayloadRun.State, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetState() RunState { return v.RunFields.State }
+
+// GetCreatedAt returns OrderRestoreOrderRestoreRunPayloadRun.CreatedAt, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetCreatedAt() time.Time {
+	return v.RunFields.CreatedAt
+}
+
+// GetDueAt returns OrderRestoreOrderRestoreRunPayloadRun.DueAt, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetDueAt() time.Time { return v.RunFields.DueAt }
+
+// GetDeadlineAt returns OrderRestoreOrderRestoreRunPayloadRun.DeadlineAt, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetDeadlineAt() time.Time {
+	return v.RunFields.DeadlineAt
+}
+
+// GetAttempts returns OrderRestoreOrderRestoreRunPayloadRun.Attempts, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetAttempts() int { return v.RunFields.Attempts }
+
+// GetStartedAt returns OrderRestoreOrderRestoreRunPayloadRun.StartedAt, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetStartedAt() *time.Time {
+	return v.RunFields.StartedAt
+}
+
+// GetEndedAt returns OrderRestoreOrderRestoreRunPayloadRun.EndedAt, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetEndedAt() *time.Time { return v.RunFields.EndedAt }
+
+// GetCancelling returns OrderRestoreOrderRestoreRunPayloadRun.Cancelling, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetCancelling() bool { return v.RunFields.Cancelling }
+
+// GetProgress returns OrderRestoreOrderRestoreRunPayloadRun.Progress, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetProgress() *RunFieldsProgressRunProgress {
+	return v.RunFields.Progress
+}
+
+// GetRate returns OrderRestoreOrderRestoreRunPayloadRun.Rate, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetRate() int64 { return v.RunFields.Rate }
+
+// GetCode returns OrderRestoreOrderRestoreRunPayloadRun.Code, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetCode() *string { return v.RunFields.Code }
+
+// GetText returns OrderRestoreOrderRestoreRunPayloadRun.Text, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetText() *string { return v.RunFields.Text }
+
+// GetCauses returns OrderRestoreOrderRestoreRunPayloadRun.Causes, and is useful for accessing the field via an interface.
+func (v *OrderRestoreOrderRestoreRunPayloadRun) GetCauses() []*RunFieldsCausesRunCause {
+	return v.RunFields.Causes
+}
+
+func (v *OrderRestoreOrderRestoreRunPayloadRun) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*OrderRestoreOrderRestoreRunPayloadRun
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.OrderRestoreOrderRestoreRunPayloadRun = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.RunFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalOrderRestoreOrderRestoreRunPayloadRun struct {
+	Id string `json:"id"`
+
+	Device *RunFieldsDevice `json:"device"`
+
+	Kind RunKind `json:"kind"`
+
+	Trigger RunTrigger `json:"trigger"`
+
+	Policy *RunFieldsPolicyPolicySummary `json:"policy"`
+
+	AskedBy *RunFieldsAskedByUser `json:"askedBy"`
+
+	Slot *time.Time `json:"slot"`
+
+	State RunState `json:"state"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	DueAt time.Time `json:"dueAt"`
+
+	DeadlineAt time.Time `json:"deadlineAt"`
+
+	Attempts int `json:"attempts"`
+
+	StartedAt *time.Time `json:"startedAt"`
+
+	EndedAt *time.Time `json:"endedAt"`
+
+	Cancelling bool `json:"cancelling"`
+
+	Progress *RunFieldsProgressRunProgress `json:"progress"`
+
+	Rate int64 `json:"rate"`
+
+	Code *string `json:"code"`
+
+	Text *string `json:"text"`
+
+	Causes []*RunFieldsCausesRunCause `json:"causes"`
+}
+
+func (v *OrderRestoreOrderRestoreRunPayloadRun) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *OrderRestoreOrderRestoreRunPayloadRun) __premarshalJSON() (*__premarshalOrderRestoreOrderRestoreRunPayloadRun, error) {
+	var retval __premarshalOrderRestoreOrderRestoreRunPayloadRun
+
+	retval.Id = v.RunFields.Id
+	retval.Device = v.RunFields.Device
+	retval.Kind = v.RunFields.Kind
+	retval.Trigger = v.RunFields.Trigger
+	retval.Policy = v.RunFields.Policy
+	retval.AskedBy = v.RunFields.AskedBy
+	retval.Slot = v.RunFields.Slot
+	retval.State = v.RunFields.State
+	retval.CreatedAt = v.RunFields.CreatedAt
+	retval.DueAt = v.RunFields.DueAt
+	retval.DeadlineAt = v.RunFields.DeadlineAt
+	retval.Attempts = v.RunFields.Attempts
+	retval.StartedAt = v.RunFields.StartedAt
+	retval.EndedAt = v.RunFields.EndedAt
+	retval.Cancelling = v.RunFields.Cancelling
+	retval.Progress = v.RunFields.Progress
+	retval.Rate = v.RunFields.Rate
+	retval.Code = v.RunFields.Code
+	retval.Text = v.RunFields.Text
+	retval.Causes = v.RunFields.Causes
+	return &retval, nil
+}
+
+// OrderRestoreResponse is returned by OrderRestore on success.
+type OrderRestoreResponse struct {
+	// Orders a restore for a device of the caller's: the order is sealed for the device, the server can neither read nor make one.
+	OrderRestore *OrderRestoreOrderRestoreRunPayload `json:"orderRestore"`
+}
+
+// GetOrderRestore returns OrderRestoreResponse.OrderRestore, and is useful for accessing the field via an interface.
+func (v *OrderRestoreResponse) GetOrderRestore() *OrderRestoreOrderRestoreRunPayload {
+	return v.OrderRestore
+}
+
+// Person includes the GraphQL fields of User requested by the fragment Person.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type Person struct {
+	Id    string `json:"id"`
+	Email string `json:"email"`
+	Name  string `json:"name"`
+	Role  Role   `json:"role"`
+	// Locked out by an administrator.
+	Suspended   bool       `json:"suspended"`
+	CreatedAt   time.Time  `json:"createdAt"`
+	LastLoginAt *time.Time `json:"lastLoginAt"`
+	// What the user may store, in bytes; null: no limit. For the user and administrators.
+	Quota *int64 `json:"quota"`
+	// The user's devices, by name.
+	Devices []*PersonDevicesDevice `json:"devices"`
+	// What the user's space holds; null unless it is the caller's or the caller is an admin.
+	Usage *PersonUsage `json:"usage"`
+	// The groups that the user is in, by name; empty for anyone but the user and administrators.
+	Groups []*PersonGroupsGroup `json:"groups"`
+}
+
+// GetId returns Person.Id, and is useful for accessing the field via an interface.
+func (v *Person) GetId() string { return v.Id }
+
+// GetEmail returns Person.Email, and is useful for accessing the field via an interface.
+func (v *Person) GetEmail() string { return v.Email }
+
+// GetName returns Person.Name, and is useful for accessing the field via an interface.
+func (v *Person) GetName() string { return v.Name }
+
+// GetRole returns Person.Role, and is useful for accessing the field via an interface.
+func (v *Person) GetRole() Role { return v.Role }
+
+// GetSuspended returns Person.Suspended, and is useful for accessing the field via an interface.
+func (v *Person) GetSuspended() bool { return v.Suspended }
+
+// GetCreatedAt returns Person.CreatedAt, and is useful for accessing the field via an interface.
+func (v *Person) GetCreatedAt() time.Time { return v.CreatedAt }
+
+// GetLastLoginAt returns Person.LastLoginAt, and is useful for accessing the field via an interface.
+func (v *Person) GetLastLoginAt() *time.Time { return v.LastLoginAt }
+
+// GetQuota returns Person.Quota, and is useful for accessing the field via an interface.
+func (v *Person) GetQuota() *int64 { return v.Quota }
+
+// GetDevices returns Person.Devices, and is useful for accessing the field via an interface.
+func (v *Person) GetDevices() []*PersonDevicesDevice { return v.Devices }
+
+// GetUsage returns Person.Usage, and is useful for accessing the field via an interface.
+func (v *Person) GetUsage() *PersonUsage { return v.Usage }
+
+// GetGroups returns Person.Groups, and is useful for accessing the field via an interface.
+func (v *Person) GetGroups() []*PersonGroupsGroup { return v.Groups }
+
+// PersonDevicesDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type PersonDevicesDevice struct {
+	Id string `json:"id"`
+}
+
+// GetId returns PersonDevicesDevice.Id, and is useful for accessing the field via an interface.
+func (v *PersonDevicesDevice) GetId() string { return v.Id }
+
+// PersonGroupsGroup includes the requested fields of the GraphQL type Group.
+// The GraphQL type's documentation follows.
+//
+// People who belong together, such as a department. A user may be in any number.
+type PersonGroupsGroup struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns PersonGroupsGroup.Id, and is useful for accessing the field via an interface.
+func (v *PersonGroupsGroup) GetId() string { return v.Id }
+
+// GetName returns PersonGroupsGroup.Name, and is useful for accessing the field via an interface.
+func (v *PersonGroupsGroup) GetName() string { return v.Name }
+
+// PersonUsage includes the requested fields of the GraphQL type Usage.
+// The GraphQL type's documentation follows.
+//
+// What a space holds, in bytes and counts.
+type PersonUsage struct {
+	// Bytes of packs in the store.
+	StoredBytes int64 `json:"storedBytes"`
+	// Bytes of files as the newest snapshot of each device counts them.
+	ProtectedBytes int64 `json:"protectedBytes"`
+	// Live snapshots.
+	Snapshots int `json:"snapshots"`
+}
+
+// GetStoredBytes returns PersonUsage.StoredBytes, and is useful for accessing the field via an interface.
+func (v *PersonUsage) GetStoredBytes() int64 { return v.StoredBytes }
+
+// GetProtectedBytes returns PersonUsage.ProtectedBytes, and is useful for accessing the field via an interface.
+func (v *PersonUsage) GetProtectedBytes() int64 { return v.ProtectedBytes }
+
+// GetSnapshots returns PersonUsage.Snapshots, and is useful for accessing the field via an interface.
+func (v *PersonUsage) GetSnapshots() int { return v.Snapshots }
+
+type PinSnapshotInput struct {
+	Id     string `json:"id"`
+	Pinned bool   `json:"pinned"`
+}
+
+// GetId returns PinSnapshotInput.Id, and is useful for accessing the field via an interface.
+func (v *PinSnapshotInput) GetId() string { return v.Id }
+
+// GetPinned returns PinSnapshotInput.Pinned, and is useful for accessing the field via an interface.
+func (v *PinSnapshotInput) GetPinned() bool { return v.Pinned }
+
+// PinSnapshotPinSnapshotSnapshotPayload includes the requested fields of the GraphQL type SnapshotPayload.
+type PinSnapshotPinSnapshotSnapshotPayload struct {
+	Snapshot *PinSnapshotPinSnapshotSnapshotPayloadSnapshot `json:"snapshot"`
+}
+
+// GetSnapshot returns PinSnapshotPinSnapshotSnapshotPayload.Snapshot, and is useful for accessing the field via an interface.
+func (v *PinSnapshotPinSnapshotSnapshotPayload) GetSnapshot() *PinSnapshotPinSnapshotSnapshotPayloadSnapshot {
+	return v.Snapshot
+}
+
+// PinSnapshotPinSnapshotSnapshotPayloadSnapshot includes the requested fields of the GraphQL type Snapshot.
+// The GraphQL type's documentation follows.
+//
+// A device's files at one time. What they are called and what is in them is sealed.
+type PinSnapshotPinSnapshotSnapshotPayloadSnapshot struct {
+	SnapshotFields `json:"-"`
+}
+
+// GetId returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.Id, and is useful for accessing the field via an interface.
+func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetId() string { return v.SnapshotFields.Id }
+
+// GetDevice returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.Device, and is useful for accessing the field via an interface.
+func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetDevice() *SnapshotFieldsDevice {
+	return v.SnapshotFields.Device
+}
+
+// GetCreatedAt returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.CreatedAt, and is useful for accessing the field via an interface.
+func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetCreatedAt() time.Time {
+	return v.SnapshotFields.CreatedAt
+}
+
+// GetRoot returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.Root, and is useful for accessing the field via an interface.
+func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetRoot() []byte {
+	return v.SnapshotFields.Root
+}
+
+// GetManifest returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.Manifest, and is useful for accessing the field via an interface.
+func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetManifest() []byte {
+	return v.SnapshotFields.Manifest
+}
+
+// GetFiles returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.Files, and is useful for accessing the field via an interface.
+func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetFiles() int64 {
+	return v.SnapshotFields.Files
+}
+
+// GetBytes returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.Bytes, and is useful for accessing the field via an interface.
+func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetBytes() int64 {
+	return v.SnapshotFields.Bytes
+}
+
+// GetProblems returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.Problems, and is useful for accessing the field via an interface.
+func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetProblems() int64 {
+	return v.SnapshotFields.Problems
+}
+
+// GetUploadedBytes returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.UploadedBytes, and is useful for accessing the field via an interface.
+func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetUploadedBytes() int64 {
+	return v.SnapshotFields.UploadedBytes
+}
+
+// GetScheduled returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.Scheduled, and is useful for accessing the field via an interface.
+func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetScheduled() bool {
+	return v.SnapshotFields.Scheduled
+}
+
+// GetPinnedAt returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.PinnedAt, and is useful for accessing the field via an interface.
+func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetPinnedAt() *time.Time {
+	return v.SnapshotFields.PinnedAt
+}
+
+// GetDeletedAt returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.DeletedAt, and is useful for accessing the field via an interface.
+func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetDeletedAt() *time.Time {
+	return v.SnapshotFields.DeletedAt
+}
+
+// GetPurgeAfter returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.PurgeAfter, and is useful for accessing the field via an interface.
+func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetPurgeAfter() *time.Time {
+	return v.SnapshotFields.PurgeAfter
+}
+
+func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*PinSnapshotPinSnapshotSnapshotPayloadSnapshot
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.PinSnapshotPinSnapshotSnapshotPayloadSnapshot = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.SnapshotFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalPinSnapshotPinSnapshotSnapshotPayloadSnapshot struct {
+	Id string `json:"id"`
+
+	Device *SnapshotFieldsDevice `json:"device"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	Root []byte `json:"root"`
+
+	Manifest []byte `json:"manifest"`
+
+	Files int64 `json:"files"`
+
+	Bytes int64 `json:"bytes"`
+
+	Problems int64 `json:"problems"`
+
+	UploadedBytes int64 `json:"uploadedBytes"`
+
+	Scheduled bool `json:"scheduled"`
+
+	PinnedAt *time.Time `json:"pinnedAt"`
+
+	DeletedAt *time.Time `json:"deletedAt"`
+
+	PurgeAfter *time.Time `json:"purgeAfter"`
+}
+
+func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) __premarshalJSON() (*__premarshalPinSnapshotPinSnapshotSnapshotPayloadSnapshot, error) {
+	var retval __premarshalPinSnapshotPinSnapshotSnapshotPayloadSnapshot
+
+	retval.Id = v.SnapshotFields.Id
+	retval.Device = v.SnapshotFields.Device
+	retval.CreatedAt = v.SnapshotFields.CreatedAt
+	retval.Root = v.SnapshotFields.Root
+	retval.Manifest = v.SnapshotFields.Manifest
+	retval.Files = v.SnapshotFields.Files
+	retval.Bytes = v.SnapshotFields.Bytes
+	retval.Problems = v.SnapshotFields.Problems
+	retval.UploadedBytes = v.SnapshotFields.UploadedBytes
+	retval.Scheduled = v.SnapshotFields.Scheduled
+	retval.PinnedAt = v.SnapshotFields.PinnedAt
+	retval.DeletedAt = v.SnapshotFields.DeletedAt
+	retval.PurgeAfter = v.SnapshotFields.PurgeAfter
+	return &retval, nil
+}
+
+// PinSnapshotResponse is returned by PinSnapshot on success.
+type PinSnapshotResponse struct {
+	// Pins a snapshot of the caller's, so that no rule deletes it, or lets go of it.
+	PinSnapshot *PinSnapshotPinSnapshotSnapshotPayload `json:"pinSnapshot"`
+}
+
+// GetPinSnapshot returns PinSnapshotResponse.PinSnapshot, and is useful for accessing the field via an interface.
+func (v *PinSnapshotResponse) GetPinSnapshot() *PinSnapshotPinSnapshotSnapshotPayload {
+	return v.PinSnapshot
+}
+
+// PolicyChoicesExcludePresetsExcludePreset includes the requested fields of the GraphQL type ExcludePreset.
+type PolicyChoicesExcludePresetsExcludePreset struct {
+	Name     string   `json:"name"`
+	Title    string   `json:"title"`
+	Patterns []string `json:"patterns"`
+}
+
+// GetName returns PolicyChoicesExcludePresetsExcludePreset.Name, and is useful for accessing the field via an interface.
+func (v *PolicyChoicesExcludePresetsExcludePreset) GetName() string { return v.Name }
+
+// GetTitle returns PolicyChoicesExcludePresetsExcludePreset.Title, and is useful for accessing the field via an interface.
+func (v *PolicyChoicesExcludePresetsExcludePreset) GetTitle() string { return v.Title }
+
+// GetPatterns returns PolicyChoicesExcludePresetsExcludePreset.Patterns, and is useful for accessing the field via an interface.
+func (v *PolicyChoicesExcludePresetsExcludePreset) GetPatterns() []string { return v.Patterns }
+
+// PolicyChoicesFilePresetsFilePreset includes the requested fields of the GraphQL type FilePreset.
+type PolicyChoicesFilePresetsFilePreset struct {
+	Name       string   `json:"name"`
+	Title      string   `json:"title"`
+	Extensions []string `json:"extensions"`
+}
+
+// GetName returns PolicyChoicesFilePresetsFilePreset.Name, and is useful for accessing the field via an interface.
+func (v *PolicyChoicesFilePresetsFilePreset) GetName() string { return v.Name }
+
+// GetTitle returns PolicyChoicesFilePresetsFilePreset.Title, and is useful for accessing the field via an interface.
+func (v *PolicyChoicesFilePresetsFilePreset) GetTitle() string { return v.Title }
+
+// GetExtensions returns PolicyChoicesFilePresetsFilePreset.Extensions, and is useful for accessing the field via an interface.
+func (v *PolicyChoicesFilePresetsFilePreset) GetExtensions() []string { return v.Extensions }
+
+// PolicyChoicesGroupsGroup includes the requested fields of the GraphQL type Group.
+// The GraphQL type's documentation follows.
+//
+// People who belong together, such as a department. A user may be in any number.
+type PolicyChoicesGroupsGroup struct {
+	Id          string `json:"id"`
+	Name        string `json:"name"`
+	MemberCount int    `json:"memberCount"`
+}
+
+// GetId returns PolicyChoicesGroupsGroup.Id, and is useful for accessing the field via an interface.
+func (v *PolicyChoicesGroupsGroup) GetId() string { return v.Id }
+
+// GetName returns PolicyChoicesGroupsGroup.Name, and is useful for accessing the field via an interface.
+func (v *PolicyChoicesGroupsGroup) GetName() string { return v.Name }
+
+// GetMemberCount returns PolicyChoicesGroupsGroup.MemberCount, and is useful for accessing the field via an interface.
+func (v *PolicyChoicesGroupsGroup) GetMemberCount() int { return v.MemberCount }
+
+// PolicyChoicesResponse is returned by PolicyChoices on success.
+type PolicyChoicesResponse struct {
+	// Kinds of files that a policy can name.
+	FilePresets []*PolicyChoicesFilePresetsFilePreset `json:"filePresets"`
+	// Things that a policy can leave out by name.
+	ExcludePresets []*PolicyChoicesExcludePresetsExcludePreset `json:"excludePresets"`
+	// All groups, by name.
+	Groups []*PolicyChoicesGroupsGroup `json:"groups"`
+}
+
+// GetFilePresets returns PolicyChoicesResponse.FilePresets, and is useful for accessing the field via an interface.
+func (v *PolicyChoicesResponse) GetFilePresets() []*PolicyChoicesFilePresetsFilePreset {
+	return v.FilePresets
+}
+
+// GetExcludePresets returns PolicyChoicesResponse.ExcludePresets, and is useful for accessing the field via an interface.
+func (v *PolicyChoicesResponse) GetExcludePresets() []*PolicyChoicesExcludePresetsExcludePreset {
+	return v.ExcludePresets
+}
+
+// GetGroups returns PolicyChoicesResponse.Groups, and is useful for accessing the field via an interface.
+func (v *PolicyChoicesResponse) GetGroups() []*PolicyChoicesGroupsGroup { return v.Groups }
+
+// PolicyFull includes the GraphQL fields of Policy requested by the fragment PolicyFull.
+// The GraphQL type's documentation follows.
+//
+// What is saved, when, of which devices, and how long it is kept.
+type PolicyFull struct {
+	PolicyRow `json:"-"`
+	// Where to look: "~", "~documents", "~desktop", "~pictures", "~music", "~videos", "~downloads", each with /more behind it, or absolute.
+	Roots []string `json:"roots"`
+	// Kinds of files, by name; with extensions, a file of either is saved; both empty: every file.
+	Presets []string `json:"presets"`
+	// Single extensions such as ".docx".
+	Extensions     []string `json:"extensions"`
+	ExcludePresets []string `json:"excludePresets"`
+	// Patterns as in .gitignore.
+	Excludes []string `json:"excludes"`
+	// Bytes; 0: no limit.
+	MaxFileSize int64 `json:"maxFileSize"`
+	// The time of day in which backups may begin; null: always.
+	Window *PolicyFullWindow `json:"window"`
+	// Minutes after a slot; a backup that has not begun by then is missed. 0: when the next slot comes, but no later than a day, and no earlier than an hour after the last device may begin.
+	DeadlineMinutes int `json:"deadlineMinutes"`
+	// Minutes over which the devices' beginnings are spread.
+	SpreadMinutes int `json:"spreadMinutes"`
+	// Bytes a second; 0: no limit.
+	UploadLimit int64            `json:"uploadLimit"`
+	Level       CompressionLevel `json:"level"`
+	CreatedAt   time.Time        `json:"createdAt"`
+	UpdatedAt   time.Time        `json:"updatedAt"`
+}
+
+// GetRoots returns PolicyFull.Roots, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetRoots() []string { return v.Roots }
+
+// GetPresets returns PolicyFull.Presets, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetPresets() []string { return v.Presets }
+
+// GetExtensions returns PolicyFull.Extensions, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetExtensions() []string { return v.Extensions }
+
+// GetExcludePresets returns PolicyFull.ExcludePresets, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetExcludePresets() []string { return v.ExcludePresets }
+
+// GetExcludes returns PolicyFull.Excludes, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetExcludes() []string { return v.Excludes }
+
+// GetMaxFileSize returns PolicyFull.MaxFileSize, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetMaxFileSize() int64 { return v.MaxFileSize }
+
+// GetWindow returns PolicyFull.Window, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetWindow() *PolicyFullWindow { return v.Window }
+
+// GetDeadlineMinutes returns PolicyFull.DeadlineMinutes, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetDeadlineMinutes() int { return v.DeadlineMinutes }
+
+// GetSpreadMinutes returns PolicyFull.SpreadMinutes, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetSpreadMinutes() int { return v.SpreadMinutes }
+
+// GetUploadLimit returns PolicyFull.UploadLimit, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetUploadLimit() int64 { return v.UploadLimit }
+
+// GetLevel returns PolicyFull.Level, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetLevel() CompressionLevel { return v.Level }
+
+// GetCreatedAt returns PolicyFull.CreatedAt, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetCreatedAt() time.Time { return v.CreatedAt }
+
+// GetUpdatedAt returns PolicyFull.UpdatedAt, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetUpdatedAt() time.Time { return v.UpdatedAt }
+
+// GetId returns PolicyFull.Id, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetId() string { return v.PolicyRow.Id }
+
+// GetName returns PolicyFull.Name, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetName() string { return v.PolicyRow.Name }
+
+// GetEnabled returns PolicyFull.Enabled, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetEnabled() bool { return v.PolicyRow.Enabled }
+
+// GetRevision returns PolicyFull.Revision, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetRevision() int { return v.PolicyRow.Revision }
+
+// GetZone returns PolicyFull.Zone, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetZone() string { return v.PolicyRow.Zone }
+
+// GetDeviceCount returns PolicyFull.DeviceCount, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetDeviceCount() int { return v.PolicyRow.DeviceCount }
+
+// GetTargets returns PolicyFull.Targets, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetTargets() *PolicyRowTargetsPolicyTargets { return v.PolicyRow.Targets }
+
+// GetSchedule returns PolicyFull.Schedule, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetSchedule() *PolicyRowSchedule { return v.PolicyRow.Schedule }
+
+// GetRetention returns PolicyFull.Retention, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetRetention() *PolicyRowRetention { return v.PolicyRow.Retention }
+
+// GetNext returns PolicyFull.Next, and is useful for accessing the field via an interface.
+func (v *PolicyFull) GetNext() []time.Time { return v.PolicyRow.Next }
+
+func (v *PolicyFull) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*PolicyFull
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.PolicyFull = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.PolicyRow)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalPolicyFull struct {
+	Roots []string `json:"roots"`
+
+	Presets []string `json:"presets"`
+
+	Extensions []string `json:"extensions"`
+
+	ExcludePresets []string `json:"excludePresets"`
+
+	Excludes []string `json:"excludes"`
+
+	MaxFileSize int64 `json:"maxFileSize"`
+
+	Window *PolicyFullWindow `json:"window"`
+
+	DeadlineMinutes int `json:"deadlineMinutes"`
+
+	SpreadMinutes int `json:"spreadMinutes"`
+
+	UploadLimit int64 `json:"uploadLimit"`
+
+	Level CompressionLevel `json:"level"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	UpdatedAt time.Time `json:"updatedAt"`
+
+	Id string `json:"id"`
+
+	Name string `json:"name"`
+
+	Enabled bool `json:"enabled"`
+
+	Revision int `json:"revision"`
+
+	Zone string `json:"zone"`
+
+	DeviceCount int `json:"deviceCount"`
+
+	Targets *PolicyRowTargetsPolicyTargets `json:"targets"`
+
+	Schedule *PolicyRowSchedule `json:"schedule"`
+
+	Retention *PolicyRowRetention `json:"retention"`
+
+	Next []time.Time `json:"next"`
+}
+
+func (v *PolicyFull) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *PolicyFull) __premarshalJSON() (*__premarshalPolicyFull, error) {
+	var retval __premarshalPolicyFull
+
+	retval.Roots = v.Roots
+	retval.Presets = v.Presets
+	retval.Extensions = v.Extensions
+	retval.ExcludePresets = v.ExcludePresets
+	retval.Excludes = v.Excludes
+	retval.MaxFileSize = v.MaxFileSize
+	retval.Window = v.Window
+	retval.DeadlineMinutes = v.DeadlineMinutes
+	retval.SpreadMinutes = v.SpreadMinutes
+	retval.UploadLimit = v.UploadLimit
+	retval.Level = v.Level
+	retval.CreatedAt = v.CreatedAt
+	retval.UpdatedAt = v.UpdatedAt
+	retval.Id = v.PolicyRow.Id
+	retval.Name = v.PolicyRow.Name
+	retval.Enabled = v.PolicyRow.Enabled
+	retval.Revision = v.PolicyRow.Revision
+	retval.Zone = v.PolicyRow.Zone
+	retval.DeviceCount = v.PolicyRow.DeviceCount
+	retval.Targets = v.PolicyRow.Targets
+	retval.Schedule = v.PolicyRow.Schedule
+	retval.Retention = v.PolicyRow.Retention
+	retval.Next = v.PolicyRow.Next
+	return &retval, nil
+}
+
+// PolicyFullWindow includes the requested fields of the GraphQL type Window.
+// The GraphQL type's documentation follows.
+//
+// From and to are times of day; it may cross midnight.
+type PolicyFullWindow struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// GetFrom returns PolicyFullWindow.From, and is useful for accessing the field via an interface.
+func (v *PolicyFullWindow) GetFrom() string { return v.From }
+
+// GetTo returns PolicyFullWindow.To, and is useful for accessing the field via an interface.
+func (v *PolicyFullWindow) GetTo() string { return v.To }
+
+type PolicyInput struct {
+	Name           string              `json:"name"`
+	Enabled        bool                `json:"enabled"`
+	Targets        *PolicyTargetsInput `json:"targets,omitempty"`
+	Roots          []string            `json:"roots"`
+	Presets        []string            `json:"presets"`
+	Extensions     []string            `json:"extensions"`
+	ExcludePresets []string            `json:"excludePresets"`
+	Excludes       []string            `json:"excludes"`
+	MaxFileSize    int64               `json:"maxFileSize"`
+	Schedule       *ScheduleInput      `json:"schedule,omitempty"`
+	Zone           string              `json:"zone"`
+	Window         *WindowInput        `json:"window,omitempty"`
+	// 0, or 10 to 43200: see Policy.
+	DeadlineMinutes int              `json:"deadlineMinutes"`
+	SpreadMinutes   int              `json:"spreadMinutes"`
+	UploadLimit     int64            `json:"uploadLimit"`
+	Level           CompressionLevel `json:"level"`
+	Retention       *RetentionInput  `json:"retention,omitempty"`
+}
+
+// GetName returns PolicyInput.Name, and is useful for accessing the field via an interface.
+func (v *PolicyInput) GetName() string { return v.Name }
+
+// GetEnabled returns PolicyInput.Enabled, and is useful for accessing the field via an interface.
+func (v *PolicyInput) GetEnabled() bool { return v.Enabled }
+
+// GetTargets returns PolicyInput.Targets, and is useful for accessing the field via an interface.
+func (v *PolicyInput) GetTargets() *PolicyTargetsInput { return v.Targets }
+
+// GetRoots returns PolicyInput.Roots, and is useful for accessing the field via an interface.
+func (v *PolicyInput) GetRoots() []string { return v.Roots }
+
+// GetPresets returns PolicyInput.Presets, and is useful for accessing the field via an interface.
+func (v *PolicyInput) GetPresets() []string { return v.Presets }
+
+// GetExtensions returns PolicyInput.Extensions, and is useful for accessing the field via an interface.
+func (v *PolicyInput) GetExtensions() []string { return v.Extensions }
+
+// GetExcludePresets returns PolicyInput.ExcludePresets, and is useful for accessing the field via an interface.
+func (v *PolicyInput) GetExcludePresets() []string { return v.ExcludePresets }
+
+// GetExcludes returns PolicyInput.Excludes, and is useful for accessing the field via an interface.
+func (v *PolicyInput) GetExcludes() []string { return v.Excludes }
+
+// GetMaxFileSize returns PolicyInput.MaxFileSize, and is useful for accessing the field via an interface.
+func (v *PolicyInput) GetMaxFileSize() int64 { return v.MaxFileSize }
+
+// GetSchedule returns PolicyInput.Schedule, and is useful for accessing the field via an interface.
+func (v *PolicyInput) GetSchedule() *ScheduleInput { return v.Schedule }
+
+// GetZone returns PolicyInput.Zone, and is useful for accessing the field via an interface.
+func (v *PolicyInput) GetZone() string { return v.Zone }
+
+// GetWindow returns PolicyInput.Window, and is useful for accessing the field via an interface.
+func (v *PolicyInput) GetWindow() *WindowInput { return v.Window }
+
+// GetDeadlineMinutes returns PolicyInput.DeadlineMinutes, and is useful for accessing the field via an interface.
+func (v *PolicyInput) GetDeadlineMinutes() int { return v.DeadlineMinutes }
+
+// GetSpreadMinutes returns PolicyInput.SpreadMinutes, and is useful for accessing the field via an interface.
+func (v *PolicyInput) GetSpreadMinutes() int { return v.SpreadMinutes }
+
+// GetUploadLimit returns PolicyInput.UploadLimit, and is useful for accessing the field via an interface.
+func (v *PolicyInput) GetUploadLimit() int64 { return v.UploadLimit }
+
+// GetLevel returns PolicyInput.Level, and is useful for accessing the field via an interface.
+func (v *PolicyInput) GetLevel() CompressionLevel { return v.Level }
+
+// GetRetention returns PolicyInput.Retention, and is useful for accessing the field via an interface.
+func (v *PolicyInput) GetRetention() *RetentionInput { return v.Retention }
+
+// PolicyRow includes the GraphQL fields of Policy requested by the fragment PolicyRow.
+// The GraphQL type's documentation follows.
+//
+// What is saved, when, of which devices, and how long it is kept.
+type PolicyRow struct {
+	Id      string `json:"id"`
+	Name    string `json:"name"`
+	Enabled bool   `json:"enabled"`
+	// Rises with every change.
+	Revision int `json:"revision"`
+	// IANA name of the time zone of schedule, window and retention.
+	Zone string `json:"zone"`
+	// How many devices it applies to now.
+	DeviceCount int                            `json:"deviceCount"`
+	Targets     *PolicyRowTargetsPolicyTargets `json:"targets"`
+	Schedule    *PolicyRowSchedule             `json:"schedule"`
+	Retention   *PolicyRowRetention            `json:"retention"`
+	// The next slots; empty if it is disabled.
+	Next []time.Time `json:"next"`
+}
+
+// GetId returns PolicyRow.Id, and is useful for accessing the field via an interface.
+func (v *PolicyRow) GetId() string { return v.Id }
+
+// GetName returns PolicyRow.Name, and is useful for accessing the field via an interface.
+func (v *PolicyRow) GetName() string { return v.Name }
+
+// GetEnabled returns PolicyRow.Enabled, and is useful for accessing the field via an interface.
+func (v *PolicyRow) GetEnabled() bool { return v.Enabled }
+
+// GetRevision returns PolicyRow.Revision, and is useful for accessing the field via an interface.
+func (v *PolicyRow) GetRevision() int { return v.Revision }
+
+// GetZone returns PolicyRow.Zone, and is useful for accessing the field via an interface.
+func (v *PolicyRow) GetZone() string { return v.Zone }
+
+// GetDeviceCount returns PolicyRow.DeviceCount, and is useful for accessing the field via an interface.
+func (v *PolicyRow) GetDeviceCount() int { return v.DeviceCount }
+
+// GetTargets returns PolicyRow.Targets, and is useful for accessing the field via an interface.
+func (v *PolicyRow) GetTargets() *PolicyRowTargetsPolicyTargets { return v.Targets }
+
+// GetSchedule returns PolicyRow.Schedule, and is useful for accessing the field via an interface.
+func (v *PolicyRow) GetSchedule() *PolicyRowSchedule { return v.Schedule }
+
+// GetRetention returns PolicyRow.Retention, and is useful for accessing the field via an interface.
+func (v *PolicyRow) GetRetention() *PolicyRowRetention { return v.Retention }
+
+// GetNext returns PolicyRow.Next, and is useful for accessing the field via an interface.
+func (v *PolicyRow) GetNext() []time.Time { return v.Next }
+
+// PolicyRowRetention includes the requested fields of the GraphQL type Retention.
+// The GraphQL type's documentation follows.
+//
+// How long snapshots are kept: whatever any of the numbers keeps. All 0: for ever.
+type PolicyRowRetention struct {
+	// Everything younger than so many days.
+	Days int `json:"days"`
+	// The newest so many.
+	Last int `json:"last"`
+	// The newest of each of so many days, weeks, months, years.
+	Daily   int `json:"daily"`
+	Weekly  int `json:"weekly"`
+	Monthly int `json:"monthly"`
+	Yearly  int `json:"yearly"`
+	// In words.
+	Text string `json:"text"`
+}
+
+// GetDays returns PolicyRowRetention.Days, and is useful for accessing the field via an interface.
+func (v *PolicyRowRetention) GetDays() int { return v.Days }
+
+// GetLast returns PolicyRowRetention.Last, and is useful for accessing the field via an interface.
+func (v *PolicyRowRetention) GetLast() int { return v.Last }
+
+// GetDaily returns PolicyRowRetention.Daily, and is useful for accessing the field via an interface.
+func (v *PolicyRowRetention) GetDaily() int { return v.Daily }
+
+// GetWeekly returns PolicyRowRetention.Weekly, and is useful for accessing the field via an interface.
+func (v *PolicyRowRetention) GetWeekly() int { return v.Weekly }
+
+// GetMonthly returns PolicyRowRetention.Monthly, and is useful for accessing the field via an interface.
+func (v *PolicyRowRetention) GetMonthly() int { return v.Monthly }
+
+// GetYearly returns PolicyRowRetention.Yearly, and is useful for accessing the field via an interface.
+func (v *PolicyRowRetention) GetYearly() int { return v.Yearly }
+
+// GetText returns PolicyRowRetention.Text, and is useful for accessing the field via an interface.
+func (v *PolicyRowRetention) GetText() string { return v.Text }
+
+// PolicyRowSchedule includes the requested fields of the GraphQL type Schedule.
+// The GraphQL type's documentation follows.
+//
+// When a policy's slots come.
+type PolicyRowSchedule struct {
+	Kind ScheduleKind `json:"kind"`
+	// Times of day such as "02:00": daily, weekly, monthly.
+	Times []string `json:"times"`
+	// Weekly.
+	Days []Weekday `json:"days"`
+	// Monthly: 1 to 31; a day that a month does not have means its last one.
+	Dates []int `json:"dates"`
+	// Five fields: minute, hour, day of month, month, day of week.
+	Cron string `json:"cron"`
+	// In words.
+	Text string `json:"text"`
+}
+
+// GetKind returns PolicyRowSchedule.Kind, and is useful for accessing the field via an interface.
+func (v *PolicyRowSchedule) GetKind() ScheduleKind { return v.Kind }
+
+// GetTimes returns PolicyRowSchedule.Times, and is useful for accessing the field via an interface.
+func (v *PolicyRowSchedule) GetTimes() []string { return v.Times }
+
+// GetDays returns PolicyRowSchedule.Days, and is useful for accessing the field via an interface.
+func (v *PolicyRowSchedule) GetDays() []Weekday { return v.Days }
+
+// GetDates returns PolicyRowSchedule.Dates, and is useful for accessing the field via an interface.
+func (v *PolicyRowSchedule) GetDates() []int { return v.Dates }
+
+// GetCron returns PolicyRowSchedule.Cron, and is useful for accessing the field via an interface.
+func (v *PolicyRowSchedule) GetCron() string { return v.Cron }
+
+// GetText returns PolicyRowSchedule.Text, and is useful for accessing the field via an interface.
+func (v *PolicyRowSchedule) GetText() string { return v.Text }
+
+// PolicyRowTargetsPolicyTargets includes the requested fields of the GraphQL type PolicyTargets.
+// The GraphQL type's documentation follows.
+//
+// Whom a policy is for. A device is meant if everyone, its group or itself is named, and neither itself nor its owner's group is excepted.
+type PolicyRowTargetsPolicyTargets struct {
+	Everyone      bool                                                `json:"everyone"`
+	Groups        []*PolicyRowTargetsPolicyTargetsGroupsGroup         `json:"groups"`
+	Devices       []*PolicyRowTargetsPolicyTargetsDevicesDevice       `json:"devices"`
+	ExceptGroups  []*PolicyRowTargetsPolicyTargetsExceptGroupsGroup   `json:"exceptGroups"`
+	ExceptDevices []*PolicyRowTargetsPolicyTargetsExceptDevicesDevice `json:"exceptDevices"`
+}
+
+// GetEveryone returns PolicyRowTargetsPolicyTargets.Everyone, and is useful for accessing the field via an interface.
+func (v *PolicyRowTargetsPolicyTargets) GetEveryone() bool { return v.Everyone }
+
+// GetGroups returns PolicyRowTargetsPolicyTargets.Groups, and is useful for accessing the field via an interface.
+func (v *PolicyRowTargetsPolicyTargets) GetGroups() []*PolicyRowTargetsPolicyTargetsGroupsGroup {
+	return v.Groups
+}
+
+// GetDevices returns PolicyRowTargetsPolicyTargets.Devices, and is useful for accessing the field via an interface.
+func (v *PolicyRowTargetsPolicyTargets) GetDevices() []*PolicyRowTargetsPolicyTargetsDevicesDevice {
+	return v.Devices
+}
+
+// GetExceptGroups returns PolicyRowTargetsPolicyTargets.ExceptGroups, and is useful for accessing the field via an interface.
+func (v *PolicyRowTargetsPolicyTargets) GetExceptGroups() []*PolicyRowTargetsPolicyTargetsExceptGroupsGroup {
+	return v.ExceptGroups
+}
+
+// GetExceptDevices returns PolicyRowTargetsPolicyTargets.ExceptDevices, and is useful for accessing the field via an interface.
+func (v *PolicyRowTargetsPolicyTargets) GetExceptDevices() []*PolicyRowTargetsPolicyTargetsExceptDevicesDevice {
+	return v.ExceptDevices
+}
+
+// PolicyRowTargetsPolicyTargetsDevicesDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type PolicyRowTargetsPolicyTargetsDevicesDevice struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns PolicyRowTargetsPolicyTargetsDevicesDevice.Id, and is useful for accessing the field via an interface.
+func (v *PolicyRowTargetsPolicyTargetsDevicesDevice) GetId() string { return v.Id }
+
+// GetName returns PolicyRowTargetsPolicyTargetsDevicesDevice.Name, and is useful for accessing the field via an interface.
+func (v *PolicyRowTargetsPolicyTargetsDevicesDevice) GetName() string { return v.Name }
+
+// PolicyRowTargetsPolicyTargetsExceptDevicesDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type PolicyRowTargetsPolicyTargetsExceptDevicesDevice struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns PolicyRowTargetsPolicyTargetsExceptDevicesDevice.Id, and is useful for accessing the field via an interface.
+func (v *PolicyRowTargetsPolicyTargetsExceptDevicesDevice) GetId() string { return v.Id }
+
+// GetName returns PolicyRowTargetsPolicyTargetsExceptDevicesDevice.Name, and is useful for accessing the field via an interface.
+func (v *PolicyRowTargetsPolicyTargetsExceptDevicesDevice) GetName() string { return v.Name }
+
+// PolicyRowTargetsPolicyTargetsExceptGroupsGroup includes the requested fields of the GraphQL type Group.
+// The GraphQL type's documentation follows.
+//
+// People who belong together, such as a department. A user may be in any number.
+type PolicyRowTargetsPolicyTargetsExceptGroupsGroup struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns PolicyRowTargetsPolicyTargetsExceptGroupsGroup.Id, and is useful for accessing the field via an interface.
+func (v *PolicyRowTargetsPolicyTargetsExceptGroupsGroup) GetId() string { return v.Id }
+
+// GetName returns PolicyRowTargetsPolicyTargetsExceptGroupsGroup.Name, and is useful for accessing the field via an interface.
+func (v *PolicyRowTargetsPolicyTargetsExceptGroupsGroup) GetName() string { return v.Name }
+
+// PolicyRowTargetsPolicyTargetsGroupsGroup includes the requested fields of the GraphQL type Group.
+// The GraphQL type's documentation follows.
+//
+// People who belong together, such as a department. A user may be in any number.
+type PolicyRowTargetsPolicyTargetsGroupsGroup struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns PolicyRowTargetsPolicyTargetsGroupsGroup.Id, and is useful for accessing the field via an interface.
+func (v *PolicyRowTargetsPolicyTargetsGroupsGroup) GetId() string { return v.Id }
+
+// GetName returns PolicyRowTargetsPolicyTargetsGroupsGroup.Name, and is useful for accessing the field via an interface.
+func (v *PolicyRowTargetsPolicyTargetsGroupsGroup) GetName() string { return v.Name }
+
+type PolicyTargetsInput struct {
+	Everyone      bool     `json:"everyone"`
+	Groups        []string `json:"groups"`
+	Devices       []string `json:"devices"`
+	ExceptGroups  []string `json:"exceptGroups"`
+	ExceptDevices []string `json:"exceptDevices"`
+}
+
+// GetEveryone returns PolicyTargetsInput.Everyone, and is useful for accessing the field via an interface.
+func (v *PolicyTargetsInput) GetEveryone() bool { return v.Everyone }
+
+// GetGroups returns PolicyTargetsInput.Groups, and is useful for accessing the field via an interface.
+func (v *PolicyTargetsInput) GetGroups() []string { return v.Groups }
+
+// GetDevices returns PolicyTargetsInput.Devices, and is useful for accessing the field via an interface.
+func (v *PolicyTargetsInput) GetDevices() []string { return v.Devices }
+
+// GetExceptGroups returns PolicyTargetsInput.ExceptGroups, and is useful for accessing the field via an interface.
+func (v *PolicyTargetsInput) GetExceptGroups() []string { return v.ExceptGroups }
+
+// GetExceptDevices returns PolicyTargetsInput.ExceptDevices, and is useful for accessing the field via an interface.
+func (v *PolicyTargetsInput) GetExceptDevices() []string { return v.ExceptDevices }
+
+// PreviewRetentionResponse is returned by PreviewRetention on success.
+type PreviewRetentionResponse struct {
+	// What a retention rule would keep and delete of a device's snapshots, before it is saved: to its owner and to administrators.
+	RetentionPreview *PreviewRetentionRetentionPreview `json:"retentionPreview"`
+}
+
+// GetRetentionPreview returns PreviewRetentionResponse.RetentionPreview, and is useful for accessing the field via an interface.
+func (v *PreviewRetentionResponse) GetRetentionPreview() *PreviewRetentionRetentionPreview {
+	return v.RetentionPreview
+}
+
+// PreviewRetentionRetentionPreview includes the requested fields of the GraphQL type RetentionPreview.
+type PreviewRetentionRetentionPreview struct {
+	Keep   int `json:"keep"`
+	Delete int `json:"delete"`
+	// Newest first.
+	Snapshots []*PreviewRetentionRetentionPreviewSnapshotsRetentionVerdict `json:"snapshots"`
+}
+
+// GetKeep returns PreviewRetentionRetentionPreview.Keep, and is useful for accessing the field via an interface.
+func (v *PreviewRetentionRetentionPreview) GetKeep() int { return v.Keep }
+
+// GetDelete returns PreviewRetentionRetentionPreview.Delete, and is useful for accessing the field via an interface.
+func (v *PreviewRetentionRetentionPreview) GetDelete() int { return v.Delete }
+
+// GetSnapshots returns PreviewRetentionRetentionPreview.Snapshots, and is useful for accessing the field via an interface.
+func (v *PreviewRetentionRetentionPreview) GetSnapshots() []*PreviewRetentionRetentionPreviewSnapshotsRetentionVerdict {
+	return v.Snapshots
+}
+
+// PreviewRetentionRetentionPreviewSnapshotsRetentionVerdict includes the requested fields of the GraphQL type RetentionVerdict.
+type PreviewRetentionRetentionPreviewSnapshotsRetentionVerdict struct {
+	CreatedAt time.Time `json:"createdAt"`
+	Files     int64     `json:"files"`
+	Bytes     int64     `json:"bytes"`
+	Keep      bool      `json:"keep"`
+	// Why it is kept: newest, newest-good, pinned, future, days, last, daily, weekly, monthly, yearly, no-rule; manual: no policy made it.
+	Reasons []string `json:"reasons"`
+}
+
+// GetCreatedAt returns PreviewRetentionRetentionPreviewSnapshotsRetentionVerdict.CreatedAt, and is useful for accessing the field via an interface.
+func (v *PreviewRetentionRetentionPreviewSnapshotsRetentionVerdict) GetCreatedAt() time.Time {
+	return v.CreatedAt
+}
+
+// GetFiles returns PreviewRetentionRetentionPreviewSnapshotsRetentionVerdict.Files, and is useful for accessing the field via an interface.
+func (v *PreviewRetentionRetentionPreviewSnapshotsRetentionVerdict) GetFiles() int64 { return v.Files }
+
+// GetBytes returns PreviewRetentionRetentionPreviewSnapshotsRetentionVerdict.Bytes, and is useful for accessing the field via an interface.
+func (v *PreviewRetentionRetentionPreviewSnapshotsRetentionVerdict) GetBytes() int64 { return v.Bytes }
+
+// GetKeep returns PreviewRetentionRetentionPreviewSnapshotsRetentionVerdict.Keep, and is useful for accessing the field via an interface.
+func (v *PreviewRetentionRetentionPreviewSnapshotsRetentionVerdict) GetKeep() bool { return v.Keep }
+
+// GetReasons returns PreviewRetentionRetentionPreviewSnapshotsRetentionVerdict.Reasons, and is useful for accessing the field via an interface.
+func (v *PreviewRetentionRetentionPreviewSnapshotsRetentionVerdict) GetReasons() []string {
+	return v.Reasons
+}
+
+// PreviewScheduleResponse is returned by PreviewSchedule on success.
+type PreviewScheduleResponse struct {
+	// When a schedule would be due next, before it is saved.
+	SchedulePreview *PreviewScheduleSchedulePreview `json:"schedulePreview"`
+}
+
+// GetSchedulePreview returns PreviewScheduleResponse.SchedulePreview, and is useful for accessing the field via an interface.
+func (v *PreviewScheduleResponse) GetSchedulePreview() *PreviewScheduleSchedulePreview {
+	return v.SchedulePreview
+}
+
+// PreviewScheduleSchedulePreview includes the requested fields of the GraphQL type SchedulePreview.
+type PreviewScheduleSchedulePreview struct {
+	Text string      `json:"text"`
+	Next []time.Time `json:"next"`
+}
+
+// GetText returns PreviewScheduleSchedulePreview.Text, and is useful for accessing the field via an interface.
+func (v *PreviewScheduleSchedulePreview) GetText() string { return v.Text }
+
+// GetNext returns PreviewScheduleSchedulePreview.Next, and is useful for accessing the field via an interface.
+func (v *PreviewScheduleSchedulePreview) GetNext() []time.Time { return v.Next }
+
+// QueueFields includes the GraphQL fields of Queue requested by the fragment QueueFields.
+type QueueFields struct {
+	Pending   int `json:"pending"`
+	Active    int `json:"active"`
+	Scheduled int `json:"scheduled"`
+	Retry     int `json:"retry"`
+	// Given up after their last retry.
+	Dead           int `json:"dead"`
+	ProcessedToday int `json:"processedToday"`
+	FailedToday    int `json:"failedToday"`
+	// Seconds that the oldest pending task has waited.
+	LatencySeconds float64                     `json:"latencySeconds"`
+	Workers        []*QueueFieldsWorkersWorker `json:"workers"`
+}
+
+// GetPending returns QueueFields.Pending, and is useful for accessing the field via an interface.
+func (v *QueueFields) GetPending() int { return v.Pending }
+
+// GetActive returns QueueFields.Active, and is useful for accessing the field via an interface.
+func (v *QueueFields) GetActive() int { return v.Active }
+
+// GetScheduled returns QueueFields.Scheduled, and is useful for accessing the field via an interface.
+func (v *QueueFields) GetScheduled() int { return v.Scheduled }
+
+// GetRetry returns QueueFields.Retry, and is useful for accessing the field via an interface.
+func (v *QueueFields) GetRetry() int { return v.Retry }
+
+// GetDead returns QueueFields.Dead, and is useful for accessing the field via an interface.
+func (v *QueueFields) GetDead() int { return v.Dead }
+
+// GetProcessedToday returns QueueFields.ProcessedToday, and is useful for accessing the field via an interface.
+func (v *QueueFields) GetProcessedToday() int { return v.ProcessedToday }
+
+// GetFailedToday returns QueueFields.FailedToday, and is useful for accessing the field via an interface.
+func (v *QueueFields) GetFailedToday() int { return v.FailedToday }
+
+// GetLatencySeconds returns QueueFields.LatencySeconds, and is useful for accessing the field via an interface.
+func (v *QueueFields) GetLatencySeconds() float64 { return v.LatencySeconds }
+
+// GetWorkers returns QueueFields.Workers, and is useful for accessing the field via an interface.
+func (v *QueueFields) GetWorkers() []*QueueFieldsWorkersWorker { return v.Workers }
+
+// QueueFieldsWorkersWorker includes the requested fields of the GraphQL type Worker.
+type QueueFieldsWorkersWorker struct {
+	Host      string    `json:"host"`
+	Pid       int       `json:"pid"`
+	StartedAt time.Time `json:"startedAt"`
+	Active    int       `json:"active"`
+}
+
+// GetHost returns QueueFieldsWorkersWorker.Host, and is useful for accessing the field via an interface.
+func (v *QueueFieldsWorkersWorker) GetHost() string { return v.Host }
+
+// GetPid returns QueueFieldsWorkersWorker.Pid, and is useful for accessing the field via an interface.
+func (v *QueueFieldsWorkersWorker) GetPid() int { return v.Pid }
+
+// GetStartedAt returns QueueFieldsWorkersWorker.StartedAt, and is useful for accessing the field via an interface.
+func (v *QueueFieldsWorkersWorker) GetStartedAt() time.Time { return v.StartedAt }
+
+// GetActive returns QueueFieldsWorkersWorker.Active, and is useful for accessing the field via an interface.
+func (v *QueueFieldsWorkersWorker) GetActive() int { return v.Active }
+
 // The recovery code's keys, made by the client.
 type RecoveryKeysInput struct {
 	// 32 bytes: proves the recovery code.
@@ -1698,6 +5898,53 @@ func (v *RecoveryKeysInput) GetAuthKey() []byte { return v.AuthKey }
 
 // GetBundle returns RecoveryKeysInput.Bundle, and is useful for accessing the field via an interface.
 func (v *RecoveryKeysInput) GetBundle() []byte { return v.Bundle }
+
+type RenameDeviceInput struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns RenameDeviceInput.Id, and is useful for accessing the field via an interface.
+func (v *RenameDeviceInput) GetId() string { return v.Id }
+
+// GetName returns RenameDeviceInput.Name, and is useful for accessing the field via an interface.
+func (v *RenameDeviceInput) GetName() string { return v.Name }
+
+// RenameDeviceRenameDeviceRenameDevicePayload includes the requested fields of the GraphQL type RenameDevicePayload.
+type RenameDeviceRenameDeviceRenameDevicePayload struct {
+	Device *RenameDeviceRenameDeviceRenameDevicePayloadDevice `json:"device"`
+}
+
+// GetDevice returns RenameDeviceRenameDeviceRenameDevicePayload.Device, and is useful for accessing the field via an interface.
+func (v *RenameDeviceRenameDeviceRenameDevicePayload) GetDevice() *RenameDeviceRenameDeviceRenameDevicePayloadDevice {
+	return v.Device
+}
+
+// RenameDeviceRenameDeviceRenameDevicePayloadDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type RenameDeviceRenameDeviceRenameDevicePayloadDevice struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns RenameDeviceRenameDeviceRenameDevicePayloadDevice.Id, and is useful for accessing the field via an interface.
+func (v *RenameDeviceRenameDeviceRenameDevicePayloadDevice) GetId() string { return v.Id }
+
+// GetName returns RenameDeviceRenameDeviceRenameDevicePayloadDevice.Name, and is useful for accessing the field via an interface.
+func (v *RenameDeviceRenameDeviceRenameDevicePayloadDevice) GetName() string { return v.Name }
+
+// RenameDeviceResponse is returned by RenameDevice on success.
+type RenameDeviceResponse struct {
+	// Renames one of the caller's devices.
+	RenameDevice *RenameDeviceRenameDeviceRenameDevicePayload `json:"renameDevice"`
+}
+
+// GetRenameDevice returns RenameDeviceResponse.RenameDevice, and is useful for accessing the field via an interface.
+func (v *RenameDeviceResponse) GetRenameDevice() *RenameDeviceRenameDeviceRenameDevicePayload {
+	return v.RenameDevice
+}
 
 type RenewRecoveryInput struct {
 	AuthKey  []byte             `json:"authKey"`
@@ -1742,6 +5989,342 @@ func (v *RenewRecoveryResponse) GetRenewRecovery() *RenewRecoveryRenewRecoveryRe
 	return v.RenewRecovery
 }
 
+type ReportBy string
+
+const (
+	ReportByDay    ReportBy = "DAY"
+	ReportByPolicy ReportBy = "POLICY"
+	ReportByGroup  ReportBy = "GROUP"
+	ReportByUser   ReportBy = "USER"
+	ReportByDevice ReportBy = "DEVICE"
+)
+
+var AllReportBy = []ReportBy{
+	ReportByDay,
+	ReportByPolicy,
+	ReportByGroup,
+	ReportByUser,
+	ReportByDevice,
+}
+
+// ReportCounts includes the GraphQL fields of RunReportRow requested by the fragment ReportCounts.
+type ReportCounts struct {
+	// Of what: the day, or an id; empty for runs without a policy and for people without a group.
+	Key       string `json:"key"`
+	Label     string `json:"label"`
+	Succeeded int    `json:"succeeded"`
+	Warned    int    `json:"warned"`
+	Failed    int    `json:"failed"`
+	Missed    int    `json:"missed"`
+	Cancelled int    `json:"cancelled"`
+	Open      int    `json:"open"`
+	// Succeeded and warned among all that ended and were not cancelled, 0 to 1; null if there was none.
+	SuccessRate *float64 `json:"successRate"`
+	// Of those that ended well; what one backup did counts once, however many runs it answered.
+	Files int64 `json:"files"`
+	Bytes int64 `json:"bytes"`
+	// Of all.
+	UploadedBytes int64 `json:"uploadedBytes"`
+	// Mean seconds from start to end of those that ended well.
+	MeanSeconds *float64 `json:"meanSeconds"`
+}
+
+// GetKey returns ReportCounts.Key, and is useful for accessing the field via an interface.
+func (v *ReportCounts) GetKey() string { return v.Key }
+
+// GetLabel returns ReportCounts.Label, and is useful for accessing the field via an interface.
+func (v *ReportCounts) GetLabel() string { return v.Label }
+
+// GetSucceeded returns ReportCounts.Succeeded, and is useful for accessing the field via an interface.
+func (v *ReportCounts) GetSucceeded() int { return v.Succeeded }
+
+// GetWarned returns ReportCounts.Warned, and is useful for accessing the field via an interface.
+func (v *ReportCounts) GetWarned() int { return v.Warned }
+
+// GetFailed returns ReportCounts.Failed, and is useful for accessing the field via an interface.
+func (v *ReportCounts) GetFailed() int { return v.Failed }
+
+// GetMissed returns ReportCounts.Missed, and is useful for accessing the field via an interface.
+func (v *ReportCounts) GetMissed() int { return v.Missed }
+
+// GetCancelled returns ReportCounts.Cancelled, and is useful for accessing the field via an interface.
+func (v *ReportCounts) GetCancelled() int { return v.Cancelled }
+
+// GetOpen returns ReportCounts.Open, and is useful for accessing the field via an interface.
+func (v *ReportCounts) GetOpen() int { return v.Open }
+
+// GetSuccessRate returns ReportCounts.SuccessRate, and is useful for accessing the field via an interface.
+func (v *ReportCounts) GetSuccessRate() *float64 { return v.SuccessRate }
+
+// GetFiles returns ReportCounts.Files, and is useful for accessing the field via an interface.
+func (v *ReportCounts) GetFiles() int64 { return v.Files }
+
+// GetBytes returns ReportCounts.Bytes, and is useful for accessing the field via an interface.
+func (v *ReportCounts) GetBytes() int64 { return v.Bytes }
+
+// GetUploadedBytes returns ReportCounts.UploadedBytes, and is useful for accessing the field via an interface.
+func (v *ReportCounts) GetUploadedBytes() int64 { return v.UploadedBytes }
+
+// GetMeanSeconds returns ReportCounts.MeanSeconds, and is useful for accessing the field via an interface.
+func (v *ReportCounts) GetMeanSeconds() *float64 { return v.MeanSeconds }
+
+type RestoreDeletedSnapshotInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns RestoreDeletedSnapshotInput.Id, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotInput) GetId() string { return v.Id }
+
+// RestoreDeletedSnapshotResponse is returned by RestoreDeletedSnapshot on success.
+type RestoreDeletedSnapshotResponse struct {
+	// Takes a deletion back, as long as the snapshot's undo window lasts.
+	RestoreDeletedSnapshot *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayload `json:"restoreDeletedSnapshot"`
+}
+
+// GetRestoreDeletedSnapshot returns RestoreDeletedSnapshotResponse.RestoreDeletedSnapshot, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotResponse) GetRestoreDeletedSnapshot() *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayload {
+	return v.RestoreDeletedSnapshot
+}
+
+// RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayload includes the requested fields of the GraphQL type SnapshotPayload.
+type RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayload struct {
+	Snapshot *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot `json:"snapshot"`
+}
+
+// GetSnapshot returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayload.Snapshot, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayload) GetSnapshot() *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot {
+	return v.Snapshot
+}
+
+// RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot includes the requested fields of the GraphQL type Snapshot.
+// The GraphQL type's documentation follows.
+//
+// A device's files at one time. What they are called and what is in them is sealed.
+type RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot struct {
+	SnapshotFields `json:"-"`
+}
+
+// GetId returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.Id, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetId() string {
+	return v.SnapshotFields.Id
+}
+
+// GetDevice returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.Device, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetDevice() *SnapshotFieldsDevice {
+	return v.SnapshotFields.Device
+}
+
+// GetCreatedAt returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.CreatedAt, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetCreatedAt() time.Time {
+	return v.SnapshotFields.CreatedAt
+}
+
+// GetRoot returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.Root, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetRoot() []byte {
+	return v.SnapshotFields.Root
+}
+
+// GetManifest returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.Manifest, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetManifest() []byte {
+	return v.SnapshotFields.Manifest
+}
+
+// GetFiles returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.Files, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetFiles() int64 {
+	return v.SnapshotFields.Files
+}
+
+// GetBytes returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.Bytes, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetBytes() int64 {
+	return v.SnapshotFields.Bytes
+}
+
+// GetProblems returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.Problems, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetProblems() int64 {
+	return v.SnapshotFields.Problems
+}
+
+// GetUploadedBytes returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.UploadedBytes, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetUploadedBytes() int64 {
+	return v.SnapshotFields.UploadedBytes
+}
+
+// GetScheduled returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.Scheduled, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetScheduled() bool {
+	return v.SnapshotFields.Scheduled
+}
+
+// GetPinnedAt returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.PinnedAt, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetPinnedAt() *time.Time {
+	return v.SnapshotFields.PinnedAt
+}
+
+// GetDeletedAt returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.DeletedAt, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetDeletedAt() *time.Time {
+	return v.SnapshotFields.DeletedAt
+}
+
+// GetPurgeAfter returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.PurgeAfter, and is useful for accessing the field via an interface.
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetPurgeAfter() *time.Time {
+	return v.SnapshotFields.PurgeAfter
+}
+
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.SnapshotFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalRestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot struct {
+	Id string `json:"id"`
+
+	Device *SnapshotFieldsDevice `json:"device"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	Root []byte `json:"root"`
+
+	Manifest []byte `json:"manifest"`
+
+	Files int64 `json:"files"`
+
+	Bytes int64 `json:"bytes"`
+
+	Problems int64 `json:"problems"`
+
+	UploadedBytes int64 `json:"uploadedBytes"`
+
+	Scheduled bool `json:"scheduled"`
+
+	PinnedAt *time.Time `json:"pinnedAt"`
+
+	DeletedAt *time.Time `json:"deletedAt"`
+
+	PurgeAfter *time.Time `json:"purgeAfter"`
+}
+
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) __premarshalJSON() (*__premarshalRestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot, error) {
+	var retval __premarshalRestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot
+
+	retval.Id = v.SnapshotFields.Id
+	retval.Device = v.SnapshotFields.Device
+	retval.CreatedAt = v.SnapshotFields.CreatedAt
+	retval.Root = v.SnapshotFields.Root
+	retval.Manifest = v.SnapshotFields.Manifest
+	retval.Files = v.SnapshotFields.Files
+	retval.Bytes = v.SnapshotFields.Bytes
+	retval.Problems = v.SnapshotFields.Problems
+	retval.UploadedBytes = v.SnapshotFields.UploadedBytes
+	retval.Scheduled = v.SnapshotFields.Scheduled
+	retval.PinnedAt = v.SnapshotFields.PinnedAt
+	retval.DeletedAt = v.SnapshotFields.DeletedAt
+	retval.PurgeAfter = v.SnapshotFields.PurgeAfter
+	return &retval, nil
+}
+
+// ResumeUserResponse is returned by ResumeUser on success.
+type ResumeUserResponse struct {
+	// Undoes suspendUser. Sessions that it ended stay ended.
+	ResumeUser *ResumeUserResumeUserResumeUserPayload `json:"resumeUser"`
+}
+
+// GetResumeUser returns ResumeUserResponse.ResumeUser, and is useful for accessing the field via an interface.
+func (v *ResumeUserResponse) GetResumeUser() *ResumeUserResumeUserResumeUserPayload {
+	return v.ResumeUser
+}
+
+// ResumeUserResumeUserResumeUserPayload includes the requested fields of the GraphQL type ResumeUserPayload.
+type ResumeUserResumeUserResumeUserPayload struct {
+	User *ResumeUserResumeUserResumeUserPayloadUser `json:"user"`
+}
+
+// GetUser returns ResumeUserResumeUserResumeUserPayload.User, and is useful for accessing the field via an interface.
+func (v *ResumeUserResumeUserResumeUserPayload) GetUser() *ResumeUserResumeUserResumeUserPayloadUser {
+	return v.User
+}
+
+// ResumeUserResumeUserResumeUserPayloadUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type ResumeUserResumeUserResumeUserPayloadUser struct {
+	Id string `json:"id"`
+}
+
+// GetId returns ResumeUserResumeUserResumeUserPayloadUser.Id, and is useful for accessing the field via an interface.
+func (v *ResumeUserResumeUserResumeUserPayloadUser) GetId() string { return v.Id }
+
+type RetentionInput struct {
+	Days    int `json:"days"`
+	Last    int `json:"last"`
+	Daily   int `json:"daily"`
+	Weekly  int `json:"weekly"`
+	Monthly int `json:"monthly"`
+	Yearly  int `json:"yearly"`
+}
+
+// GetDays returns RetentionInput.Days, and is useful for accessing the field via an interface.
+func (v *RetentionInput) GetDays() int { return v.Days }
+
+// GetLast returns RetentionInput.Last, and is useful for accessing the field via an interface.
+func (v *RetentionInput) GetLast() int { return v.Last }
+
+// GetDaily returns RetentionInput.Daily, and is useful for accessing the field via an interface.
+func (v *RetentionInput) GetDaily() int { return v.Daily }
+
+// GetWeekly returns RetentionInput.Weekly, and is useful for accessing the field via an interface.
+func (v *RetentionInput) GetWeekly() int { return v.Weekly }
+
+// GetMonthly returns RetentionInput.Monthly, and is useful for accessing the field via an interface.
+func (v *RetentionInput) GetMonthly() int { return v.Monthly }
+
+// GetYearly returns RetentionInput.Yearly, and is useful for accessing the field via an interface.
+func (v *RetentionInput) GetYearly() int { return v.Yearly }
+
+// RetryTaskResponse is returned by RetryTask on success.
+type RetryTaskResponse struct {
+	// Tries a task that waits for a retry, or has died, again now.
+	RetryTask *RetryTaskRetryTaskTaskPayload `json:"retryTask"`
+}
+
+// GetRetryTask returns RetryTaskResponse.RetryTask, and is useful for accessing the field via an interface.
+func (v *RetryTaskResponse) GetRetryTask() *RetryTaskRetryTaskTaskPayload { return v.RetryTask }
+
+// RetryTaskRetryTaskTaskPayload includes the requested fields of the GraphQL type TaskPayload.
+type RetryTaskRetryTaskTaskPayload struct {
+	Id string `json:"id"`
+}
+
+// GetId returns RetryTaskRetryTaskTaskPayload.Id, and is useful for accessing the field via an interface.
+func (v *RetryTaskRetryTaskTaskPayload) GetId() string { return v.Id }
+
 type RevokeApiTokenInput struct {
 	Id string `json:"id"`
 }
@@ -1768,6 +6351,51 @@ type RevokeApiTokenRevokeApiTokenRevokeApiTokenPayload struct {
 // GetId returns RevokeApiTokenRevokeApiTokenRevokeApiTokenPayload.Id, and is useful for accessing the field via an interface.
 func (v *RevokeApiTokenRevokeApiTokenRevokeApiTokenPayload) GetId() string { return v.Id }
 
+type RevokeDeviceInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns RevokeDeviceInput.Id, and is useful for accessing the field via an interface.
+func (v *RevokeDeviceInput) GetId() string { return v.Id }
+
+// RevokeDeviceResponse is returned by RevokeDevice on success.
+type RevokeDeviceResponse struct {
+	// Withdraws a device's token at once. Its snapshots stay. The owner or an administrator may.
+	RevokeDevice *RevokeDeviceRevokeDeviceRevokeDevicePayload `json:"revokeDevice"`
+}
+
+// GetRevokeDevice returns RevokeDeviceResponse.RevokeDevice, and is useful for accessing the field via an interface.
+func (v *RevokeDeviceResponse) GetRevokeDevice() *RevokeDeviceRevokeDeviceRevokeDevicePayload {
+	return v.RevokeDevice
+}
+
+// RevokeDeviceRevokeDeviceRevokeDevicePayload includes the requested fields of the GraphQL type RevokeDevicePayload.
+type RevokeDeviceRevokeDeviceRevokeDevicePayload struct {
+	Device *RevokeDeviceRevokeDeviceRevokeDevicePayloadDevice `json:"device"`
+}
+
+// GetDevice returns RevokeDeviceRevokeDeviceRevokeDevicePayload.Device, and is useful for accessing the field via an interface.
+func (v *RevokeDeviceRevokeDeviceRevokeDevicePayload) GetDevice() *RevokeDeviceRevokeDeviceRevokeDevicePayloadDevice {
+	return v.Device
+}
+
+// RevokeDeviceRevokeDeviceRevokeDevicePayloadDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type RevokeDeviceRevokeDeviceRevokeDevicePayloadDevice struct {
+	Id        string     `json:"id"`
+	RevokedAt *time.Time `json:"revokedAt"`
+}
+
+// GetId returns RevokeDeviceRevokeDeviceRevokeDevicePayloadDevice.Id, and is useful for accessing the field via an interface.
+func (v *RevokeDeviceRevokeDeviceRevokeDevicePayloadDevice) GetId() string { return v.Id }
+
+// GetRevokedAt returns RevokeDeviceRevokeDeviceRevokeDevicePayloadDevice.RevokedAt, and is useful for accessing the field via an interface.
+func (v *RevokeDeviceRevokeDeviceRevokeDevicePayloadDevice) GetRevokedAt() *time.Time {
+	return v.RevokedAt
+}
+
 // What a user may do. Each role includes the ones before it.
 type Role string
 
@@ -1785,6 +6413,1074 @@ var AllRole = []Role{
 	RoleAdmin,
 	RoleSuperuser,
 }
+
+// RunCareResponse is returned by RunCare on success.
+type RunCareResponse struct {
+	// Rings for a piece of care now: gc, scrub, retention, selfbackup.
+	RunCare *RunCareRunCareRunCarePayload `json:"runCare"`
+}
+
+// GetRunCare returns RunCareResponse.RunCare, and is useful for accessing the field via an interface.
+func (v *RunCareResponse) GetRunCare() *RunCareRunCareRunCarePayload { return v.RunCare }
+
+// RunCareRunCareRunCarePayload includes the requested fields of the GraphQL type RunCarePayload.
+type RunCareRunCareRunCarePayload struct {
+	Ok bool `json:"ok"`
+}
+
+// GetOk returns RunCareRunCareRunCarePayload.Ok, and is useful for accessing the field via an interface.
+func (v *RunCareRunCareRunCarePayload) GetOk() bool { return v.Ok }
+
+// RunChangesResponse is returned by RunChanges on success.
+type RunChangesResponse struct {
+	// Runs as they change: of the caller's devices; of all devices for administrators who ask for the fleet. The first events are the runs that are open now.
+	RunChanges *RunChangesRunChangesRun `json:"runChanges"`
+}
+
+// GetRunChanges returns RunChangesResponse.RunChanges, and is useful for accessing the field via an interface.
+func (v *RunChangesResponse) GetRunChanges() *RunChangesRunChangesRun { return v.RunChanges }
+
+// RunChangesRunChangesRun includes the requested fields of the GraphQL type Run.
+// The GraphQL type's documentation follows.
+//
+// A backup or restore of one device that is due, under way or over.
+type RunChangesRunChangesRun struct {
+	RunFields `json:"-"`
+}
+
+// GetId returns RunChangesRunChangesRun.Id, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetId() string { return v.RunFields.Id }
+
+// GetDevice returns RunChangesRunChangesRun.Device, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetDevice() *RunFieldsDevice { return v.RunFields.Device }
+
+// GetKind returns RunChangesRunChangesRun.Kind, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetKind() RunKind { return v.RunFields.Kind }
+
+// GetTrigger returns RunChangesRunChangesRun.Trigger, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetTrigger() RunTrigger { return v.RunFields.Trigger }
+
+// GetPolicy returns RunChangesRunChangesRun.Policy, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetPolicy() *RunFieldsPolicyPolicySummary {
+	return v.RunFields.Policy
+}
+
+// GetAskedBy returns RunChangesRunChangesRun.AskedBy, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetAskedBy() *RunFieldsAskedByUser { return v.RunFields.AskedBy }
+
+// GetSlot returns RunChangesRunChangesRun.Slot, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetSlot() *time.Time { return v.RunFields.Slot }
+
+// GetState returns RunChangesRunChangesRun.State, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetState() RunState { return v.RunFields.State }
+
+// GetCreatedAt returns RunChangesRunChangesRun.CreatedAt, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetCreatedAt() time.Time { return v.RunFields.CreatedAt }
+
+// GetDueAt returns RunChangesRunChangesRun.DueAt, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetDueAt() time.Time { return v.RunFields.DueAt }
+
+// GetDeadlineAt returns RunChangesRunChangesRun.DeadlineAt, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetDeadlineAt() time.Time { return v.RunFields.DeadlineAt }
+
+// GetAttempts returns RunChangesRunChangesRun.Attempts, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetAttempts() int { return v.RunFields.Attempts }
+
+// GetStartedAt returns RunChangesRunChangesRun.StartedAt, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetStartedAt() *time.Time { return v.RunFields.StartedAt }
+
+// GetEndedAt returns RunChangesRunChangesRun.EndedAt, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetEndedAt() *time.Time { return v.RunFields.EndedAt }
+
+// GetCancelling returns RunChangesRunChangesRun.Cancelling, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetCancelling() bool { return v.RunFields.Cancelling }
+
+// GetProgress returns RunChangesRunChangesRun.Progress, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetProgress() *RunFieldsProgressRunProgress {
+	return v.RunFields.Progress
+}
+
+// GetRate returns RunChangesRunChangesRun.Rate, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetRate() int64 { return v.RunFields.Rate }
+
+// GetCode returns RunChangesRunChangesRun.Code, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetCode() *string { return v.RunFields.Code }
+
+// GetText returns RunChangesRunChangesRun.Text, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetText() *string { return v.RunFields.Text }
+
+// GetCauses returns RunChangesRunChangesRun.Causes, and is useful for accessing the field via an interface.
+func (v *RunChangesRunChangesRun) GetCauses() []*RunFieldsCausesRunCause { return v.RunFields.Causes }
+
+func (v *RunChangesRunChangesRun) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*RunChangesRunChangesRun
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.RunChangesRunChangesRun = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.RunFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalRunChangesRunChangesRun struct {
+	Id string `json:"id"`
+
+	Device *RunFieldsDevice `json:"device"`
+
+	Kind RunKind `json:"kind"`
+
+	Trigger RunTrigger `json:"trigger"`
+
+	Policy *RunFieldsPolicyPolicySummary `json:"policy"`
+
+	AskedBy *RunFieldsAskedByUser `json:"askedBy"`
+
+	Slot *time.Time `json:"slot"`
+
+	State RunState `json:"state"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	DueAt time.Time `json:"dueAt"`
+
+	DeadlineAt time.Time `json:"deadlineAt"`
+
+	Attempts int `json:"attempts"`
+
+	StartedAt *time.Time `json:"startedAt"`
+
+	EndedAt *time.Time `json:"endedAt"`
+
+	Cancelling bool `json:"cancelling"`
+
+	Progress *RunFieldsProgressRunProgress `json:"progress"`
+
+	Rate int64 `json:"rate"`
+
+	Code *string `json:"code"`
+
+	Text *string `json:"text"`
+
+	Causes []*RunFieldsCausesRunCause `json:"causes"`
+}
+
+func (v *RunChangesRunChangesRun) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *RunChangesRunChangesRun) __premarshalJSON() (*__premarshalRunChangesRunChangesRun, error) {
+	var retval __premarshalRunChangesRunChangesRun
+
+	retval.Id = v.RunFields.Id
+	retval.Device = v.RunFields.Device
+	retval.Kind = v.RunFields.Kind
+	retval.Trigger = v.RunFields.Trigger
+	retval.Policy = v.RunFields.Policy
+	retval.AskedBy = v.RunFields.AskedBy
+	retval.Slot = v.RunFields.Slot
+	retval.State = v.RunFields.State
+	retval.CreatedAt = v.RunFields.CreatedAt
+	retval.DueAt = v.RunFields.DueAt
+	retval.DeadlineAt = v.RunFields.DeadlineAt
+	retval.Attempts = v.RunFields.Attempts
+	retval.StartedAt = v.RunFields.StartedAt
+	retval.EndedAt = v.RunFields.EndedAt
+	retval.Cancelling = v.RunFields.Cancelling
+	retval.Progress = v.RunFields.Progress
+	retval.Rate = v.RunFields.Rate
+	retval.Code = v.RunFields.Code
+	retval.Text = v.RunFields.Text
+	retval.Causes = v.RunFields.Causes
+	return &retval, nil
+}
+
+// RunFields includes the GraphQL fields of Run requested by the fragment RunFields.
+// The GraphQL type's documentation follows.
+//
+// A backup or restore of one device that is due, under way or over.
+type RunFields struct {
+	Id      string           `json:"id"`
+	Device  *RunFieldsDevice `json:"device"`
+	Kind    RunKind          `json:"kind"`
+	Trigger RunTrigger       `json:"trigger"`
+	// Null for scheduled runs and for runs of deleted policies.
+	Policy *RunFieldsPolicyPolicySummary `json:"policy"`
+	// Who asked for it; null for scheduled ones, and for devices that ask.
+	AskedBy *RunFieldsAskedByUser `json:"askedBy"`
+	// When the policy said.
+	Slot       *time.Time `json:"slot"`
+	State      RunState   `json:"state"`
+	CreatedAt  time.Time  `json:"createdAt"`
+	DueAt      time.Time  `json:"dueAt"`
+	DeadlineAt time.Time  `json:"deadlineAt"`
+	Attempts   int        `json:"attempts"`
+	StartedAt  *time.Time `json:"startedAt"`
+	EndedAt    *time.Time `json:"endedAt"`
+	// Somebody asked it to stop.
+	Cancelling bool                          `json:"cancelling"`
+	Progress   *RunFieldsProgressRunProgress `json:"progress"`
+	// Bytes a second since it started; 0 while nothing is known.
+	Rate int64 `json:"rate"`
+	// Why it, or its last attempt, failed: a code of errors, or AGENT_LOST, AGENT_STOPPED, NOTHING_FOUND, DISK_FULL, ORDER_REFUSED, NO_POLICY, DEVICE_REVOKED.
+	Code *string `json:"code"`
+	// A sentence about it, without names of files.
+	Text *string `json:"text"`
+	// Unreadable files by cause, in a word such as permission, vanished, changed, io, too-long, other; the most frequent first.
+	Causes []*RunFieldsCausesRunCause `json:"causes"`
+}
+
+// GetId returns RunFields.Id, and is useful for accessing the field via an interface.
+func (v *RunFields) GetId() string { return v.Id }
+
+// GetDevice returns RunFields.Device, and is useful for accessing the field via an interface.
+func (v *RunFields) GetDevice() *RunFieldsDevice { return v.Device }
+
+// GetKind returns RunFields.Kind, and is useful for accessing the field via an interface.
+func (v *RunFields) GetKind() RunKind { return v.Kind }
+
+// GetTrigger returns RunFields.Trigger, and is useful for accessing the field via an interface.
+func (v *RunFields) GetTrigger() RunTrigger { return v.Trigger }
+
+// GetPolicy returns RunFields.Policy, and is useful for accessing the field via an interface.
+func (v *RunFields) GetPolicy() *RunFieldsPolicyPolicySummary { return v.Policy }
+
+// GetAskedBy returns RunFields.AskedBy, and is useful for accessing the field via an interface.
+func (v *RunFields) GetAskedBy() *RunFieldsAskedByUser { return v.AskedBy }
+
+// GetSlot returns RunFields.Slot, and is useful for accessing the field via an interface.
+func (v *RunFields) GetSlot() *time.Time { return v.Slot }
+
+// GetState returns RunFields.State, and is useful for accessing the field via an interface.
+func (v *RunFields) GetState() RunState { return v.State }
+
+// GetCreatedAt returns RunFields.CreatedAt, and is useful for accessing the field via an interface.
+func (v *RunFields) GetCreatedAt() time.Time { return v.CreatedAt }
+
+// GetDueAt returns RunFields.DueAt, and is useful for accessing the field via an interface.
+func (v *RunFields) GetDueAt() time.Time { return v.DueAt }
+
+// GetDeadlineAt returns RunFields.DeadlineAt, and is useful for accessing the field via an interface.
+func (v *RunFields) GetDeadlineAt() time.Time { return v.DeadlineAt }
+
+// GetAttempts returns RunFields.Attempts, and is useful for accessing the field via an interface.
+func (v *RunFields) GetAttempts() int { return v.Attempts }
+
+// GetStartedAt returns RunFields.StartedAt, and is useful for accessing the field via an interface.
+func (v *RunFields) GetStartedAt() *time.Time { return v.StartedAt }
+
+// GetEndedAt returns RunFields.EndedAt, and is useful for accessing the field via an interface.
+func (v *RunFields) GetEndedAt() *time.Time { return v.EndedAt }
+
+// GetCancelling returns RunFields.Cancelling, and is useful for accessing the field via an interface.
+func (v *RunFields) GetCancelling() bool { return v.Cancelling }
+
+// GetProgress returns RunFields.Progress, and is useful for accessing the field via an interface.
+func (v *RunFields) GetProgress() *RunFieldsProgressRunProgress { return v.Progress }
+
+// GetRate returns RunFields.Rate, and is useful for accessing the field via an interface.
+func (v *RunFields) GetRate() int64 { return v.Rate }
+
+// GetCode returns RunFields.Code, and is useful for accessing the field via an interface.
+func (v *RunFields) GetCode() *string { return v.Code }
+
+// GetText returns RunFields.Text, and is useful for accessing the field via an interface.
+func (v *RunFields) GetText() *string { return v.Text }
+
+// GetCauses returns RunFields.Causes, and is useful for accessing the field via an interface.
+func (v *RunFields) GetCauses() []*RunFieldsCausesRunCause { return v.Causes }
+
+// RunFieldsAskedByUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type RunFieldsAskedByUser struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns RunFieldsAskedByUser.Id, and is useful for accessing the field via an interface.
+func (v *RunFieldsAskedByUser) GetId() string { return v.Id }
+
+// GetName returns RunFieldsAskedByUser.Name, and is useful for accessing the field via an interface.
+func (v *RunFieldsAskedByUser) GetName() string { return v.Name }
+
+// RunFieldsCausesRunCause includes the requested fields of the GraphQL type RunCause.
+type RunFieldsCausesRunCause struct {
+	Cause string `json:"cause"`
+	Count int64  `json:"count"`
+}
+
+// GetCause returns RunFieldsCausesRunCause.Cause, and is useful for accessing the field via an interface.
+func (v *RunFieldsCausesRunCause) GetCause() string { return v.Cause }
+
+// GetCount returns RunFieldsCausesRunCause.Count, and is useful for accessing the field via an interface.
+func (v *RunFieldsCausesRunCause) GetCount() int64 { return v.Count }
+
+// RunFieldsDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type RunFieldsDevice struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns RunFieldsDevice.Id, and is useful for accessing the field via an interface.
+func (v *RunFieldsDevice) GetId() string { return v.Id }
+
+// GetName returns RunFieldsDevice.Name, and is useful for accessing the field via an interface.
+func (v *RunFieldsDevice) GetName() string { return v.Name }
+
+// RunFieldsPolicyPolicySummary includes the requested fields of the GraphQL type PolicySummary.
+// The GraphQL type's documentation follows.
+//
+// What a device's owner may know of a policy.
+type RunFieldsPolicyPolicySummary struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns RunFieldsPolicyPolicySummary.Id, and is useful for accessing the field via an interface.
+func (v *RunFieldsPolicyPolicySummary) GetId() string { return v.Id }
+
+// GetName returns RunFieldsPolicyPolicySummary.Name, and is useful for accessing the field via an interface.
+func (v *RunFieldsPolicyPolicySummary) GetName() string { return v.Name }
+
+// RunFieldsProgressRunProgress includes the requested fields of the GraphQL type RunProgress.
+type RunFieldsProgressRunProgress struct {
+	Phase         string `json:"phase"`
+	Files         int64  `json:"files"`
+	Bytes         int64  `json:"bytes"`
+	TotalFiles    int64  `json:"totalFiles"`
+	TotalBytes    int64  `json:"totalBytes"`
+	UploadedBytes int64  `json:"uploadedBytes"`
+	Problems      int64  `json:"problems"`
+}
+
+// GetPhase returns RunFieldsProgressRunProgress.Phase, and is useful for accessing the field via an interface.
+func (v *RunFieldsProgressRunProgress) GetPhase() string { return v.Phase }
+
+// GetFiles returns RunFieldsProgressRunProgress.Files, and is useful for accessing the field via an interface.
+func (v *RunFieldsProgressRunProgress) GetFiles() int64 { return v.Files }
+
+// GetBytes returns RunFieldsProgressRunProgress.Bytes, and is useful for accessing the field via an interface.
+func (v *RunFieldsProgressRunProgress) GetBytes() int64 { return v.Bytes }
+
+// GetTotalFiles returns RunFieldsProgressRunProgress.TotalFiles, and is useful for accessing the field via an interface.
+func (v *RunFieldsProgressRunProgress) GetTotalFiles() int64 { return v.TotalFiles }
+
+// GetTotalBytes returns RunFieldsProgressRunProgress.TotalBytes, and is useful for accessing the field via an interface.
+func (v *RunFieldsProgressRunProgress) GetTotalBytes() int64 { return v.TotalBytes }
+
+// GetUploadedBytes returns RunFieldsProgressRunProgress.UploadedBytes, and is useful for accessing the field via an interface.
+func (v *RunFieldsProgressRunProgress) GetUploadedBytes() int64 { return v.UploadedBytes }
+
+// GetProblems returns RunFieldsProgressRunProgress.Problems, and is useful for accessing the field via an interface.
+func (v *RunFieldsProgressRunProgress) GetProblems() int64 { return v.Problems }
+
+type RunFilter struct {
+	Device *string    `json:"device"`
+	User   *string    `json:"user"`
+	Group  *string    `json:"group"`
+	Policy *string    `json:"policy"`
+	Kind   *RunKind   `json:"kind"`
+	States []RunState `json:"states"`
+	// By the time at which they were made, from (inclusive) to (exclusive).
+	From *time.Time `json:"from"`
+	To   *time.Time `json:"to"`
+}
+
+// GetDevice returns RunFilter.Device, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetDevice() *string { return v.Device }
+
+// GetUser returns RunFilter.User, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetUser() *string { return v.User }
+
+// GetGroup returns RunFilter.Group, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetGroup() *string { return v.Group }
+
+// GetPolicy returns RunFilter.Policy, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetPolicy() *string { return v.Policy }
+
+// GetKind returns RunFilter.Kind, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetKind() *RunKind { return v.Kind }
+
+// GetStates returns RunFilter.States, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetStates() []RunState { return v.States }
+
+// GetFrom returns RunFilter.From, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetFrom() *time.Time { return v.From }
+
+// GetTo returns RunFilter.To, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetTo() *time.Time { return v.To }
+
+type RunKind string
+
+const (
+	RunKindBackup  RunKind = "BACKUP"
+	RunKindRestore RunKind = "RESTORE"
+)
+
+var AllRunKind = []RunKind{
+	RunKindBackup,
+	RunKindRestore,
+}
+
+// RunPolicyResponse is returned by RunPolicy on success.
+type RunPolicyResponse struct {
+	// Backs up every device of a policy now.
+	RunPolicy *RunPolicyRunPolicyRunPolicyPayload `json:"runPolicy"`
+}
+
+// GetRunPolicy returns RunPolicyResponse.RunPolicy, and is useful for accessing the field via an interface.
+func (v *RunPolicyResponse) GetRunPolicy() *RunPolicyRunPolicyRunPolicyPayload { return v.RunPolicy }
+
+// RunPolicyRunPolicyRunPolicyPayload includes the requested fields of the GraphQL type RunPolicyPayload.
+type RunPolicyRunPolicyRunPolicyPayload struct {
+	// How many devices were told.
+	Runs int `json:"runs"`
+}
+
+// GetRuns returns RunPolicyRunPolicyRunPolicyPayload.Runs, and is useful for accessing the field via an interface.
+func (v *RunPolicyRunPolicyRunPolicyPayload) GetRuns() int { return v.Runs }
+
+type RunReportInput struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+	By   ReportBy  `json:"by"`
+	Kind RunKind   `json:"kind"`
+	// Of days; IANA name.
+	Zone   string  `json:"zone"`
+	Device *string `json:"device"`
+	User   *string `json:"user"`
+	Group  *string `json:"group"`
+	Policy *string `json:"policy"`
+}
+
+// GetFrom returns RunReportInput.From, and is useful for accessing the field via an interface.
+func (v *RunReportInput) GetFrom() time.Time { return v.From }
+
+// GetTo returns RunReportInput.To, and is useful for accessing the field via an interface.
+func (v *RunReportInput) GetTo() time.Time { return v.To }
+
+// GetBy returns RunReportInput.By, and is useful for accessing the field via an interface.
+func (v *RunReportInput) GetBy() ReportBy { return v.By }
+
+// GetKind returns RunReportInput.Kind, and is useful for accessing the field via an interface.
+func (v *RunReportInput) GetKind() RunKind { return v.Kind }
+
+// GetZone returns RunReportInput.Zone, and is useful for accessing the field via an interface.
+func (v *RunReportInput) GetZone() string { return v.Zone }
+
+// GetDevice returns RunReportInput.Device, and is useful for accessing the field via an interface.
+func (v *RunReportInput) GetDevice() *string { return v.Device }
+
+// GetUser returns RunReportInput.User, and is useful for accessing the field via an interface.
+func (v *RunReportInput) GetUser() *string { return v.User }
+
+// GetGroup returns RunReportInput.Group, and is useful for accessing the field via an interface.
+func (v *RunReportInput) GetGroup() *string { return v.Group }
+
+// GetPolicy returns RunReportInput.Policy, and is useful for accessing the field via an interface.
+func (v *RunReportInput) GetPolicy() *string { return v.Policy }
+
+// RunResponse is returned by Run on success.
+type RunResponse struct {
+	// One run of the caller's devices; any for administrators.
+	Run *RunRun `json:"run"`
+}
+
+// GetRun returns RunResponse.Run, and is useful for accessing the field via an interface.
+func (v *RunResponse) GetRun() *RunRun { return v.Run }
+
+// RunRun includes the requested fields of the GraphQL type Run.
+// The GraphQL type's documentation follows.
+//
+// A backup or restore of one device that is due, under way or over.
+type RunRun struct {
+	RunFields `json:"-"`
+	// The snapshot that it made; of a restore, the one that is restored. Null for whoever does not own it.
+	Snapshot *RunRunSnapshot `json:"snapshot"`
+	// What happened, by name, sealed to the owner; null for everybody else.
+	SealedReport *[]byte `json:"sealedReport"`
+}
+
+// GetSnapshot returns RunRun.Snapshot, and is useful for accessing the field via an interface.
+func (v *RunRun) GetSnapshot() *RunRunSnapshot { return v.Snapshot }
+
+// GetSealedReport returns RunRun.SealedReport, and is useful for accessing the field via an interface.
+func (v *RunRun) GetSealedReport() *[]byte { return v.SealedReport }
+
+// GetId returns RunRun.Id, and is useful for accessing the field via an interface.
+func (v *RunRun) GetId() string { return v.RunFields.Id }
+
+// GetDevice returns RunRun.Device, and is useful for accessing the field via an interface.
+func (v *RunRun) GetDevice() *RunFieldsDevice { return v.RunFields.Device }
+
+// GetKind returns RunRun.Kind, and is useful for accessing the field via an interface.
+func (v *RunRun) GetKind() RunKind { return v.RunFields.Kind }
+
+// GetTrigger returns RunRun.Trigger, and is useful for accessing the field via an interface.
+func (v *RunRun) GetTrigger() RunTrigger { return v.RunFields.Trigger }
+
+// GetPolicy returns RunRun.Policy, and is useful for accessing the field via an interface.
+func (v *RunRun) GetPolicy() *RunFieldsPolicyPolicySummary { return v.RunFields.Policy }
+
+// GetAskedBy returns RunRun.AskedBy, and is useful for accessing the field via an interface.
+func (v *RunRun) GetAskedBy() *RunFieldsAskedByUser { return v.RunFields.AskedBy }
+
+// GetSlot returns RunRun.Slot, and is useful for accessing the field via an interface.
+func (v *RunRun) GetSlot() *time.Time { return v.RunFields.Slot }
+
+// GetState returns RunRun.State, and is useful for accessing the field via an interface.
+func (v *RunRun) GetState() RunState { return v.RunFields.State }
+
+// GetCreatedAt returns RunRun.CreatedAt, and is useful for accessing the field via an interface.
+func (v *RunRun) GetCreatedAt() time.Time { return v.RunFields.CreatedAt }
+
+// GetDueAt returns RunRun.DueAt, and is useful for accessing the field via an interface.
+func (v *RunRun) GetDueAt() time.Time { return v.RunFields.DueAt }
+
+// GetDeadlineAt returns RunRun.DeadlineAt, and is useful for accessing the field via an interface.
+func (v *RunRun) GetDeadlineAt() time.Time { return v.RunFields.DeadlineAt }
+
+// GetAttempts returns RunRun.Attempts, and is useful for accessing the field via an interface.
+func (v *RunRun) GetAttempts() int { return v.RunFields.Attempts }
+
+// GetStartedAt returns RunRun.StartedAt, and is useful for accessing the field via an interface.
+func (v *RunRun) GetStartedAt() *time.Time { return v.RunFields.StartedAt }
+
+// GetEndedAt returns RunRun.EndedAt, and is useful for accessing the field via an interface.
+func (v *RunRun) GetEndedAt() *time.Time { return v.RunFields.EndedAt }
+
+// GetCancelling returns RunRun.Cancelling, and is useful for accessing the field via an interface.
+func (v *RunRun) GetCancelling() bool { return v.RunFields.Cancelling }
+
+// GetProgress returns RunRun.Progress, and is useful for accessing the field via an interface.
+func (v *RunRun) GetProgress() *RunFieldsProgressRunProgress { return v.RunFields.Progress }
+
+// GetRate returns RunRun.Rate, and is useful for accessing the field via an interface.
+func (v *RunRun) GetRate() int64 { return v.RunFields.Rate }
+
+// GetCode returns RunRun.Code, and is useful for accessing the field via an interface.
+func (v *RunRun) GetCode() *string { return v.RunFields.Code }
+
+// GetText returns RunRun.Text, and is useful for accessing the field via an interface.
+func (v *RunRun) GetText() *string { return v.RunFields.Text }
+
+// GetCauses returns RunRun.Causes, and is useful for accessing the field via an interface.
+func (v *RunRun) GetCauses() []*RunFieldsCausesRunCause { return v.RunFields.Causes }
+
+func (v *RunRun) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*RunRun
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.RunRun = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.RunFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalRunRun struct {
+	Snapshot *RunRunSnapshot `json:"snapshot"`
+
+	SealedReport *[]byte `json:"sealedReport"`
+
+	Id string `json:"id"`
+
+	Device *RunFieldsDevice `json:"device"`
+
+	Kind RunKind `json:"kind"`
+
+	Trigger RunTrigger `json:"trigger"`
+
+	Policy *RunFieldsPolicyPolicySummary `json:"policy"`
+
+	AskedBy *RunFieldsAskedByUser `json:"askedBy"`
+
+	Slot *time.Time `json:"slot"`
+
+	State RunState `json:"state"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	DueAt time.Time `json:"dueAt"`
+
+	DeadlineAt time.Time `json:"deadlineAt"`
+
+	Attempts int `json:"attempts"`
+
+	StartedAt *time.Time `json:"startedAt"`
+
+	EndedAt *time.Time `json:"endedAt"`
+
+	Cancelling bool `json:"cancelling"`
+
+	Progress *RunFieldsProgressRunProgress `json:"progress"`
+
+	Rate int64 `json:"rate"`
+
+	Code *string `json:"code"`
+
+	Text *string `json:"text"`
+
+	Causes []*RunFieldsCausesRunCause `json:"causes"`
+}
+
+func (v *RunRun) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *RunRun) __premarshalJSON() (*__premarshalRunRun, error) {
+	var retval __premarshalRunRun
+
+	retval.Snapshot = v.Snapshot
+	retval.SealedReport = v.SealedReport
+	retval.Id = v.RunFields.Id
+	retval.Device = v.RunFields.Device
+	retval.Kind = v.RunFields.Kind
+	retval.Trigger = v.RunFields.Trigger
+	retval.Policy = v.RunFields.Policy
+	retval.AskedBy = v.RunFields.AskedBy
+	retval.Slot = v.RunFields.Slot
+	retval.State = v.RunFields.State
+	retval.CreatedAt = v.RunFields.CreatedAt
+	retval.DueAt = v.RunFields.DueAt
+	retval.DeadlineAt = v.RunFields.DeadlineAt
+	retval.Attempts = v.RunFields.Attempts
+	retval.StartedAt = v.RunFields.StartedAt
+	retval.EndedAt = v.RunFields.EndedAt
+	retval.Cancelling = v.RunFields.Cancelling
+	retval.Progress = v.RunFields.Progress
+	retval.Rate = v.RunFields.Rate
+	retval.Code = v.RunFields.Code
+	retval.Text = v.RunFields.Text
+	retval.Causes = v.RunFields.Causes
+	return &retval, nil
+}
+
+// RunRunSnapshot includes the requested fields of the GraphQL type Snapshot.
+// The GraphQL type's documentation follows.
+//
+// A device's files at one time. What they are called and what is in them is sealed.
+type RunRunSnapshot struct {
+	Id string `json:"id"`
+	// By the server's clock.
+	CreatedAt time.Time `json:"createdAt"`
+	// The id of the tree's root object.
+	Root []byte `json:"root"`
+	// Sealed to the owner.
+	Manifest []byte                `json:"manifest"`
+	Device   *RunRunSnapshotDevice `json:"device"`
+}
+
+// GetId returns RunRunSnapshot.Id, and is useful for accessing the field via an interface.
+func (v *RunRunSnapshot) GetId() string { return v.Id }
+
+// GetCreatedAt returns RunRunSnapshot.CreatedAt, and is useful for accessing the field via an interface.
+func (v *RunRunSnapshot) GetCreatedAt() time.Time { return v.CreatedAt }
+
+// GetRoot returns RunRunSnapshot.Root, and is useful for accessing the field via an interface.
+func (v *RunRunSnapshot) GetRoot() []byte { return v.Root }
+
+// GetManifest returns RunRunSnapshot.Manifest, and is useful for accessing the field via an interface.
+func (v *RunRunSnapshot) GetManifest() []byte { return v.Manifest }
+
+// GetDevice returns RunRunSnapshot.Device, and is useful for accessing the field via an interface.
+func (v *RunRunSnapshot) GetDevice() *RunRunSnapshotDevice { return v.Device }
+
+// RunRunSnapshotDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type RunRunSnapshotDevice struct {
+	Id string `json:"id"`
+}
+
+// GetId returns RunRunSnapshotDevice.Id, and is useful for accessing the field via an interface.
+func (v *RunRunSnapshotDevice) GetId() string { return v.Id }
+
+type RunState string
+
+const (
+	// Due, or due later; the device has not taken it.
+	RunStateWaiting RunState = "WAITING"
+	// The device works on it.
+	RunStateRunning RunState = "RUNNING"
+	// All of it was done.
+	RunStateSucceeded RunState = "SUCCEEDED"
+	// Done, but some files could not be read or restored.
+	RunStateWarned RunState = "WARNED"
+	RunStateFailed RunState = "FAILED"
+	// Not begun before its deadline.
+	RunStateMissed    RunState = "MISSED"
+	RunStateCancelled RunState = "CANCELLED"
+)
+
+var AllRunState = []RunState{
+	RunStateWaiting,
+	RunStateRunning,
+	RunStateSucceeded,
+	RunStateWarned,
+	RunStateFailed,
+	RunStateMissed,
+	RunStateCancelled,
+}
+
+type RunTrigger string
+
+const (
+	RunTriggerSchedule RunTrigger = "SCHEDULE"
+	RunTriggerOwner    RunTrigger = "OWNER"
+	RunTriggerAdmin    RunTrigger = "ADMIN"
+	RunTriggerDevice   RunTrigger = "DEVICE"
+)
+
+var AllRunTrigger = []RunTrigger{
+	RunTriggerSchedule,
+	RunTriggerOwner,
+	RunTriggerAdmin,
+	RunTriggerDevice,
+}
+
+// RunsResponse is returned by Runs on success.
+type RunsResponse struct {
+	// Runs of the caller's devices; of all devices for administrators who ask for the fleet. Newest first.
+	Runs *RunsRunsRunConnection `json:"runs"`
+}
+
+// GetRuns returns RunsResponse.Runs, and is useful for accessing the field via an interface.
+func (v *RunsResponse) GetRuns() *RunsRunsRunConnection { return v.Runs }
+
+// RunsRunsRunConnection includes the requested fields of the GraphQL type RunConnection.
+type RunsRunsRunConnection struct {
+	Edges      []*RunsRunsRunConnectionEdgesRunEdge `json:"edges"`
+	PageInfo   *RunsRunsRunConnectionPageInfo       `json:"pageInfo"`
+	TotalCount int                                  `json:"totalCount"`
+}
+
+// GetEdges returns RunsRunsRunConnection.Edges, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnection) GetEdges() []*RunsRunsRunConnectionEdgesRunEdge { return v.Edges }
+
+// GetPageInfo returns RunsRunsRunConnection.PageInfo, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnection) GetPageInfo() *RunsRunsRunConnectionPageInfo { return v.PageInfo }
+
+// GetTotalCount returns RunsRunsRunConnection.TotalCount, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnection) GetTotalCount() int { return v.TotalCount }
+
+// RunsRunsRunConnectionEdgesRunEdge includes the requested fields of the GraphQL type RunEdge.
+type RunsRunsRunConnectionEdgesRunEdge struct {
+	Node *RunsRunsRunConnectionEdgesRunEdgeNodeRun `json:"node"`
+}
+
+// GetNode returns RunsRunsRunConnectionEdgesRunEdge.Node, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdge) GetNode() *RunsRunsRunConnectionEdgesRunEdgeNodeRun {
+	return v.Node
+}
+
+// RunsRunsRunConnectionEdgesRunEdgeNodeRun includes the requested fields of the GraphQL type Run.
+// The GraphQL type's documentation follows.
+//
+// A backup or restore of one device that is due, under way or over.
+type RunsRunsRunConnectionEdgesRunEdgeNodeRun struct {
+	RunFields `json:"-"`
+}
+
+// GetId returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Id, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetId() string { return v.RunFields.Id }
+
+// GetDevice returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Device, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetDevice() *RunFieldsDevice {
+	return v.RunFields.Device
+}
+
+// GetKind returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Kind, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetKind() RunKind { return v.RunFields.Kind }
+
+// GetTrigger returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Trigger, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetTrigger() RunTrigger {
+	return v.RunFields.Trigger
+}
+
+// GetPolicy returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Policy, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetPolicy() *RunFieldsPolicyPolicySummary {
+	return v.RunFields.Policy
+}
+
+// GetAskedBy returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.AskedBy, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetAskedBy() *RunFieldsAskedByUser {
+	return v.RunFields.AskedBy
+}
+
+// GetSlot returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Slot, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetSlot() *time.Time { return v.RunFields.Slot }
+
+// GetState returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.State, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetState() RunState { return v.RunFields.State }
+
+// GetCreatedAt returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.CreatedAt, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetCreatedAt() time.Time {
+	return v.RunFields.CreatedAt
+}
+
+// GetDueAt returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.DueAt, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetDueAt() time.Time { return v.RunFields.DueAt }
+
+// GetDeadlineAt returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.DeadlineAt, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetDeadlineAt() time.Time {
+	return v.RunFields.DeadlineAt
+}
+
+// GetAttempts returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Attempts, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetAttempts() int { return v.RunFields.Attempts }
+
+// GetStartedAt returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.StartedAt, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetStartedAt() *time.Time {
+	return v.RunFields.StartedAt
+}
+
+// GetEndedAt returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.EndedAt, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetEndedAt() *time.Time {
+	return v.RunFields.EndedAt
+}
+
+// GetCancelling returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Cancelling, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetCancelling() bool {
+	return v.RunFields.Cancelling
+}
+
+// GetProgress returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Progress, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetProgress() *RunFieldsProgressRunProgress {
+	return v.RunFields.Progress
+}
+
+// GetRate returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Rate, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetRate() int64 { return v.RunFields.Rate }
+
+// GetCode returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Code, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetCode() *string { return v.RunFields.Code }
+
+// GetText returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Text, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetText() *string { return v.RunFields.Text }
+
+// GetCauses returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Causes, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetCauses() []*RunFieldsCausesRunCause {
+	return v.RunFields.Causes
+}
+
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*RunsRunsRunConnectionEdgesRunEdgeNodeRun
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.RunsRunsRunConnectionEdgesRunEdgeNodeRun = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.RunFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalRunsRunsRunConnectionEdgesRunEdgeNodeRun struct {
+	Id string `json:"id"`
+
+	Device *RunFieldsDevice `json:"device"`
+
+	Kind RunKind `json:"kind"`
+
+	Trigger RunTrigger `json:"trigger"`
+
+	Policy *RunFieldsPolicyPolicySummary `json:"policy"`
+
+	AskedBy *RunFieldsAskedByUser `json:"askedBy"`
+
+	Slot *time.Time `json:"slot"`
+
+	State RunState `json:"state"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	DueAt time.Time `json:"dueAt"`
+
+	DeadlineAt time.Time `json:"deadlineAt"`
+
+	Attempts int `json:"attempts"`
+
+	StartedAt *time.Time `json:"startedAt"`
+
+	EndedAt *time.Time `json:"endedAt"`
+
+	Cancelling bool `json:"cancelling"`
+
+	Progress *RunFieldsProgressRunProgress `json:"progress"`
+
+	Rate int64 `json:"rate"`
+
+	Code *string `json:"code"`
+
+	Text *string `json:"text"`
+
+	Causes []*RunFieldsCausesRunCause `json:"causes"`
+}
+
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) __premarshalJSON() (*__premarshalRunsRunsRunConnectionEdgesRunEdgeNodeRun, error) {
+	var retval __premarshalRunsRunsRunConnectionEdgesRunEdgeNodeRun
+
+	retval.Id = v.RunFields.Id
+	retval.Device = v.RunFields.Device
+	retval.Kind = v.RunFields.Kind
+	retval.Trigger = v.RunFields.Trigger
+	retval.Policy = v.RunFields.Policy
+	retval.AskedBy = v.RunFields.AskedBy
+	retval.Slot = v.RunFields.Slot
+	retval.State = v.RunFields.State
+	retval.CreatedAt = v.RunFields.CreatedAt
+	retval.DueAt = v.RunFields.DueAt
+	retval.DeadlineAt = v.RunFields.DeadlineAt
+	retval.Attempts = v.RunFields.Attempts
+	retval.StartedAt = v.RunFields.StartedAt
+	retval.EndedAt = v.RunFields.EndedAt
+	retval.Cancelling = v.RunFields.Cancelling
+	retval.Progress = v.RunFields.Progress
+	retval.Rate = v.RunFields.Rate
+	retval.Code = v.RunFields.Code
+	retval.Text = v.RunFields.Text
+	retval.Causes = v.RunFields.Causes
+	return &retval, nil
+}
+
+// RunsRunsRunConnectionPageInfo includes the requested fields of the GraphQL type PageInfo.
+// The GraphQL type's documentation follows.
+//
+// Where a page of a connection stands (Relay cursor connections).
+type RunsRunsRunConnectionPageInfo struct {
+	// Whether `after: endCursor` would give more.
+	HasNextPage bool `json:"hasNextPage"`
+	// The cursor of the last edge, null on an empty page.
+	EndCursor *string `json:"endCursor"`
+}
+
+// GetHasNextPage returns RunsRunsRunConnectionPageInfo.HasNextPage, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionPageInfo) GetHasNextPage() bool { return v.HasNextPage }
+
+// GetEndCursor returns RunsRunsRunConnectionPageInfo.EndCursor, and is useful for accessing the field via an interface.
+func (v *RunsRunsRunConnectionPageInfo) GetEndCursor() *string { return v.EndCursor }
+
+type ScheduleInput struct {
+	Kind  ScheduleKind `json:"kind"`
+	Times []string     `json:"times"`
+	Days  []Weekday    `json:"days"`
+	Dates []int        `json:"dates"`
+	Cron  string       `json:"cron"`
+}
+
+// GetKind returns ScheduleInput.Kind, and is useful for accessing the field via an interface.
+func (v *ScheduleInput) GetKind() ScheduleKind { return v.Kind }
+
+// GetTimes returns ScheduleInput.Times, and is useful for accessing the field via an interface.
+func (v *ScheduleInput) GetTimes() []string { return v.Times }
+
+// GetDays returns ScheduleInput.Days, and is useful for accessing the field via an interface.
+func (v *ScheduleInput) GetDays() []Weekday { return v.Days }
+
+// GetDates returns ScheduleInput.Dates, and is useful for accessing the field via an interface.
+func (v *ScheduleInput) GetDates() []int { return v.Dates }
+
+// GetCron returns ScheduleInput.Cron, and is useful for accessing the field via an interface.
+func (v *ScheduleInput) GetCron() string { return v.Cron }
+
+type ScheduleKind string
+
+const (
+	ScheduleKindDaily   ScheduleKind = "DAILY"
+	ScheduleKindWeekly  ScheduleKind = "WEEKLY"
+	ScheduleKindMonthly ScheduleKind = "MONTHLY"
+	ScheduleKindCron    ScheduleKind = "CRON"
+)
+
+var AllScheduleKind = []ScheduleKind{
+	ScheduleKindDaily,
+	ScheduleKindWeekly,
+	ScheduleKindMonthly,
+	ScheduleKindCron,
+}
+
+// SendTestMailResponse is returned by SendTestMail on success.
+type SendTestMailResponse struct {
+	// Sends a mail to the caller, at once, and says what the mail server answered.
+	SendTestMail *SendTestMailSendTestMailSendTestMailPayload `json:"sendTestMail"`
+}
+
+// GetSendTestMail returns SendTestMailResponse.SendTestMail, and is useful for accessing the field via an interface.
+func (v *SendTestMailResponse) GetSendTestMail() *SendTestMailSendTestMailSendTestMailPayload {
+	return v.SendTestMail
+}
+
+// SendTestMailSendTestMailSendTestMailPayload includes the requested fields of the GraphQL type SendTestMailPayload.
+type SendTestMailSendTestMailSendTestMailPayload struct {
+	Address string `json:"address"`
+}
+
+// GetAddress returns SendTestMailSendTestMailSendTestMailPayload.Address, and is useful for accessing the field via an interface.
+func (v *SendTestMailSendTestMailSendTestMailPayload) GetAddress() string { return v.Address }
 
 // ServerInfoResponse is returned by ServerInfo on success.
 type ServerInfoResponse struct {
@@ -1918,6 +7614,131 @@ func (v *SetNotificationPreferencesInput) GetPreferences() []*NotificationPrefer
 	return v.Preferences
 }
 
+// SetQuotaResponse is returned by SetQuota on success.
+type SetQuotaResponse struct {
+	// Limits what a user may store; null: the installation's default.
+	SetQuota *SetQuotaSetQuotaSetQuotaPayload `json:"setQuota"`
+}
+
+// GetSetQuota returns SetQuotaResponse.SetQuota, and is useful for accessing the field via an interface.
+func (v *SetQuotaResponse) GetSetQuota() *SetQuotaSetQuotaSetQuotaPayload { return v.SetQuota }
+
+// SetQuotaSetQuotaSetQuotaPayload includes the requested fields of the GraphQL type SetQuotaPayload.
+type SetQuotaSetQuotaSetQuotaPayload struct {
+	User *SetQuotaSetQuotaSetQuotaPayloadUser `json:"user"`
+}
+
+// GetUser returns SetQuotaSetQuotaSetQuotaPayload.User, and is useful for accessing the field via an interface.
+func (v *SetQuotaSetQuotaSetQuotaPayload) GetUser() *SetQuotaSetQuotaSetQuotaPayloadUser {
+	return v.User
+}
+
+// SetQuotaSetQuotaSetQuotaPayloadUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type SetQuotaSetQuotaSetQuotaPayloadUser struct {
+	Id string `json:"id"`
+}
+
+// GetId returns SetQuotaSetQuotaSetQuotaPayloadUser.Id, and is useful for accessing the field via an interface.
+func (v *SetQuotaSetQuotaSetQuotaPayloadUser) GetId() string { return v.Id }
+
+// SetRoleResponse is returned by SetRole on success.
+type SetRoleResponse struct {
+	// Grants or withdraws a role. The last superuser cannot be demoted.
+	SetRole *SetRoleSetRoleSetRolePayload `json:"setRole"`
+}
+
+// GetSetRole returns SetRoleResponse.SetRole, and is useful for accessing the field via an interface.
+func (v *SetRoleResponse) GetSetRole() *SetRoleSetRoleSetRolePayload { return v.SetRole }
+
+// SetRoleSetRoleSetRolePayload includes the requested fields of the GraphQL type SetRolePayload.
+type SetRoleSetRoleSetRolePayload struct {
+	User *SetRoleSetRoleSetRolePayloadUser `json:"user"`
+}
+
+// GetUser returns SetRoleSetRoleSetRolePayload.User, and is useful for accessing the field via an interface.
+func (v *SetRoleSetRoleSetRolePayload) GetUser() *SetRoleSetRoleSetRolePayloadUser { return v.User }
+
+// SetRoleSetRoleSetRolePayloadUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type SetRoleSetRoleSetRolePayloadUser struct {
+	Id string `json:"id"`
+}
+
+// GetId returns SetRoleSetRoleSetRolePayloadUser.Id, and is useful for accessing the field via an interface.
+func (v *SetRoleSetRoleSetRolePayloadUser) GetId() string { return v.Id }
+
+// SettingsFields includes the GraphQL fields of Settings requested by the fragment SettingsFields.
+type SettingsFields struct {
+	// What people see in mails and the app.
+	ProductName string `json:"productName"`
+	// Days without a backup after which a device is stale.
+	StaleDays int `json:"staleDays"`
+	// Days in which a deleted snapshot can be taken back.
+	UndoDays int `json:"undoDays"`
+	// For users without a quota of their own, in bytes; 0: no limit.
+	DefaultQuota int64 `json:"defaultQuota"`
+	// Per cent of free room below which administrators are told.
+	StorageLowPercent int `json:"storageLowPercent"`
+	// Hour of the day (server's zone below) at which digests are sent.
+	DigestHour int    `json:"digestHour"`
+	Zone       string `json:"zone"`
+	// When administrators get their digest: NEVER, DAILY, WEEKLY (Mondays).
+	AdminDigest DigestPeriod `json:"adminDigest"`
+	// Instant mails to one address an hour; more are gathered.
+	MailsPerHour int `json:"mailsPerHour"`
+	// Days for which runs and their reports are kept.
+	RunHistoryDays int `json:"runHistoryDays"`
+	// Whether a mail server is configured, and as whom mail is sent.
+	MailFrom *string `json:"mailFrom"`
+	// Whether the installation's own backup is configured, and when it last succeeded.
+	SelfBackupConfigured bool       `json:"selfBackupConfigured"`
+	SelfBackupAt         *time.Time `json:"selfBackupAt"`
+}
+
+// GetProductName returns SettingsFields.ProductName, and is useful for accessing the field via an interface.
+func (v *SettingsFields) GetProductName() string { return v.ProductName }
+
+// GetStaleDays returns SettingsFields.StaleDays, and is useful for accessing the field via an interface.
+func (v *SettingsFields) GetStaleDays() int { return v.StaleDays }
+
+// GetUndoDays returns SettingsFields.UndoDays, and is useful for accessing the field via an interface.
+func (v *SettingsFields) GetUndoDays() int { return v.UndoDays }
+
+// GetDefaultQuota returns SettingsFields.DefaultQuota, and is useful for accessing the field via an interface.
+func (v *SettingsFields) GetDefaultQuota() int64 { return v.DefaultQuota }
+
+// GetStorageLowPercent returns SettingsFields.StorageLowPercent, and is useful for accessing the field via an interface.
+func (v *SettingsFields) GetStorageLowPercent() int { return v.StorageLowPercent }
+
+// GetDigestHour returns SettingsFields.DigestHour, and is useful for accessing the field via an interface.
+func (v *SettingsFields) GetDigestHour() int { return v.DigestHour }
+
+// GetZone returns SettingsFields.Zone, and is useful for accessing the field via an interface.
+func (v *SettingsFields) GetZone() string { return v.Zone }
+
+// GetAdminDigest returns SettingsFields.AdminDigest, and is useful for accessing the field via an interface.
+func (v *SettingsFields) GetAdminDigest() DigestPeriod { return v.AdminDigest }
+
+// GetMailsPerHour returns SettingsFields.MailsPerHour, and is useful for accessing the field via an interface.
+func (v *SettingsFields) GetMailsPerHour() int { return v.MailsPerHour }
+
+// GetRunHistoryDays returns SettingsFields.RunHistoryDays, and is useful for accessing the field via an interface.
+func (v *SettingsFields) GetRunHistoryDays() int { return v.RunHistoryDays }
+
+// GetMailFrom returns SettingsFields.MailFrom, and is useful for accessing the field via an interface.
+func (v *SettingsFields) GetMailFrom() *string { return v.MailFrom }
+
+// GetSelfBackupConfigured returns SettingsFields.SelfBackupConfigured, and is useful for accessing the field via an interface.
+func (v *SettingsFields) GetSelfBackupConfigured() bool { return v.SelfBackupConfigured }
+
+// GetSelfBackupAt returns SettingsFields.SelfBackupAt, and is useful for accessing the field via an interface.
+func (v *SettingsFields) GetSelfBackupAt() *time.Time { return v.SelfBackupAt }
+
 type Severity string
 
 const (
@@ -1932,6 +7753,418 @@ var AllSeverity = []Severity{
 	SeveritySuccess,
 	SeverityWarning,
 	SeverityError,
+}
+
+// SnapshotFields includes the GraphQL fields of Snapshot requested by the fragment SnapshotFields.
+// The GraphQL type's documentation follows.
+//
+// A device's files at one time. What they are called and what is in them is sealed.
+type SnapshotFields struct {
+	Id     string                `json:"id"`
+	Device *SnapshotFieldsDevice `json:"device"`
+	// By the server's clock.
+	CreatedAt time.Time `json:"createdAt"`
+	// The id of the tree's root object.
+	Root []byte `json:"root"`
+	// Sealed to the owner.
+	Manifest []byte `json:"manifest"`
+	Files    int64  `json:"files"`
+	Bytes    int64  `json:"bytes"`
+	Problems int64  `json:"problems"`
+	// Bytes of packs that were uploaded for it.
+	UploadedBytes int64 `json:"uploadedBytes"`
+	// Whether a policy made it: only such snapshots are deleted by rule.
+	Scheduled bool       `json:"scheduled"`
+	PinnedAt  *time.Time `json:"pinnedAt"`
+	DeletedAt *time.Time `json:"deletedAt"`
+	// Until when a deletion can be taken back; null while it is live.
+	PurgeAfter *time.Time `json:"purgeAfter"`
+}
+
+// GetId returns SnapshotFields.Id, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetId() string { return v.Id }
+
+// GetDevice returns SnapshotFields.Device, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetDevice() *SnapshotFieldsDevice { return v.Device }
+
+// GetCreatedAt returns SnapshotFields.CreatedAt, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetCreatedAt() time.Time { return v.CreatedAt }
+
+// GetRoot returns SnapshotFields.Root, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetRoot() []byte { return v.Root }
+
+// GetManifest returns SnapshotFields.Manifest, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetManifest() []byte { return v.Manifest }
+
+// GetFiles returns SnapshotFields.Files, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetFiles() int64 { return v.Files }
+
+// GetBytes returns SnapshotFields.Bytes, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetBytes() int64 { return v.Bytes }
+
+// GetProblems returns SnapshotFields.Problems, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetProblems() int64 { return v.Problems }
+
+// GetUploadedBytes returns SnapshotFields.UploadedBytes, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetUploadedBytes() int64 { return v.UploadedBytes }
+
+// GetScheduled returns SnapshotFields.Scheduled, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetScheduled() bool { return v.Scheduled }
+
+// GetPinnedAt returns SnapshotFields.PinnedAt, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetPinnedAt() *time.Time { return v.PinnedAt }
+
+// GetDeletedAt returns SnapshotFields.DeletedAt, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetDeletedAt() *time.Time { return v.DeletedAt }
+
+// GetPurgeAfter returns SnapshotFields.PurgeAfter, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetPurgeAfter() *time.Time { return v.PurgeAfter }
+
+// SnapshotFieldsDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type SnapshotFieldsDevice struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns SnapshotFieldsDevice.Id, and is useful for accessing the field via an interface.
+func (v *SnapshotFieldsDevice) GetId() string { return v.Id }
+
+// GetName returns SnapshotFieldsDevice.Name, and is useful for accessing the field via an interface.
+func (v *SnapshotFieldsDevice) GetName() string { return v.Name }
+
+// SnapshotsResponse is returned by Snapshots on success.
+type SnapshotsResponse struct {
+	// The caller's snapshots, newest first.
+	Snapshots *SnapshotsSnapshotsSnapshotConnection `json:"snapshots"`
+}
+
+// GetSnapshots returns SnapshotsResponse.Snapshots, and is useful for accessing the field via an interface.
+func (v *SnapshotsResponse) GetSnapshots() *SnapshotsSnapshotsSnapshotConnection { return v.Snapshots }
+
+// SnapshotsSnapshotsSnapshotConnection includes the requested fields of the GraphQL type SnapshotConnection.
+type SnapshotsSnapshotsSnapshotConnection struct {
+	Edges      []*SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdge `json:"edges"`
+	PageInfo   *SnapshotsSnapshotsSnapshotConnectionPageInfo            `json:"pageInfo"`
+	TotalCount int                                                      `json:"totalCount"`
+}
+
+// GetEdges returns SnapshotsSnapshotsSnapshotConnection.Edges, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnection) GetEdges() []*SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdge {
+	return v.Edges
+}
+
+// GetPageInfo returns SnapshotsSnapshotsSnapshotConnection.PageInfo, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnection) GetPageInfo() *SnapshotsSnapshotsSnapshotConnectionPageInfo {
+	return v.PageInfo
+}
+
+// GetTotalCount returns SnapshotsSnapshotsSnapshotConnection.TotalCount, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnection) GetTotalCount() int { return v.TotalCount }
+
+// SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdge includes the requested fields of the GraphQL type SnapshotEdge.
+type SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdge struct {
+	Node *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot `json:"node"`
+}
+
+// GetNode returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdge.Node, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdge) GetNode() *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot {
+	return v.Node
+}
+
+// SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot includes the requested fields of the GraphQL type Snapshot.
+// The GraphQL type's documentation follows.
+//
+// A device's files at one time. What they are called and what is in them is sealed.
+type SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot struct {
+	SnapshotFields `json:"-"`
+}
+
+// GetId returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.Id, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetId() string {
+	return v.SnapshotFields.Id
+}
+
+// GetDevice returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.Device, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetDevice() *SnapshotFieldsDevice {
+	return v.SnapshotFields.Device
+}
+
+// GetCreatedAt returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.CreatedAt, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetCreatedAt() time.Time {
+	return v.SnapshotFields.CreatedAt
+}
+
+// GetRoot returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.Root, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetRoot() []byte {
+	return v.SnapshotFields.Root
+}
+
+// GetManifest returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.Manifest, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetManifest() []byte {
+	return v.SnapshotFields.Manifest
+}
+
+// GetFiles returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.Files, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetFiles() int64 {
+	return v.SnapshotFields.Files
+}
+
+// GetBytes returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.Bytes, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetBytes() int64 {
+	return v.SnapshotFields.Bytes
+}
+
+// GetProblems returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.Problems, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetProblems() int64 {
+	return v.SnapshotFields.Problems
+}
+
+// GetUploadedBytes returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.UploadedBytes, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetUploadedBytes() int64 {
+	return v.SnapshotFields.UploadedBytes
+}
+
+// GetScheduled returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.Scheduled, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetScheduled() bool {
+	return v.SnapshotFields.Scheduled
+}
+
+// GetPinnedAt returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.PinnedAt, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetPinnedAt() *time.Time {
+	return v.SnapshotFields.PinnedAt
+}
+
+// GetDeletedAt returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.DeletedAt, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetDeletedAt() *time.Time {
+	return v.SnapshotFields.DeletedAt
+}
+
+// GetPurgeAfter returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.PurgeAfter, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetPurgeAfter() *time.Time {
+	return v.SnapshotFields.PurgeAfter
+}
+
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.SnapshotFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalSnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot struct {
+	Id string `json:"id"`
+
+	Device *SnapshotFieldsDevice `json:"device"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	Root []byte `json:"root"`
+
+	Manifest []byte `json:"manifest"`
+
+	Files int64 `json:"files"`
+
+	Bytes int64 `json:"bytes"`
+
+	Problems int64 `json:"problems"`
+
+	UploadedBytes int64 `json:"uploadedBytes"`
+
+	Scheduled bool `json:"scheduled"`
+
+	PinnedAt *time.Time `json:"pinnedAt"`
+
+	DeletedAt *time.Time `json:"deletedAt"`
+
+	PurgeAfter *time.Time `json:"purgeAfter"`
+}
+
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) __premarshalJSON() (*__premarshalSnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot, error) {
+	var retval __premarshalSnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot
+
+	retval.Id = v.SnapshotFields.Id
+	retval.Device = v.SnapshotFields.Device
+	retval.CreatedAt = v.SnapshotFields.CreatedAt
+	retval.Root = v.SnapshotFields.Root
+	retval.Manifest = v.SnapshotFields.Manifest
+	retval.Files = v.SnapshotFields.Files
+	retval.Bytes = v.SnapshotFields.Bytes
+	retval.Problems = v.SnapshotFields.Problems
+	retval.UploadedBytes = v.SnapshotFields.UploadedBytes
+	retval.Scheduled = v.SnapshotFields.Scheduled
+	retval.PinnedAt = v.SnapshotFields.PinnedAt
+	retval.DeletedAt = v.SnapshotFields.DeletedAt
+	retval.PurgeAfter = v.SnapshotFields.PurgeAfter
+	return &retval, nil
+}
+
+// SnapshotsSnapshotsSnapshotConnectionPageInfo includes the requested fields of the GraphQL type PageInfo.
+// The GraphQL type's documentation follows.
+//
+// Where a page of a connection stands (Relay cursor connections).
+type SnapshotsSnapshotsSnapshotConnectionPageInfo struct {
+	// Whether `after: endCursor` would give more.
+	HasNextPage bool `json:"hasNextPage"`
+	// The cursor of the last edge, null on an empty page.
+	EndCursor *string `json:"endCursor"`
+}
+
+// GetHasNextPage returns SnapshotsSnapshotsSnapshotConnectionPageInfo.HasNextPage, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnectionPageInfo) GetHasNextPage() bool { return v.HasNextPage }
+
+// GetEndCursor returns SnapshotsSnapshotsSnapshotConnectionPageInfo.EndCursor, and is useful for accessing the field via an interface.
+func (v *SnapshotsSnapshotsSnapshotConnectionPageInfo) GetEndCursor() *string { return v.EndCursor }
+
+// StorageDay includes the GraphQL fields of UsageDay requested by the fragment StorageDay.
+type StorageDay struct {
+	// YYYY-MM-DD.
+	Day            string `json:"day"`
+	StoredBytes    int64  `json:"storedBytes"`
+	LogicalBytes   int64  `json:"logicalBytes"`
+	ProtectedBytes int64  `json:"protectedBytes"`
+	// Bytes that devices uploaded in sessions that ended on that day, UTC.
+	UploadedBytes int64  `json:"uploadedBytes"`
+	FreeBytes     *int64 `json:"freeBytes"`
+}
+
+// GetDay returns StorageDay.Day, and is useful for accessing the field via an interface.
+func (v *StorageDay) GetDay() string { return v.Day }
+
+// GetStoredBytes returns StorageDay.StoredBytes, and is useful for accessing the field via an interface.
+func (v *StorageDay) GetStoredBytes() int64 { return v.StoredBytes }
+
+// GetLogicalBytes returns StorageDay.LogicalBytes, and is useful for accessing the field via an interface.
+func (v *StorageDay) GetLogicalBytes() int64 { return v.LogicalBytes }
+
+// GetProtectedBytes returns StorageDay.ProtectedBytes, and is useful for accessing the field via an interface.
+func (v *StorageDay) GetProtectedBytes() int64 { return v.ProtectedBytes }
+
+// GetUploadedBytes returns StorageDay.UploadedBytes, and is useful for accessing the field via an interface.
+func (v *StorageDay) GetUploadedBytes() int64 { return v.UploadedBytes }
+
+// GetFreeBytes returns StorageDay.FreeBytes, and is useful for accessing the field via an interface.
+func (v *StorageDay) GetFreeBytes() *int64 { return v.FreeBytes }
+
+// SuspendUserResponse is returned by SuspendUser on success.
+type SuspendUserResponse struct {
+	// Locks a user out: sessions, API tokens and device tokens stop working at once. Backups stay.
+	SuspendUser *SuspendUserSuspendUserSuspendUserPayload `json:"suspendUser"`
+}
+
+// GetSuspendUser returns SuspendUserResponse.SuspendUser, and is useful for accessing the field via an interface.
+func (v *SuspendUserResponse) GetSuspendUser() *SuspendUserSuspendUserSuspendUserPayload {
+	return v.SuspendUser
+}
+
+// SuspendUserSuspendUserSuspendUserPayload includes the requested fields of the GraphQL type SuspendUserPayload.
+type SuspendUserSuspendUserSuspendUserPayload struct {
+	User *SuspendUserSuspendUserSuspendUserPayloadUser `json:"user"`
+}
+
+// GetUser returns SuspendUserSuspendUserSuspendUserPayload.User, and is useful for accessing the field via an interface.
+func (v *SuspendUserSuspendUserSuspendUserPayload) GetUser() *SuspendUserSuspendUserSuspendUserPayloadUser {
+	return v.User
+}
+
+// SuspendUserSuspendUserSuspendUserPayloadUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type SuspendUserSuspendUserSuspendUserPayloadUser struct {
+	Id string `json:"id"`
+}
+
+// GetId returns SuspendUserSuspendUserSuspendUserPayloadUser.Id, and is useful for accessing the field via an interface.
+func (v *SuspendUserSuspendUserSuspendUserPayloadUser) GetId() string { return v.Id }
+
+// TaskFields includes the GraphQL fields of Task requested by the fragment TaskFields.
+type TaskFields struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+	// What it is about: an id, or a slot.
+	Subject      string     `json:"subject"`
+	State        TaskState  `json:"state"`
+	Retried      int        `json:"retried"`
+	MaxRetry     int        `json:"maxRetry"`
+	LastError    *string    `json:"lastError"`
+	LastFailedAt *time.Time `json:"lastFailedAt"`
+	NextAt       *time.Time `json:"nextAt"`
+}
+
+// GetId returns TaskFields.Id, and is useful for accessing the field via an interface.
+func (v *TaskFields) GetId() string { return v.Id }
+
+// GetName returns TaskFields.Name, and is useful for accessing the field via an interface.
+func (v *TaskFields) GetName() string { return v.Name }
+
+// GetSubject returns TaskFields.Subject, and is useful for accessing the field via an interface.
+func (v *TaskFields) GetSubject() string { return v.Subject }
+
+// GetState returns TaskFields.State, and is useful for accessing the field via an interface.
+func (v *TaskFields) GetState() TaskState { return v.State }
+
+// GetRetried returns TaskFields.Retried, and is useful for accessing the field via an interface.
+func (v *TaskFields) GetRetried() int { return v.Retried }
+
+// GetMaxRetry returns TaskFields.MaxRetry, and is useful for accessing the field via an interface.
+func (v *TaskFields) GetMaxRetry() int { return v.MaxRetry }
+
+// GetLastError returns TaskFields.LastError, and is useful for accessing the field via an interface.
+func (v *TaskFields) GetLastError() *string { return v.LastError }
+
+// GetLastFailedAt returns TaskFields.LastFailedAt, and is useful for accessing the field via an interface.
+func (v *TaskFields) GetLastFailedAt() *time.Time { return v.LastFailedAt }
+
+// GetNextAt returns TaskFields.NextAt, and is useful for accessing the field via an interface.
+func (v *TaskFields) GetNextAt() *time.Time { return v.NextAt }
+
+type TaskState string
+
+const (
+	TaskStatePending   TaskState = "PENDING"
+	TaskStateActive    TaskState = "ACTIVE"
+	TaskStateScheduled TaskState = "SCHEDULED"
+	TaskStateRetry     TaskState = "RETRY"
+	TaskStateArchived  TaskState = "ARCHIVED"
+	TaskStateCompleted TaskState = "COMPLETED"
+)
+
+var AllTaskState = []TaskState{
+	TaskStatePending,
+	TaskStateActive,
+	TaskStateScheduled,
+	TaskStateRetry,
+	TaskStateArchived,
+	TaskStateCompleted,
 }
 
 // TokenFields includes the GraphQL fields of ApiToken requested by the fragment TokenFields.
@@ -1957,6 +8190,91 @@ func (v *TokenFields) GetLastUsedAt() *time.Time { return v.LastUsedAt }
 
 // GetExpiresAt returns TokenFields.ExpiresAt, and is useful for accessing the field via an interface.
 func (v *TokenFields) GetExpiresAt() *time.Time { return v.ExpiresAt }
+
+type UpdateGroupInput struct {
+	Id     string   `json:"id"`
+	Name   *string  `json:"name"`
+	Add    []string `json:"add"`
+	Remove []string `json:"remove"`
+}
+
+// GetId returns UpdateGroupInput.Id, and is useful for accessing the field via an interface.
+func (v *UpdateGroupInput) GetId() string { return v.Id }
+
+// GetName returns UpdateGroupInput.Name, and is useful for accessing the field via an interface.
+func (v *UpdateGroupInput) GetName() *string { return v.Name }
+
+// GetAdd returns UpdateGroupInput.Add, and is useful for accessing the field via an interface.
+func (v *UpdateGroupInput) GetAdd() []string { return v.Add }
+
+// GetRemove returns UpdateGroupInput.Remove, and is useful for accessing the field via an interface.
+func (v *UpdateGroupInput) GetRemove() []string { return v.Remove }
+
+// UpdateGroupResponse is returned by UpdateGroup on success.
+type UpdateGroupResponse struct {
+	UpdateGroup *UpdateGroupUpdateGroupGroupPayload `json:"updateGroup"`
+}
+
+// GetUpdateGroup returns UpdateGroupResponse.UpdateGroup, and is useful for accessing the field via an interface.
+func (v *UpdateGroupResponse) GetUpdateGroup() *UpdateGroupUpdateGroupGroupPayload {
+	return v.UpdateGroup
+}
+
+// UpdateGroupUpdateGroupGroupPayload includes the requested fields of the GraphQL type GroupPayload.
+type UpdateGroupUpdateGroupGroupPayload struct {
+	Group *UpdateGroupUpdateGroupGroupPayloadGroup `json:"group"`
+}
+
+// GetGroup returns UpdateGroupUpdateGroupGroupPayload.Group, and is useful for accessing the field via an interface.
+func (v *UpdateGroupUpdateGroupGroupPayload) GetGroup() *UpdateGroupUpdateGroupGroupPayloadGroup {
+	return v.Group
+}
+
+// UpdateGroupUpdateGroupGroupPayloadGroup includes the requested fields of the GraphQL type Group.
+// The GraphQL type's documentation follows.
+//
+// People who belong together, such as a department. A user may be in any number.
+type UpdateGroupUpdateGroupGroupPayloadGroup struct {
+	Id string `json:"id"`
+}
+
+// GetId returns UpdateGroupUpdateGroupGroupPayloadGroup.Id, and is useful for accessing the field via an interface.
+func (v *UpdateGroupUpdateGroupGroupPayloadGroup) GetId() string { return v.Id }
+
+type UpdatePolicyInput struct {
+	Id string `json:"id"`
+	// The revision that the caller saw.
+	Revision int          `json:"revision"`
+	Policy   *PolicyInput `json:"policy,omitempty"`
+}
+
+// GetId returns UpdatePolicyInput.Id, and is useful for accessing the field via an interface.
+func (v *UpdatePolicyInput) GetId() string { return v.Id }
+
+// GetRevision returns UpdatePolicyInput.Revision, and is useful for accessing the field via an interface.
+func (v *UpdatePolicyInput) GetRevision() int { return v.Revision }
+
+// GetPolicy returns UpdatePolicyInput.Policy, and is useful for accessing the field via an interface.
+func (v *UpdatePolicyInput) GetPolicy() *PolicyInput { return v.Policy }
+
+// UpdatePolicyResponse is returned by UpdatePolicy on success.
+type UpdatePolicyResponse struct {
+	// Changes a policy. CONFLICT if somebody else changed it since the revision that the caller saw.
+	UpdatePolicy *UpdatePolicyUpdatePolicyPolicyPayload `json:"updatePolicy"`
+}
+
+// GetUpdatePolicy returns UpdatePolicyResponse.UpdatePolicy, and is useful for accessing the field via an interface.
+func (v *UpdatePolicyResponse) GetUpdatePolicy() *UpdatePolicyUpdatePolicyPolicyPayload {
+	return v.UpdatePolicy
+}
+
+// UpdatePolicyUpdatePolicyPolicyPayload includes the requested fields of the GraphQL type PolicyPayload.
+type UpdatePolicyUpdatePolicyPolicyPayload struct {
+	Policy *PolicyFull `json:"policy"`
+}
+
+// GetPolicy returns UpdatePolicyUpdatePolicyPolicyPayload.Policy, and is useful for accessing the field via an interface.
+func (v *UpdatePolicyUpdatePolicyPolicyPayload) GetPolicy() *PolicyFull { return v.Policy }
 
 type UpdateProfileInput struct {
 	Name string `json:"name"`
@@ -2075,6 +8393,301 @@ func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) __premarshalJSON() 
 	return &retval, nil
 }
 
+type UpdateSettingsInput struct {
+	ProductName       *string       `json:"productName"`
+	StaleDays         *int          `json:"staleDays"`
+	UndoDays          *int          `json:"undoDays"`
+	DefaultQuota      *int64        `json:"defaultQuota"`
+	StorageLowPercent *int          `json:"storageLowPercent"`
+	DigestHour        *int          `json:"digestHour"`
+	Zone              *string       `json:"zone"`
+	AdminDigest       *DigestPeriod `json:"adminDigest"`
+	MailsPerHour      *int          `json:"mailsPerHour"`
+	RunHistoryDays    *int          `json:"runHistoryDays"`
+}
+
+// GetProductName returns UpdateSettingsInput.ProductName, and is useful for accessing the field via an interface.
+func (v *UpdateSettingsInput) GetProductName() *string { return v.ProductName }
+
+// GetStaleDays returns UpdateSettingsInput.StaleDays, and is useful for accessing the field via an interface.
+func (v *UpdateSettingsInput) GetStaleDays() *int { return v.StaleDays }
+
+// GetUndoDays returns UpdateSettingsInput.UndoDays, and is useful for accessing the field via an interface.
+func (v *UpdateSettingsInput) GetUndoDays() *int { return v.UndoDays }
+
+// GetDefaultQuota returns UpdateSettingsInput.DefaultQuota, and is useful for accessing the field via an interface.
+func (v *UpdateSettingsInput) GetDefaultQuota() *int64 { return v.DefaultQuota }
+
+// GetStorageLowPercent returns UpdateSettingsInput.StorageLowPercent, and is useful for accessing the field via an interface.
+func (v *UpdateSettingsInput) GetStorageLowPercent() *int { return v.StorageLowPercent }
+
+// GetDigestHour returns UpdateSettingsInput.DigestHour, and is useful for accessing the field via an interface.
+func (v *UpdateSettingsInput) GetDigestHour() *int { return v.DigestHour }
+
+// GetZone returns UpdateSettingsInput.Zone, and is useful for accessing the field via an interface.
+func (v *UpdateSettingsInput) GetZone() *string { return v.Zone }
+
+// GetAdminDigest returns UpdateSettingsInput.AdminDigest, and is useful for accessing the field via an interface.
+func (v *UpdateSettingsInput) GetAdminDigest() *DigestPeriod { return v.AdminDigest }
+
+// GetMailsPerHour returns UpdateSettingsInput.MailsPerHour, and is useful for accessing the field via an interface.
+func (v *UpdateSettingsInput) GetMailsPerHour() *int { return v.MailsPerHour }
+
+// GetRunHistoryDays returns UpdateSettingsInput.RunHistoryDays, and is useful for accessing the field via an interface.
+func (v *UpdateSettingsInput) GetRunHistoryDays() *int { return v.RunHistoryDays }
+
+// UpdateSettingsResponse is returned by UpdateSettings on success.
+type UpdateSettingsResponse struct {
+	// Changes settings; fields left out stay.
+	UpdateSettings *UpdateSettingsUpdateSettingsSettingsPayload `json:"updateSettings"`
+}
+
+// GetUpdateSettings returns UpdateSettingsResponse.UpdateSettings, and is useful for accessing the field via an interface.
+func (v *UpdateSettingsResponse) GetUpdateSettings() *UpdateSettingsUpdateSettingsSettingsPayload {
+	return v.UpdateSettings
+}
+
+// UpdateSettingsUpdateSettingsSettingsPayload includes the requested fields of the GraphQL type SettingsPayload.
+type UpdateSettingsUpdateSettingsSettingsPayload struct {
+	Settings *SettingsFields `json:"settings"`
+}
+
+// GetSettings returns UpdateSettingsUpdateSettingsSettingsPayload.Settings, and is useful for accessing the field via an interface.
+func (v *UpdateSettingsUpdateSettingsSettingsPayload) GetSettings() *SettingsFields {
+	return v.Settings
+}
+
+// UsageMyUsageUsageDay includes the requested fields of the GraphQL type UsageDay.
+type UsageMyUsageUsageDay struct {
+	// YYYY-MM-DD.
+	Day            string `json:"day"`
+	StoredBytes    int64  `json:"storedBytes"`
+	ProtectedBytes int64  `json:"protectedBytes"`
+	// Bytes that devices uploaded in sessions that ended on that day, UTC.
+	UploadedBytes int64 `json:"uploadedBytes"`
+}
+
+// GetDay returns UsageMyUsageUsageDay.Day, and is useful for accessing the field via an interface.
+func (v *UsageMyUsageUsageDay) GetDay() string { return v.Day }
+
+// GetStoredBytes returns UsageMyUsageUsageDay.StoredBytes, and is useful for accessing the field via an interface.
+func (v *UsageMyUsageUsageDay) GetStoredBytes() int64 { return v.StoredBytes }
+
+// GetProtectedBytes returns UsageMyUsageUsageDay.ProtectedBytes, and is useful for accessing the field via an interface.
+func (v *UsageMyUsageUsageDay) GetProtectedBytes() int64 { return v.ProtectedBytes }
+
+// GetUploadedBytes returns UsageMyUsageUsageDay.UploadedBytes, and is useful for accessing the field via an interface.
+func (v *UsageMyUsageUsageDay) GetUploadedBytes() int64 { return v.UploadedBytes }
+
+// UsageResponse is returned by Usage on success.
+type UsageResponse struct {
+	// Protected and new bytes a day of the caller's devices.
+	MyUsage []*UsageMyUsageUsageDay `json:"myUsage"`
+}
+
+// GetMyUsage returns UsageResponse.MyUsage, and is useful for accessing the field via an interface.
+func (v *UsageResponse) GetMyUsage() []*UsageMyUsageUsageDay { return v.MyUsage }
+
+type Weekday string
+
+const (
+	WeekdaySunday    Weekday = "SUNDAY"
+	WeekdayMonday    Weekday = "MONDAY"
+	WeekdayTuesday   Weekday = "TUESDAY"
+	WeekdayWednesday Weekday = "WEDNESDAY"
+	WeekdayThursday  Weekday = "THURSDAY"
+	WeekdayFriday    Weekday = "FRIDAY"
+	WeekdaySaturday  Weekday = "SATURDAY"
+)
+
+var AllWeekday = []Weekday{
+	WeekdaySunday,
+	WeekdayMonday,
+	WeekdayTuesday,
+	WeekdayWednesday,
+	WeekdayThursday,
+	WeekdayFriday,
+	WeekdaySaturday,
+}
+
+type WindowInput struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// GetFrom returns WindowInput.From, and is useful for accessing the field via an interface.
+func (v *WindowInput) GetFrom() string { return v.From }
+
+// GetTo returns WindowInput.To, and is useful for accessing the field via an interface.
+func (v *WindowInput) GetTo() string { return v.To }
+
+// WithdrawInvitationResponse is returned by WithdrawInvitation on success.
+type WithdrawInvitationResponse struct {
+	// Withdraws an invitation that was not accepted yet.
+	WithdrawInvitation *WithdrawInvitationWithdrawInvitationWithdrawInvitationPayload `json:"withdrawInvitation"`
+}
+
+// GetWithdrawInvitation returns WithdrawInvitationResponse.WithdrawInvitation, and is useful for accessing the field via an interface.
+func (v *WithdrawInvitationResponse) GetWithdrawInvitation() *WithdrawInvitationWithdrawInvitationWithdrawInvitationPayload {
+	return v.WithdrawInvitation
+}
+
+// WithdrawInvitationWithdrawInvitationWithdrawInvitationPayload includes the requested fields of the GraphQL type WithdrawInvitationPayload.
+type WithdrawInvitationWithdrawInvitationWithdrawInvitationPayload struct {
+	Id string `json:"id"`
+}
+
+// GetId returns WithdrawInvitationWithdrawInvitationWithdrawInvitationPayload.Id, and is useful for accessing the field via an interface.
+func (v *WithdrawInvitationWithdrawInvitationWithdrawInvitationPayload) GetId() string { return v.Id }
+
+// __AdminAuditInput is used internally by genqlient
+type __AdminAuditInput struct {
+	First int     `json:"first"`
+	After *string `json:"after"`
+}
+
+// GetFirst returns __AdminAuditInput.First, and is useful for accessing the field via an interface.
+func (v *__AdminAuditInput) GetFirst() int { return v.First }
+
+// GetAfter returns __AdminAuditInput.After, and is useful for accessing the field via an interface.
+func (v *__AdminAuditInput) GetAfter() *string { return v.After }
+
+// __AdminBackUpNowInput is used internally by genqlient
+type __AdminBackUpNowInput struct {
+	Device string `json:"device"`
+}
+
+// GetDevice returns __AdminBackUpNowInput.Device, and is useful for accessing the field via an interface.
+func (v *__AdminBackUpNowInput) GetDevice() string { return v.Device }
+
+// __AdminDevicesInput is used internally by genqlient
+type __AdminDevicesInput struct {
+	Health []HealthState `json:"health"`
+	Search *string       `json:"search"`
+	First  int           `json:"first"`
+	After  *string       `json:"after"`
+}
+
+// GetHealth returns __AdminDevicesInput.Health, and is useful for accessing the field via an interface.
+func (v *__AdminDevicesInput) GetHealth() []HealthState { return v.Health }
+
+// GetSearch returns __AdminDevicesInput.Search, and is useful for accessing the field via an interface.
+func (v *__AdminDevicesInput) GetSearch() *string { return v.Search }
+
+// GetFirst returns __AdminDevicesInput.First, and is useful for accessing the field via an interface.
+func (v *__AdminDevicesInput) GetFirst() int { return v.First }
+
+// GetAfter returns __AdminDevicesInput.After, and is useful for accessing the field via an interface.
+func (v *__AdminDevicesInput) GetAfter() *string { return v.After }
+
+// __AdminJobsInput is used internally by genqlient
+type __AdminJobsInput struct {
+	First int     `json:"first"`
+	After *string `json:"after"`
+}
+
+// GetFirst returns __AdminJobsInput.First, and is useful for accessing the field via an interface.
+func (v *__AdminJobsInput) GetFirst() int { return v.First }
+
+// GetAfter returns __AdminJobsInput.After, and is useful for accessing the field via an interface.
+func (v *__AdminJobsInput) GetAfter() *string { return v.After }
+
+// __AdminMailsInput is used internally by genqlient
+type __AdminMailsInput struct {
+	FailedOnly bool    `json:"failedOnly"`
+	First      int     `json:"first"`
+	After      *string `json:"after"`
+}
+
+// GetFailedOnly returns __AdminMailsInput.FailedOnly, and is useful for accessing the field via an interface.
+func (v *__AdminMailsInput) GetFailedOnly() bool { return v.FailedOnly }
+
+// GetFirst returns __AdminMailsInput.First, and is useful for accessing the field via an interface.
+func (v *__AdminMailsInput) GetFirst() int { return v.First }
+
+// GetAfter returns __AdminMailsInput.After, and is useful for accessing the field via an interface.
+func (v *__AdminMailsInput) GetAfter() *string { return v.After }
+
+// __AdminOverviewInput is used internally by genqlient
+type __AdminOverviewInput struct {
+	Days *RunReportInput `json:"days,omitempty"`
+}
+
+// GetDays returns __AdminOverviewInput.Days, and is useful for accessing the field via an interface.
+func (v *__AdminOverviewInput) GetDays() *RunReportInput { return v.Days }
+
+// __AdminPoliciesInput is used internally by genqlient
+type __AdminPoliciesInput struct {
+	Week *RunReportInput `json:"week,omitempty"`
+}
+
+// GetWeek returns __AdminPoliciesInput.Week, and is useful for accessing the field via an interface.
+func (v *__AdminPoliciesInput) GetWeek() *RunReportInput { return v.Week }
+
+// __AdminPolicyInput is used internally by genqlient
+type __AdminPolicyInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns __AdminPolicyInput.Id, and is useful for accessing the field via an interface.
+func (v *__AdminPolicyInput) GetId() string { return v.Id }
+
+// __AdminReportInput is used internally by genqlient
+type __AdminReportInput struct {
+	Input *RunReportInput `json:"input,omitempty"`
+}
+
+// GetInput returns __AdminReportInput.Input, and is useful for accessing the field via an interface.
+func (v *__AdminReportInput) GetInput() *RunReportInput { return v.Input }
+
+// __AdminRevokeDeviceInput is used internally by genqlient
+type __AdminRevokeDeviceInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns __AdminRevokeDeviceInput.Id, and is useful for accessing the field via an interface.
+func (v *__AdminRevokeDeviceInput) GetId() string { return v.Id }
+
+// __AdminTasksInput is used internally by genqlient
+type __AdminTasksInput struct {
+	State TaskState `json:"state"`
+	Page  int       `json:"page"`
+}
+
+// GetState returns __AdminTasksInput.State, and is useful for accessing the field via an interface.
+func (v *__AdminTasksInput) GetState() TaskState { return v.State }
+
+// GetPage returns __AdminTasksInput.Page, and is useful for accessing the field via an interface.
+func (v *__AdminTasksInput) GetPage() int { return v.Page }
+
+// __AdminUsersInput is used internally by genqlient
+type __AdminUsersInput struct {
+	First int     `json:"first"`
+	After *string `json:"after"`
+}
+
+// GetFirst returns __AdminUsersInput.First, and is useful for accessing the field via an interface.
+func (v *__AdminUsersInput) GetFirst() int { return v.First }
+
+// GetAfter returns __AdminUsersInput.After, and is useful for accessing the field via an interface.
+func (v *__AdminUsersInput) GetAfter() *string { return v.After }
+
+// __BackUpNowInput is used internally by genqlient
+type __BackUpNowInput struct {
+	Input *BackUpNowInput `json:"input,omitempty"`
+}
+
+// GetInput returns __BackUpNowInput.Input, and is useful for accessing the field via an interface.
+func (v *__BackUpNowInput) GetInput() *BackUpNowInput { return v.Input }
+
+// __CancelRunInput is used internally by genqlient
+type __CancelRunInput struct {
+	Input *CancelRunInput `json:"input,omitempty"`
+}
+
+// GetInput returns __CancelRunInput.Input, and is useful for accessing the field via an interface.
+func (v *__CancelRunInput) GetInput() *CancelRunInput { return v.Input }
+
 // __ChangePasswordInput is used internally by genqlient
 type __ChangePasswordInput struct {
 	Input *ChangePasswordInput `json:"input,omitempty"`
@@ -2091,6 +8704,78 @@ type __CreateApiTokenInput struct {
 // GetInput returns __CreateApiTokenInput.Input, and is useful for accessing the field via an interface.
 func (v *__CreateApiTokenInput) GetInput() *CreateApiTokenInput { return v.Input }
 
+// __CreateEnrolmentInput is used internally by genqlient
+type __CreateEnrolmentInput struct {
+	Input *CreateEnrolmentInput `json:"input,omitempty"`
+}
+
+// GetInput returns __CreateEnrolmentInput.Input, and is useful for accessing the field via an interface.
+func (v *__CreateEnrolmentInput) GetInput() *CreateEnrolmentInput { return v.Input }
+
+// __CreateGroupInput is used internally by genqlient
+type __CreateGroupInput struct {
+	Name string `json:"name"`
+}
+
+// GetName returns __CreateGroupInput.Name, and is useful for accessing the field via an interface.
+func (v *__CreateGroupInput) GetName() string { return v.Name }
+
+// __CreatePolicyInput is used internally by genqlient
+type __CreatePolicyInput struct {
+	Input *PolicyInput `json:"input,omitempty"`
+}
+
+// GetInput returns __CreatePolicyInput.Input, and is useful for accessing the field via an interface.
+func (v *__CreatePolicyInput) GetInput() *PolicyInput { return v.Input }
+
+// __DeleteGroupInput is used internally by genqlient
+type __DeleteGroupInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns __DeleteGroupInput.Id, and is useful for accessing the field via an interface.
+func (v *__DeleteGroupInput) GetId() string { return v.Id }
+
+// __DeletePolicyInput is used internally by genqlient
+type __DeletePolicyInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns __DeletePolicyInput.Id, and is useful for accessing the field via an interface.
+func (v *__DeletePolicyInput) GetId() string { return v.Id }
+
+// __DeleteSnapshotInput is used internally by genqlient
+type __DeleteSnapshotInput struct {
+	Input *DeleteSnapshotInput `json:"input,omitempty"`
+}
+
+// GetInput returns __DeleteSnapshotInput.Input, and is useful for accessing the field via an interface.
+func (v *__DeleteSnapshotInput) GetInput() *DeleteSnapshotInput { return v.Input }
+
+// __DeleteTaskInput is used internally by genqlient
+type __DeleteTaskInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns __DeleteTaskInput.Id, and is useful for accessing the field via an interface.
+func (v *__DeleteTaskInput) GetId() string { return v.Id }
+
+// __DeviceRulesInput is used internally by genqlient
+type __DeviceRulesInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns __DeviceRulesInput.Id, and is useful for accessing the field via an interface.
+func (v *__DeviceRulesInput) GetId() string { return v.Id }
+
+// __EnablePolicyInput is used internally by genqlient
+type __EnablePolicyInput struct {
+	Input *EnablePolicyInput `json:"input,omitempty"`
+}
+
+// GetInput returns __EnablePolicyInput.Input, and is useful for accessing the field via an interface.
+func (v *__EnablePolicyInput) GetInput() *EnablePolicyInput { return v.Input }
+
 // __EndSessionInput is used internally by genqlient
 type __EndSessionInput struct {
 	Input *EndSessionInput `json:"input,omitempty"`
@@ -2106,6 +8791,22 @@ type __InvitationOfferInput struct {
 
 // GetToken returns __InvitationOfferInput.Token, and is useful for accessing the field via an interface.
 func (v *__InvitationOfferInput) GetToken() string { return v.Token }
+
+// __InviteInput is used internally by genqlient
+type __InviteInput struct {
+	Email string `json:"email"`
+	Name  string `json:"name"`
+	Role  Role   `json:"role"`
+}
+
+// GetEmail returns __InviteInput.Email, and is useful for accessing the field via an interface.
+func (v *__InviteInput) GetEmail() string { return v.Email }
+
+// GetName returns __InviteInput.Name, and is useful for accessing the field via an interface.
+func (v *__InviteInput) GetName() string { return v.Name }
+
+// GetRole returns __InviteInput.Role, and is useful for accessing the field via an interface.
+func (v *__InviteInput) GetRole() Role { return v.Role }
 
 // __JoinInput is used internally by genqlient
 type __JoinInput struct {
@@ -2175,6 +8876,58 @@ type __ObjectLocationsInput struct {
 // GetInput returns __ObjectLocationsInput.Input, and is useful for accessing the field via an interface.
 func (v *__ObjectLocationsInput) GetInput() *ObjectLocationsInput { return v.Input }
 
+// __OrderRestoreInput is used internally by genqlient
+type __OrderRestoreInput struct {
+	Input *OrderRestoreInput `json:"input,omitempty"`
+}
+
+// GetInput returns __OrderRestoreInput.Input, and is useful for accessing the field via an interface.
+func (v *__OrderRestoreInput) GetInput() *OrderRestoreInput { return v.Input }
+
+// __PinSnapshotInput is used internally by genqlient
+type __PinSnapshotInput struct {
+	Input *PinSnapshotInput `json:"input,omitempty"`
+}
+
+// GetInput returns __PinSnapshotInput.Input, and is useful for accessing the field via an interface.
+func (v *__PinSnapshotInput) GetInput() *PinSnapshotInput { return v.Input }
+
+// __PreviewRetentionInput is used internally by genqlient
+type __PreviewRetentionInput struct {
+	Device    string          `json:"device"`
+	Retention *RetentionInput `json:"retention,omitempty"`
+	Zone      string          `json:"zone"`
+}
+
+// GetDevice returns __PreviewRetentionInput.Device, and is useful for accessing the field via an interface.
+func (v *__PreviewRetentionInput) GetDevice() string { return v.Device }
+
+// GetRetention returns __PreviewRetentionInput.Retention, and is useful for accessing the field via an interface.
+func (v *__PreviewRetentionInput) GetRetention() *RetentionInput { return v.Retention }
+
+// GetZone returns __PreviewRetentionInput.Zone, and is useful for accessing the field via an interface.
+func (v *__PreviewRetentionInput) GetZone() string { return v.Zone }
+
+// __PreviewScheduleInput is used internally by genqlient
+type __PreviewScheduleInput struct {
+	Schedule *ScheduleInput `json:"schedule,omitempty"`
+	Zone     string         `json:"zone"`
+}
+
+// GetSchedule returns __PreviewScheduleInput.Schedule, and is useful for accessing the field via an interface.
+func (v *__PreviewScheduleInput) GetSchedule() *ScheduleInput { return v.Schedule }
+
+// GetZone returns __PreviewScheduleInput.Zone, and is useful for accessing the field via an interface.
+func (v *__PreviewScheduleInput) GetZone() string { return v.Zone }
+
+// __RenameDeviceInput is used internally by genqlient
+type __RenameDeviceInput struct {
+	Input *RenameDeviceInput `json:"input,omitempty"`
+}
+
+// GetInput returns __RenameDeviceInput.Input, and is useful for accessing the field via an interface.
+func (v *__RenameDeviceInput) GetInput() *RenameDeviceInput { return v.Input }
+
 // __RenewRecoveryInput is used internally by genqlient
 type __RenewRecoveryInput struct {
 	Input *RenewRecoveryInput `json:"input,omitempty"`
@@ -2182,6 +8935,30 @@ type __RenewRecoveryInput struct {
 
 // GetInput returns __RenewRecoveryInput.Input, and is useful for accessing the field via an interface.
 func (v *__RenewRecoveryInput) GetInput() *RenewRecoveryInput { return v.Input }
+
+// __RestoreDeletedSnapshotInput is used internally by genqlient
+type __RestoreDeletedSnapshotInput struct {
+	Input *RestoreDeletedSnapshotInput `json:"input,omitempty"`
+}
+
+// GetInput returns __RestoreDeletedSnapshotInput.Input, and is useful for accessing the field via an interface.
+func (v *__RestoreDeletedSnapshotInput) GetInput() *RestoreDeletedSnapshotInput { return v.Input }
+
+// __ResumeUserInput is used internally by genqlient
+type __ResumeUserInput struct {
+	User string `json:"user"`
+}
+
+// GetUser returns __ResumeUserInput.User, and is useful for accessing the field via an interface.
+func (v *__ResumeUserInput) GetUser() string { return v.User }
+
+// __RetryTaskInput is used internally by genqlient
+type __RetryTaskInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns __RetryTaskInput.Id, and is useful for accessing the field via an interface.
+func (v *__RetryTaskInput) GetId() string { return v.Id }
 
 // __RevokeApiTokenInput is used internally by genqlient
 type __RevokeApiTokenInput struct {
@@ -2191,6 +8968,54 @@ type __RevokeApiTokenInput struct {
 // GetInput returns __RevokeApiTokenInput.Input, and is useful for accessing the field via an interface.
 func (v *__RevokeApiTokenInput) GetInput() *RevokeApiTokenInput { return v.Input }
 
+// __RevokeDeviceInput is used internally by genqlient
+type __RevokeDeviceInput struct {
+	Input *RevokeDeviceInput `json:"input,omitempty"`
+}
+
+// GetInput returns __RevokeDeviceInput.Input, and is useful for accessing the field via an interface.
+func (v *__RevokeDeviceInput) GetInput() *RevokeDeviceInput { return v.Input }
+
+// __RunCareInput is used internally by genqlient
+type __RunCareInput struct {
+	Kind string `json:"kind"`
+}
+
+// GetKind returns __RunCareInput.Kind, and is useful for accessing the field via an interface.
+func (v *__RunCareInput) GetKind() string { return v.Kind }
+
+// __RunInput is used internally by genqlient
+type __RunInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns __RunInput.Id, and is useful for accessing the field via an interface.
+func (v *__RunInput) GetId() string { return v.Id }
+
+// __RunPolicyInput is used internally by genqlient
+type __RunPolicyInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns __RunPolicyInput.Id, and is useful for accessing the field via an interface.
+func (v *__RunPolicyInput) GetId() string { return v.Id }
+
+// __RunsInput is used internally by genqlient
+type __RunsInput struct {
+	Filter *RunFilter `json:"filter,omitempty"`
+	First  int        `json:"first"`
+	After  *string    `json:"after"`
+}
+
+// GetFilter returns __RunsInput.Filter, and is useful for accessing the field via an interface.
+func (v *__RunsInput) GetFilter() *RunFilter { return v.Filter }
+
+// GetFirst returns __RunsInput.First, and is useful for accessing the field via an interface.
+func (v *__RunsInput) GetFirst() int { return v.First }
+
+// GetAfter returns __RunsInput.After, and is useful for accessing the field via an interface.
+func (v *__RunsInput) GetAfter() *string { return v.After }
+
 // __SetNoticePreferencesInput is used internally by genqlient
 type __SetNoticePreferencesInput struct {
 	Input *SetNotificationPreferencesInput `json:"input,omitempty"`
@@ -2199,6 +9024,70 @@ type __SetNoticePreferencesInput struct {
 // GetInput returns __SetNoticePreferencesInput.Input, and is useful for accessing the field via an interface.
 func (v *__SetNoticePreferencesInput) GetInput() *SetNotificationPreferencesInput { return v.Input }
 
+// __SetQuotaInput is used internally by genqlient
+type __SetQuotaInput struct {
+	User  string `json:"user"`
+	Quota *int64 `json:"quota"`
+}
+
+// GetUser returns __SetQuotaInput.User, and is useful for accessing the field via an interface.
+func (v *__SetQuotaInput) GetUser() string { return v.User }
+
+// GetQuota returns __SetQuotaInput.Quota, and is useful for accessing the field via an interface.
+func (v *__SetQuotaInput) GetQuota() *int64 { return v.Quota }
+
+// __SetRoleInput is used internally by genqlient
+type __SetRoleInput struct {
+	User string `json:"user"`
+	Role Role   `json:"role"`
+}
+
+// GetUser returns __SetRoleInput.User, and is useful for accessing the field via an interface.
+func (v *__SetRoleInput) GetUser() string { return v.User }
+
+// GetRole returns __SetRoleInput.Role, and is useful for accessing the field via an interface.
+func (v *__SetRoleInput) GetRole() Role { return v.Role }
+
+// __SnapshotsInput is used internally by genqlient
+type __SnapshotsInput struct {
+	Device *string `json:"device"`
+	First  int     `json:"first"`
+	After  *string `json:"after"`
+}
+
+// GetDevice returns __SnapshotsInput.Device, and is useful for accessing the field via an interface.
+func (v *__SnapshotsInput) GetDevice() *string { return v.Device }
+
+// GetFirst returns __SnapshotsInput.First, and is useful for accessing the field via an interface.
+func (v *__SnapshotsInput) GetFirst() int { return v.First }
+
+// GetAfter returns __SnapshotsInput.After, and is useful for accessing the field via an interface.
+func (v *__SnapshotsInput) GetAfter() *string { return v.After }
+
+// __SuspendUserInput is used internally by genqlient
+type __SuspendUserInput struct {
+	User string `json:"user"`
+}
+
+// GetUser returns __SuspendUserInput.User, and is useful for accessing the field via an interface.
+func (v *__SuspendUserInput) GetUser() string { return v.User }
+
+// __UpdateGroupInput is used internally by genqlient
+type __UpdateGroupInput struct {
+	Input *UpdateGroupInput `json:"input,omitempty"`
+}
+
+// GetInput returns __UpdateGroupInput.Input, and is useful for accessing the field via an interface.
+func (v *__UpdateGroupInput) GetInput() *UpdateGroupInput { return v.Input }
+
+// __UpdatePolicyInput is used internally by genqlient
+type __UpdatePolicyInput struct {
+	Input *UpdatePolicyInput `json:"input,omitempty"`
+}
+
+// GetInput returns __UpdatePolicyInput.Input, and is useful for accessing the field via an interface.
+func (v *__UpdatePolicyInput) GetInput() *UpdatePolicyInput { return v.Input }
+
 // __UpdateProfileInput is used internally by genqlient
 type __UpdateProfileInput struct {
 	Input *UpdateProfileInput `json:"input,omitempty"`
@@ -2206,6 +9095,30 @@ type __UpdateProfileInput struct {
 
 // GetInput returns __UpdateProfileInput.Input, and is useful for accessing the field via an interface.
 func (v *__UpdateProfileInput) GetInput() *UpdateProfileInput { return v.Input }
+
+// __UpdateSettingsInput is used internally by genqlient
+type __UpdateSettingsInput struct {
+	Input *UpdateSettingsInput `json:"input,omitempty"`
+}
+
+// GetInput returns __UpdateSettingsInput.Input, and is useful for accessing the field via an interface.
+func (v *__UpdateSettingsInput) GetInput() *UpdateSettingsInput { return v.Input }
+
+// __UsageInput is used internally by genqlient
+type __UsageInput struct {
+	Days int `json:"days"`
+}
+
+// GetDays returns __UsageInput.Days, and is useful for accessing the field via an interface.
+func (v *__UsageInput) GetDays() int { return v.Days }
+
+// __WithdrawInvitationInput is used internally by genqlient
+type __WithdrawInvitationInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns __WithdrawInvitationInput.Id, and is useful for accessing the field via an interface.
+func (v *__WithdrawInvitationInput) GetId() string { return v.Id }
 
 // The query executed by Access.
 const Access_Operation = `
@@ -2248,6 +9161,1220 @@ func Access(
 	}
 
 	data_ = &AccessResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by AdminAudit.
+const AdminAudit_Operation = `
+query AdminAudit ($first: Int!, $after: String) {
+	auditEvents(first: $first, after: $after) {
+		edges {
+			node {
+				... AuditFields
+			}
+		}
+		pageInfo {
+			hasNextPage
+			endCursor
+		}
+	}
+}
+fragment AuditFields on AuditEvent {
+	id
+	at
+	kind
+	text
+	actor {
+		name
+		email
+	}
+}
+`
+
+func AdminAudit(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	first int,
+	after *string,
+) (data_ *AdminAuditResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "AdminAudit",
+		Query:  AdminAudit_Operation,
+		Variables: &__AdminAuditInput{
+			First: first,
+			After: after,
+		},
+	}
+
+	data_ = &AdminAuditResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by AdminBackUpNow.
+const AdminBackUpNow_Operation = `
+mutation AdminBackUpNow ($device: ID!) {
+	backUpNow(input: {device:$device}) {
+		run {
+			id
+		}
+	}
+}
+`
+
+func AdminBackUpNow(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	device string,
+) (data_ *AdminBackUpNowResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "AdminBackUpNow",
+		Query:  AdminBackUpNow_Operation,
+		Variables: &__AdminBackUpNowInput{
+			Device: device,
+		},
+	}
+
+	data_ = &AdminBackUpNowResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by AdminDevices.
+const AdminDevices_Operation = `
+query AdminDevices ($health: [HealthState!], $search: String, $first: Int!, $after: String) {
+	fleetDevices(health: $health, search: $search, first: $first, after: $after) {
+		edges {
+			node {
+				... AdminDevice
+			}
+		}
+		pageInfo {
+			hasNextPage
+			endCursor
+		}
+		totalCount
+	}
+}
+fragment AdminDevice on Device {
+	id
+	name
+	hostname
+	os
+	arch
+	agentVersion
+	lastSeenAt
+	revokedAt
+	owner {
+		id
+		name
+		email
+	}
+	health {
+		state
+		lastSuccessAt
+		nextDueAt
+		staleDays
+	}
+}
+`
+
+func AdminDevices(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	health []HealthState,
+	search *string,
+	first int,
+	after *string,
+) (data_ *AdminDevicesResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "AdminDevices",
+		Query:  AdminDevices_Operation,
+		Variables: &__AdminDevicesInput{
+			Health: health,
+			Search: search,
+			First:  first,
+			After:  after,
+		},
+	}
+
+	data_ = &AdminDevicesResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by AdminGroups.
+const AdminGroups_Operation = `
+query AdminGroups {
+	groups {
+		... GroupFields
+	}
+}
+fragment GroupFields on Group {
+	id
+	name
+	memberCount
+	members {
+		id
+		name
+		email
+	}
+}
+`
+
+func AdminGroups(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *AdminGroupsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "AdminGroups",
+		Query:  AdminGroups_Operation,
+	}
+
+	data_ = &AdminGroupsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by AdminInvitations.
+const AdminInvitations_Operation = `
+query AdminInvitations {
+	invitations {
+		... InvitationFields
+	}
+}
+fragment InvitationFields on Invitation {
+	id
+	email
+	name
+	role
+	expiresAt
+}
+`
+
+func AdminInvitations(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *AdminInvitationsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "AdminInvitations",
+		Query:  AdminInvitations_Operation,
+	}
+
+	data_ = &AdminInvitationsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by AdminJobs.
+const AdminJobs_Operation = `
+query AdminJobs ($first: Int!, $after: String) {
+	jobs(first: $first, after: $after) {
+		edges {
+			node {
+				... JobFields
+			}
+		}
+		pageInfo {
+			hasNextPage
+			endCursor
+		}
+	}
+}
+fragment JobFields on Job {
+	id
+	kind
+	startedAt
+	endedAt
+	ok
+	text
+}
+`
+
+func AdminJobs(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	first int,
+	after *string,
+) (data_ *AdminJobsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "AdminJobs",
+		Query:  AdminJobs_Operation,
+		Variables: &__AdminJobsInput{
+			First: first,
+			After: after,
+		},
+	}
+
+	data_ = &AdminJobsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by AdminMails.
+const AdminMails_Operation = `
+query AdminMails ($failedOnly: Boolean!, $first: Int!, $after: String) {
+	mails(failedOnly: $failedOnly, first: $first, after: $after) {
+		edges {
+			node {
+				... MailFields
+			}
+		}
+		pageInfo {
+			hasNextPage
+			endCursor
+		}
+	}
+}
+fragment MailFields on Mail {
+	id
+	address
+	kind
+	subject
+	state
+	attempts
+	error
+	createdAt
+	sentAt
+}
+`
+
+func AdminMails(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	failedOnly bool,
+	first int,
+	after *string,
+) (data_ *AdminMailsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "AdminMails",
+		Query:  AdminMails_Operation,
+		Variables: &__AdminMailsInput{
+			FailedOnly: failedOnly,
+			First:      first,
+			After:      after,
+		},
+	}
+
+	data_ = &AdminMailsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by AdminOverview.
+const AdminOverview_Operation = `
+query AdminOverview ($days: RunReportInput!) {
+	fleetOverview {
+		users
+		devices
+		good
+		working
+		warning
+		bad
+		new
+		successRate
+		openRuns
+		runsToday {
+			... ReportCounts
+		}
+		recentFailures {
+			... AdminRun
+		}
+		stale {
+			... AdminDevice
+		}
+	}
+	runReport(input: $days) {
+		rows {
+			... ReportCounts
+		}
+	}
+	storageReport(days: 90) {
+		storedBytes
+		logicalBytes
+		protectedBytes
+		freeBytes
+		totalBytes
+		growthPerDay
+		fullAt
+		days {
+			... StorageDay
+		}
+	}
+	queue {
+		... QueueFields
+	}
+}
+fragment ReportCounts on RunReportRow {
+	key
+	label
+	succeeded
+	warned
+	failed
+	missed
+	cancelled
+	open
+	successRate
+	files
+	bytes
+	uploadedBytes
+	meanSeconds
+}
+fragment AdminRun on Run {
+	id
+	kind
+	state
+	trigger
+	createdAt
+	endedAt
+	code
+	text
+	device {
+		id
+		name
+		owner {
+			id
+			name
+			email
+		}
+	}
+	policy {
+		id
+		name
+	}
+}
+fragment AdminDevice on Device {
+	id
+	name
+	hostname
+	os
+	arch
+	agentVersion
+	lastSeenAt
+	revokedAt
+	owner {
+		id
+		name
+		email
+	}
+	health {
+		state
+		lastSuccessAt
+		nextDueAt
+		staleDays
+	}
+}
+fragment StorageDay on UsageDay {
+	day
+	storedBytes
+	logicalBytes
+	protectedBytes
+	uploadedBytes
+	freeBytes
+}
+fragment QueueFields on Queue {
+	pending
+	active
+	scheduled
+	retry
+	dead
+	processedToday
+	failedToday
+	latencySeconds
+	workers {
+		host
+		pid
+		startedAt
+		active
+	}
+}
+`
+
+func AdminOverview(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	days *RunReportInput,
+) (data_ *AdminOverviewResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "AdminOverview",
+		Query:  AdminOverview_Operation,
+		Variables: &__AdminOverviewInput{
+			Days: days,
+		},
+	}
+
+	data_ = &AdminOverviewResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by AdminPolicies.
+const AdminPolicies_Operation = `
+query AdminPolicies ($week: RunReportInput!) {
+	policies {
+		... PolicyRow
+	}
+	runReport(input: $week) {
+		rows {
+			... ReportCounts
+		}
+	}
+}
+fragment PolicyRow on Policy {
+	id
+	name
+	enabled
+	revision
+	zone
+	deviceCount
+	targets {
+		everyone
+		groups {
+			id
+			name
+		}
+		devices {
+			id
+			name
+		}
+		exceptGroups {
+			id
+			name
+		}
+		exceptDevices {
+			id
+			name
+		}
+	}
+	schedule {
+		kind
+		times
+		days
+		dates
+		cron
+		text
+	}
+	retention {
+		days
+		last
+		daily
+		weekly
+		monthly
+		yearly
+		text
+	}
+	next(count: 1)
+}
+fragment ReportCounts on RunReportRow {
+	key
+	label
+	succeeded
+	warned
+	failed
+	missed
+	cancelled
+	open
+	successRate
+	files
+	bytes
+	uploadedBytes
+	meanSeconds
+}
+`
+
+func AdminPolicies(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	week *RunReportInput,
+) (data_ *AdminPoliciesResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "AdminPolicies",
+		Query:  AdminPolicies_Operation,
+		Variables: &__AdminPoliciesInput{
+			Week: week,
+		},
+	}
+
+	data_ = &AdminPoliciesResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by AdminPolicy.
+const AdminPolicy_Operation = `
+query AdminPolicy ($id: ID!) {
+	policy(id: $id) {
+		... PolicyFull
+	}
+}
+fragment PolicyFull on Policy {
+	... PolicyRow
+	roots
+	presets
+	extensions
+	excludePresets
+	excludes
+	maxFileSize
+	window {
+		from
+		to
+	}
+	deadlineMinutes
+	spreadMinutes
+	uploadLimit
+	level
+	createdAt
+	updatedAt
+}
+fragment PolicyRow on Policy {
+	id
+	name
+	enabled
+	revision
+	zone
+	deviceCount
+	targets {
+		everyone
+		groups {
+			id
+			name
+		}
+		devices {
+			id
+			name
+		}
+		exceptGroups {
+			id
+			name
+		}
+		exceptDevices {
+			id
+			name
+		}
+	}
+	schedule {
+		kind
+		times
+		days
+		dates
+		cron
+		text
+	}
+	retention {
+		days
+		last
+		daily
+		weekly
+		monthly
+		yearly
+		text
+	}
+	next(count: 1)
+}
+`
+
+func AdminPolicy(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id string,
+) (data_ *AdminPolicyResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "AdminPolicy",
+		Query:  AdminPolicy_Operation,
+		Variables: &__AdminPolicyInput{
+			Id: id,
+		},
+	}
+
+	data_ = &AdminPolicyResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by AdminQueue.
+const AdminQueue_Operation = `
+query AdminQueue {
+	queue {
+		... QueueFields
+	}
+}
+fragment QueueFields on Queue {
+	pending
+	active
+	scheduled
+	retry
+	dead
+	processedToday
+	failedToday
+	latencySeconds
+	workers {
+		host
+		pid
+		startedAt
+		active
+	}
+}
+`
+
+func AdminQueue(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *AdminQueueResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "AdminQueue",
+		Query:  AdminQueue_Operation,
+	}
+
+	data_ = &AdminQueueResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by AdminReport.
+const AdminReport_Operation = `
+query AdminReport ($input: RunReportInput!) {
+	runReport(input: $input) {
+		rows {
+			... ReportCounts
+		}
+		total {
+			... ReportCounts
+		}
+		csv
+	}
+}
+fragment ReportCounts on RunReportRow {
+	key
+	label
+	succeeded
+	warned
+	failed
+	missed
+	cancelled
+	open
+	successRate
+	files
+	bytes
+	uploadedBytes
+	meanSeconds
+}
+`
+
+func AdminReport(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *RunReportInput,
+) (data_ *AdminReportResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "AdminReport",
+		Query:  AdminReport_Operation,
+		Variables: &__AdminReportInput{
+			Input: input,
+		},
+	}
+
+	data_ = &AdminReportResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by AdminRevokeDevice.
+const AdminRevokeDevice_Operation = `
+mutation AdminRevokeDevice ($id: ID!) {
+	revokeDevice(input: {id:$id}) {
+		device {
+			id
+		}
+	}
+}
+`
+
+func AdminRevokeDevice(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id string,
+) (data_ *AdminRevokeDeviceResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "AdminRevokeDevice",
+		Query:  AdminRevokeDevice_Operation,
+		Variables: &__AdminRevokeDeviceInput{
+			Id: id,
+		},
+	}
+
+	data_ = &AdminRevokeDeviceResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by AdminSettings.
+const AdminSettings_Operation = `
+query AdminSettings {
+	settings {
+		... SettingsFields
+	}
+}
+fragment SettingsFields on Settings {
+	productName
+	staleDays
+	undoDays
+	defaultQuota
+	storageLowPercent
+	digestHour
+	zone
+	adminDigest
+	mailsPerHour
+	runHistoryDays
+	mailFrom
+	selfBackupConfigured
+	selfBackupAt
+}
+`
+
+func AdminSettings(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *AdminSettingsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "AdminSettings",
+		Query:  AdminSettings_Operation,
+	}
+
+	data_ = &AdminSettingsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by AdminStorage.
+const AdminStorage_Operation = `
+query AdminStorage {
+	storageReport(days: 365) {
+		storedBytes
+		logicalBytes
+		protectedBytes
+		objects
+		snapshots
+		quarantinedBytes
+		freeBytes
+		totalBytes
+		growthPerDay
+		fullAt
+		days {
+			... StorageDay
+		}
+		spaces {
+			user {
+				id
+				name
+				email
+			}
+			storedBytes
+			logicalBytes
+			quotaBytes
+		}
+	}
+	doctor {
+		name
+		ok
+		text
+	}
+}
+fragment StorageDay on UsageDay {
+	day
+	storedBytes
+	logicalBytes
+	protectedBytes
+	uploadedBytes
+	freeBytes
+}
+`
+
+func AdminStorage(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *AdminStorageResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "AdminStorage",
+		Query:  AdminStorage_Operation,
+	}
+
+	data_ = &AdminStorageResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by AdminTasks.
+const AdminTasks_Operation = `
+query AdminTasks ($state: TaskState!, $page: Int!) {
+	queueTasks(state: $state, page: $page) {
+		... TaskFields
+	}
+}
+fragment TaskFields on Task {
+	id
+	name
+	subject
+	state
+	retried
+	maxRetry
+	lastError
+	lastFailedAt
+	nextAt
+}
+`
+
+func AdminTasks(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	state TaskState,
+	page int,
+) (data_ *AdminTasksResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "AdminTasks",
+		Query:  AdminTasks_Operation,
+		Variables: &__AdminTasksInput{
+			State: state,
+			Page:  page,
+		},
+	}
+
+	data_ = &AdminTasksResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by AdminUsers.
+const AdminUsers_Operation = `
+query AdminUsers ($first: Int!, $after: String) {
+	users(first: $first, after: $after) {
+		edges {
+			node {
+				... Person
+			}
+		}
+		pageInfo {
+			hasNextPage
+			endCursor
+		}
+		totalCount
+	}
+}
+fragment Person on User {
+	id
+	email
+	name
+	role
+	suspended
+	createdAt
+	lastLoginAt
+	quota
+	devices {
+		id
+	}
+	usage {
+		storedBytes
+		protectedBytes
+		snapshots
+	}
+	groups {
+		id
+		name
+	}
+}
+`
+
+func AdminUsers(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	first int,
+	after *string,
+) (data_ *AdminUsersResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "AdminUsers",
+		Query:  AdminUsers_Operation,
+		Variables: &__AdminUsersInput{
+			First: first,
+			After: after,
+		},
+	}
+
+	data_ = &AdminUsersResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by BackUpNow.
+const BackUpNow_Operation = `
+mutation BackUpNow ($input: BackUpNowInput!) {
+	backUpNow(input: $input) {
+		run {
+			... RunFields
+		}
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		id
+		name
+	}
+	askedBy {
+		id
+		name
+	}
+	slot
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	attempts
+	startedAt
+	endedAt
+	cancelling
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	rate
+	code
+	text
+	causes {
+		cause
+		count
+	}
+}
+`
+
+func BackUpNow(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *BackUpNowInput,
+) (data_ *BackUpNowResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "BackUpNow",
+		Query:  BackUpNow_Operation,
+		Variables: &__BackUpNowInput{
+			Input: input,
+		},
+	}
+
+	data_ = &BackUpNowResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by CancelRun.
+const CancelRun_Operation = `
+mutation CancelRun ($input: CancelRunInput!) {
+	cancelRun(input: $input) {
+		run {
+			... RunFields
+		}
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		id
+		name
+	}
+	askedBy {
+		id
+		name
+	}
+	slot
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	attempts
+	startedAt
+	endedAt
+	cancelling
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	rate
+	code
+	text
+	causes {
+		cause
+		count
+	}
+}
+`
+
+func CancelRun(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *CancelRunInput,
+) (data_ *CancelRunResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "CancelRun",
+		Query:  CancelRun_Operation,
+		Variables: &__CancelRunInput{
+			Input: input,
+		},
+	}
+
+	data_ = &CancelRunResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -2346,6 +10473,520 @@ func CreateApiToken(
 	return data_, err_
 }
 
+// The mutation executed by CreateEnrolment.
+const CreateEnrolment_Operation = `
+mutation CreateEnrolment ($input: CreateEnrolmentInput!) {
+	createEnrolment(input: $input) {
+		id
+		expiresAt
+	}
+}
+`
+
+func CreateEnrolment(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *CreateEnrolmentInput,
+) (data_ *CreateEnrolmentResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "CreateEnrolment",
+		Query:  CreateEnrolment_Operation,
+		Variables: &__CreateEnrolmentInput{
+			Input: input,
+		},
+	}
+
+	data_ = &CreateEnrolmentResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by CreateGroup.
+const CreateGroup_Operation = `
+mutation CreateGroup ($name: String!) {
+	createGroup(input: {name:$name}) {
+		group {
+			id
+		}
+	}
+}
+`
+
+func CreateGroup(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	name string,
+) (data_ *CreateGroupResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "CreateGroup",
+		Query:  CreateGroup_Operation,
+		Variables: &__CreateGroupInput{
+			Name: name,
+		},
+	}
+
+	data_ = &CreateGroupResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by CreatePolicy.
+const CreatePolicy_Operation = `
+mutation CreatePolicy ($input: PolicyInput!) {
+	createPolicy(input: $input) {
+		policy {
+			... PolicyFull
+		}
+	}
+}
+fragment PolicyFull on Policy {
+	... PolicyRow
+	roots
+	presets
+	extensions
+	excludePresets
+	excludes
+	maxFileSize
+	window {
+		from
+		to
+	}
+	deadlineMinutes
+	spreadMinutes
+	uploadLimit
+	level
+	createdAt
+	updatedAt
+}
+fragment PolicyRow on Policy {
+	id
+	name
+	enabled
+	revision
+	zone
+	deviceCount
+	targets {
+		everyone
+		groups {
+			id
+			name
+		}
+		devices {
+			id
+			name
+		}
+		exceptGroups {
+			id
+			name
+		}
+		exceptDevices {
+			id
+			name
+		}
+	}
+	schedule {
+		kind
+		times
+		days
+		dates
+		cron
+		text
+	}
+	retention {
+		days
+		last
+		daily
+		weekly
+		monthly
+		yearly
+		text
+	}
+	next(count: 1)
+}
+`
+
+func CreatePolicy(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *PolicyInput,
+) (data_ *CreatePolicyResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "CreatePolicy",
+		Query:  CreatePolicy_Operation,
+		Variables: &__CreatePolicyInput{
+			Input: input,
+		},
+	}
+
+	data_ = &CreatePolicyResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by DeleteGroup.
+const DeleteGroup_Operation = `
+mutation DeleteGroup ($id: ID!) {
+	deleteGroup(input: {id:$id}) {
+		id
+	}
+}
+`
+
+func DeleteGroup(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id string,
+) (data_ *DeleteGroupResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "DeleteGroup",
+		Query:  DeleteGroup_Operation,
+		Variables: &__DeleteGroupInput{
+			Id: id,
+		},
+	}
+
+	data_ = &DeleteGroupResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by DeletePolicy.
+const DeletePolicy_Operation = `
+mutation DeletePolicy ($id: ID!) {
+	deletePolicy(input: {id:$id}) {
+		id
+	}
+}
+`
+
+func DeletePolicy(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id string,
+) (data_ *DeletePolicyResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "DeletePolicy",
+		Query:  DeletePolicy_Operation,
+		Variables: &__DeletePolicyInput{
+			Id: id,
+		},
+	}
+
+	data_ = &DeletePolicyResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by DeleteSnapshot.
+const DeleteSnapshot_Operation = `
+mutation DeleteSnapshot ($input: DeleteSnapshotInput!) {
+	deleteSnapshot(input: $input) {
+		id
+	}
+}
+`
+
+func DeleteSnapshot(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *DeleteSnapshotInput,
+) (data_ *DeleteSnapshotResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "DeleteSnapshot",
+		Query:  DeleteSnapshot_Operation,
+		Variables: &__DeleteSnapshotInput{
+			Input: input,
+		},
+	}
+
+	data_ = &DeleteSnapshotResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by DeleteTask.
+const DeleteTask_Operation = `
+mutation DeleteTask ($id: ID!) {
+	deleteTask(input: {id:$id}) {
+		id
+	}
+}
+`
+
+func DeleteTask(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id string,
+) (data_ *DeleteTaskResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "DeleteTask",
+		Query:  DeleteTask_Operation,
+		Variables: &__DeleteTaskInput{
+			Id: id,
+		},
+	}
+
+	data_ = &DeleteTaskResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by DeletedSnapshots.
+const DeletedSnapshots_Operation = `
+query DeletedSnapshots {
+	deletedSnapshots {
+		... SnapshotFields
+	}
+}
+fragment SnapshotFields on Snapshot {
+	id
+	device {
+		id
+		name
+	}
+	createdAt
+	root
+	manifest
+	files
+	bytes
+	problems
+	uploadedBytes
+	scheduled
+	pinnedAt
+	deletedAt
+	purgeAfter
+}
+`
+
+func DeletedSnapshots(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *DeletedSnapshotsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "DeletedSnapshots",
+		Query:  DeletedSnapshots_Operation,
+	}
+
+	data_ = &DeletedSnapshotsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by DeviceRules.
+const DeviceRules_Operation = `
+query DeviceRules ($id: ID!) {
+	node(id: $id) {
+		__typename
+		id
+		... on Device {
+			effectivePolicy {
+				policies {
+					id
+					name
+					zone
+					schedule {
+						text
+					}
+					retention {
+						text
+					}
+				}
+				selections {
+					policy
+					roots
+					extensions
+					excludes
+					maxFileSize
+				}
+				uploadLimit
+				next(count: 5) {
+					at
+					policy
+				}
+			}
+		}
+	}
+}
+`
+
+func DeviceRules(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id string,
+) (data_ *DeviceRulesResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "DeviceRules",
+		Query:  DeviceRules_Operation,
+		Variables: &__DeviceRulesInput{
+			Id: id,
+		},
+	}
+
+	data_ = &DeviceRulesResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by Devices.
+const Devices_Operation = `
+query Devices {
+	devices {
+		... DeviceFields
+	}
+}
+fragment DeviceFields on Device {
+	id
+	name
+	hostname
+	os
+	arch
+	agentVersion
+	publicKey
+	mac
+	createdAt
+	lastSeenAt
+	revokedAt
+	health {
+		state
+		lastSuccessAt
+		nextDueAt
+		staleDays
+		lastRun {
+			id
+			state
+			code
+			text
+		}
+	}
+	latestSnapshot {
+		id
+		createdAt
+		files
+		bytes
+	}
+}
+`
+
+func Devices(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *DevicesResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "Devices",
+		Query:  Devices_Operation,
+	}
+
+	data_ = &DevicesResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by EnablePolicy.
+const EnablePolicy_Operation = `
+mutation EnablePolicy ($input: EnablePolicyInput!) {
+	enablePolicy(input: $input) {
+		policy {
+			id
+		}
+	}
+}
+`
+
+func EnablePolicy(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *EnablePolicyInput,
+) (data_ *EnablePolicyResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "EnablePolicy",
+		Query:  EnablePolicy_Operation,
+		Variables: &__EnablePolicyInput{
+			Input: input,
+		},
+	}
+
+	data_ = &EnablePolicyResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by EndSession.
 const EndSession_Operation = `
 mutation EndSession ($input: EndSessionInput!) {
@@ -2369,6 +11010,38 @@ func EndSession(
 	}
 
 	data_ = &EndSessionResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by FilePresets.
+const FilePresets_Operation = `
+query FilePresets {
+	filePresets {
+		name
+		title
+		extensions
+	}
+}
+`
+
+func FilePresets(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *FilePresetsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "FilePresets",
+		Query:  FilePresets_Operation,
+	}
+
+	data_ = &FilePresetsResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -2406,6 +11079,44 @@ func InvitationOffer(
 	}
 
 	data_ = &InvitationOfferResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by Invite.
+const Invite_Operation = `
+mutation Invite ($email: String!, $name: String!, $role: Role!) {
+	invite(input: {email:$email,name:$name,role:$role}) {
+		url
+	}
+}
+`
+
+func Invite(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	email string,
+	name string,
+	role Role,
+) (data_ *InviteResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "Invite",
+		Query:  Invite_Operation,
+		Variables: &__InviteInput{
+			Email: email,
+			Name:  name,
+			Role:  role,
+		},
+	}
+
+	data_ = &InviteResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -2898,6 +11609,300 @@ func ObjectLocations(
 	return data_, err_
 }
 
+// The mutation executed by OrderRestore.
+const OrderRestore_Operation = `
+mutation OrderRestore ($input: OrderRestoreInput!) {
+	orderRestore(input: $input) {
+		run {
+			... RunFields
+		}
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		id
+		name
+	}
+	askedBy {
+		id
+		name
+	}
+	slot
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	attempts
+	startedAt
+	endedAt
+	cancelling
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	rate
+	code
+	text
+	causes {
+		cause
+		count
+	}
+}
+`
+
+func OrderRestore(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *OrderRestoreInput,
+) (data_ *OrderRestoreResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "OrderRestore",
+		Query:  OrderRestore_Operation,
+		Variables: &__OrderRestoreInput{
+			Input: input,
+		},
+	}
+
+	data_ = &OrderRestoreResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by PinSnapshot.
+const PinSnapshot_Operation = `
+mutation PinSnapshot ($input: PinSnapshotInput!) {
+	pinSnapshot(input: $input) {
+		snapshot {
+			... SnapshotFields
+		}
+	}
+}
+fragment SnapshotFields on Snapshot {
+	id
+	device {
+		id
+		name
+	}
+	createdAt
+	root
+	manifest
+	files
+	bytes
+	problems
+	uploadedBytes
+	scheduled
+	pinnedAt
+	deletedAt
+	purgeAfter
+}
+`
+
+func PinSnapshot(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *PinSnapshotInput,
+) (data_ *PinSnapshotResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "PinSnapshot",
+		Query:  PinSnapshot_Operation,
+		Variables: &__PinSnapshotInput{
+			Input: input,
+		},
+	}
+
+	data_ = &PinSnapshotResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by PolicyChoices.
+const PolicyChoices_Operation = `
+query PolicyChoices {
+	filePresets {
+		name
+		title
+		extensions
+	}
+	excludePresets {
+		name
+		title
+		patterns
+	}
+	groups {
+		id
+		name
+		memberCount
+	}
+}
+`
+
+func PolicyChoices(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *PolicyChoicesResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "PolicyChoices",
+		Query:  PolicyChoices_Operation,
+	}
+
+	data_ = &PolicyChoicesResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by PreviewRetention.
+const PreviewRetention_Operation = `
+query PreviewRetention ($device: ID!, $retention: RetentionInput!, $zone: String!) {
+	retentionPreview(device: $device, retention: $retention, zone: $zone) {
+		keep
+		delete
+		snapshots {
+			createdAt
+			files
+			bytes
+			keep
+			reasons
+		}
+	}
+}
+`
+
+func PreviewRetention(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	device string,
+	retention *RetentionInput,
+	zone string,
+) (data_ *PreviewRetentionResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "PreviewRetention",
+		Query:  PreviewRetention_Operation,
+		Variables: &__PreviewRetentionInput{
+			Device:    device,
+			Retention: retention,
+			Zone:      zone,
+		},
+	}
+
+	data_ = &PreviewRetentionResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by PreviewSchedule.
+const PreviewSchedule_Operation = `
+query PreviewSchedule ($schedule: ScheduleInput!, $zone: String!) {
+	schedulePreview(schedule: $schedule, zone: $zone, count: 5) {
+		text
+		next
+	}
+}
+`
+
+func PreviewSchedule(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	schedule *ScheduleInput,
+	zone string,
+) (data_ *PreviewScheduleResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "PreviewSchedule",
+		Query:  PreviewSchedule_Operation,
+		Variables: &__PreviewScheduleInput{
+			Schedule: schedule,
+			Zone:     zone,
+		},
+	}
+
+	data_ = &PreviewScheduleResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by RenameDevice.
+const RenameDevice_Operation = `
+mutation RenameDevice ($input: RenameDeviceInput!) {
+	renameDevice(input: $input) {
+		device {
+			id
+			name
+		}
+	}
+}
+`
+
+func RenameDevice(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *RenameDeviceInput,
+) (data_ *RenameDeviceResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RenameDevice",
+		Query:  RenameDevice_Operation,
+		Variables: &__RenameDeviceInput{
+			Input: input,
+		},
+	}
+
+	data_ = &RenameDeviceResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by RenewRecovery.
 const RenewRecovery_Operation = `
 mutation RenewRecovery ($input: RenewRecoveryInput!) {
@@ -2934,6 +11939,130 @@ func RenewRecovery(
 	return data_, err_
 }
 
+// The mutation executed by RestoreDeletedSnapshot.
+const RestoreDeletedSnapshot_Operation = `
+mutation RestoreDeletedSnapshot ($input: RestoreDeletedSnapshotInput!) {
+	restoreDeletedSnapshot(input: $input) {
+		snapshot {
+			... SnapshotFields
+		}
+	}
+}
+fragment SnapshotFields on Snapshot {
+	id
+	device {
+		id
+		name
+	}
+	createdAt
+	root
+	manifest
+	files
+	bytes
+	problems
+	uploadedBytes
+	scheduled
+	pinnedAt
+	deletedAt
+	purgeAfter
+}
+`
+
+func RestoreDeletedSnapshot(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *RestoreDeletedSnapshotInput,
+) (data_ *RestoreDeletedSnapshotResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RestoreDeletedSnapshot",
+		Query:  RestoreDeletedSnapshot_Operation,
+		Variables: &__RestoreDeletedSnapshotInput{
+			Input: input,
+		},
+	}
+
+	data_ = &RestoreDeletedSnapshotResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by ResumeUser.
+const ResumeUser_Operation = `
+mutation ResumeUser ($user: ID!) {
+	resumeUser(input: {user:$user}) {
+		user {
+			id
+		}
+	}
+}
+`
+
+func ResumeUser(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	user string,
+) (data_ *ResumeUserResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ResumeUser",
+		Query:  ResumeUser_Operation,
+		Variables: &__ResumeUserInput{
+			User: user,
+		},
+	}
+
+	data_ = &ResumeUserResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by RetryTask.
+const RetryTask_Operation = `
+mutation RetryTask ($id: ID!) {
+	retryTask(input: {id:$id}) {
+		id
+	}
+}
+`
+
+func RetryTask(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id string,
+) (data_ *RetryTaskResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RetryTask",
+		Query:  RetryTask_Operation,
+		Variables: &__RetryTaskInput{
+			Id: id,
+		},
+	}
+
+	data_ = &RetryTaskResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by RevokeApiToken.
 const RevokeApiToken_Operation = `
 mutation RevokeApiToken ($input: RevokeApiTokenInput!) {
@@ -2957,6 +12086,408 @@ func RevokeApiToken(
 	}
 
 	data_ = &RevokeApiTokenResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by RevokeDevice.
+const RevokeDevice_Operation = `
+mutation RevokeDevice ($input: RevokeDeviceInput!) {
+	revokeDevice(input: $input) {
+		device {
+			id
+			revokedAt
+		}
+	}
+}
+`
+
+func RevokeDevice(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *RevokeDeviceInput,
+) (data_ *RevokeDeviceResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RevokeDevice",
+		Query:  RevokeDevice_Operation,
+		Variables: &__RevokeDeviceInput{
+			Input: input,
+		},
+	}
+
+	data_ = &RevokeDeviceResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by Run.
+const Run_Operation = `
+query Run ($id: ID!) {
+	run(id: $id) {
+		... RunFields
+		snapshot {
+			id
+			createdAt
+			root
+			manifest
+			device {
+				id
+			}
+		}
+		sealedReport
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		id
+		name
+	}
+	askedBy {
+		id
+		name
+	}
+	slot
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	attempts
+	startedAt
+	endedAt
+	cancelling
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	rate
+	code
+	text
+	causes {
+		cause
+		count
+	}
+}
+`
+
+func Run(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id string,
+) (data_ *RunResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "Run",
+		Query:  Run_Operation,
+		Variables: &__RunInput{
+			Id: id,
+		},
+	}
+
+	data_ = &RunResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by RunCare.
+const RunCare_Operation = `
+mutation RunCare ($kind: String!) {
+	runCare(input: {kind:$kind}) {
+		ok
+	}
+}
+`
+
+func RunCare(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	kind string,
+) (data_ *RunCareResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RunCare",
+		Query:  RunCare_Operation,
+		Variables: &__RunCareInput{
+			Kind: kind,
+		},
+	}
+
+	data_ = &RunCareResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The subscription executed by RunChanges.
+const RunChanges_Operation = `
+subscription RunChanges {
+	runChanges {
+		... RunFields
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		id
+		name
+	}
+	askedBy {
+		id
+		name
+	}
+	slot
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	attempts
+	startedAt
+	endedAt
+	cancelling
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	rate
+	code
+	text
+	causes {
+		cause
+		count
+	}
+}
+`
+
+// To unsubscribe, use [graphql.WebSocketClient.Unsubscribe]
+func RunChanges(
+	ctx_ context.Context,
+	client_ graphql.WebSocketClient,
+) (dataChan_ chan RunChangesWsResponse, subscriptionID_ string, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RunChanges",
+		Query:  RunChanges_Operation,
+	}
+
+	dataChan_ = make(chan RunChangesWsResponse)
+	subscriptionID_, err_ = client_.Subscribe(req_, dataChan_, RunChangesForwardData)
+
+	return dataChan_, subscriptionID_, err_
+}
+
+type RunChangesWsResponse graphql.BaseResponse[*RunChangesResponse]
+
+func RunChangesForwardData(interfaceChan interface{}, jsonRawMsg json.RawMessage) error {
+	var gqlResp graphql.Response
+	var wsResp RunChangesWsResponse
+	err := json.Unmarshal(jsonRawMsg, &gqlResp)
+	if err != nil {
+		return err
+	}
+	if len(gqlResp.Errors) == 0 {
+		err = json.Unmarshal(jsonRawMsg, &wsResp)
+		if err != nil {
+			return err
+		}
+	} else {
+		wsResp.Errors = gqlResp.Errors
+	}
+	dataChan_, ok := interfaceChan.(chan RunChangesWsResponse)
+	if !ok {
+		return errors.New("failed to cast interface into 'chan RunChangesWsResponse'")
+	}
+	dataChan_ <- wsResp
+	return nil
+}
+
+// The mutation executed by RunPolicy.
+const RunPolicy_Operation = `
+mutation RunPolicy ($id: ID!) {
+	runPolicy(input: {id:$id}) {
+		runs
+	}
+}
+`
+
+func RunPolicy(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id string,
+) (data_ *RunPolicyResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RunPolicy",
+		Query:  RunPolicy_Operation,
+		Variables: &__RunPolicyInput{
+			Id: id,
+		},
+	}
+
+	data_ = &RunPolicyResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by Runs.
+const Runs_Operation = `
+query Runs ($filter: RunFilter, $first: Int!, $after: String) {
+	runs(filter: $filter, first: $first, after: $after) {
+		edges {
+			node {
+				... RunFields
+			}
+		}
+		pageInfo {
+			hasNextPage
+			endCursor
+		}
+		totalCount
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		id
+		name
+	}
+	askedBy {
+		id
+		name
+	}
+	slot
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	attempts
+	startedAt
+	endedAt
+	cancelling
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	rate
+	code
+	text
+	causes {
+		cause
+		count
+	}
+}
+`
+
+func Runs(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	filter *RunFilter,
+	first int,
+	after *string,
+) (data_ *RunsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "Runs",
+		Query:  Runs_Operation,
+		Variables: &__RunsInput{
+			Filter: filter,
+			First:  first,
+			After:  after,
+		},
+	}
+
+	data_ = &RunsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by SendTestMail.
+const SendTestMail_Operation = `
+mutation SendTestMail {
+	sendTestMail {
+		address
+	}
+}
+`
+
+func SendTestMail(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *SendTestMailResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "SendTestMail",
+		Query:  SendTestMail_Operation,
+	}
+
+	data_ = &SendTestMailResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -3040,6 +12571,319 @@ func SetNoticePreferences(
 	return data_, err_
 }
 
+// The mutation executed by SetQuota.
+const SetQuota_Operation = `
+mutation SetQuota ($user: ID!, $quota: Int64) {
+	setQuota(input: {user:$user,quota:$quota}) {
+		user {
+			id
+		}
+	}
+}
+`
+
+func SetQuota(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	user string,
+	quota *int64,
+) (data_ *SetQuotaResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "SetQuota",
+		Query:  SetQuota_Operation,
+		Variables: &__SetQuotaInput{
+			User:  user,
+			Quota: quota,
+		},
+	}
+
+	data_ = &SetQuotaResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by SetRole.
+const SetRole_Operation = `
+mutation SetRole ($user: ID!, $role: Role!) {
+	setRole(input: {user:$user,role:$role}) {
+		user {
+			id
+		}
+	}
+}
+`
+
+func SetRole(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	user string,
+	role Role,
+) (data_ *SetRoleResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "SetRole",
+		Query:  SetRole_Operation,
+		Variables: &__SetRoleInput{
+			User: user,
+			Role: role,
+		},
+	}
+
+	data_ = &SetRoleResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by Snapshots.
+const Snapshots_Operation = `
+query Snapshots ($device: ID, $first: Int!, $after: String) {
+	snapshots(device: $device, first: $first, after: $after) {
+		edges {
+			node {
+				... SnapshotFields
+			}
+		}
+		pageInfo {
+			hasNextPage
+			endCursor
+		}
+		totalCount
+	}
+}
+fragment SnapshotFields on Snapshot {
+	id
+	device {
+		id
+		name
+	}
+	createdAt
+	root
+	manifest
+	files
+	bytes
+	problems
+	uploadedBytes
+	scheduled
+	pinnedAt
+	deletedAt
+	purgeAfter
+}
+`
+
+func Snapshots(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	device *string,
+	first int,
+	after *string,
+) (data_ *SnapshotsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "Snapshots",
+		Query:  Snapshots_Operation,
+		Variables: &__SnapshotsInput{
+			Device: device,
+			First:  first,
+			After:  after,
+		},
+	}
+
+	data_ = &SnapshotsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by SuspendUser.
+const SuspendUser_Operation = `
+mutation SuspendUser ($user: ID!) {
+	suspendUser(input: {user:$user}) {
+		user {
+			id
+		}
+	}
+}
+`
+
+func SuspendUser(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	user string,
+) (data_ *SuspendUserResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "SuspendUser",
+		Query:  SuspendUser_Operation,
+		Variables: &__SuspendUserInput{
+			User: user,
+		},
+	}
+
+	data_ = &SuspendUserResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by UpdateGroup.
+const UpdateGroup_Operation = `
+mutation UpdateGroup ($input: UpdateGroupInput!) {
+	updateGroup(input: $input) {
+		group {
+			id
+		}
+	}
+}
+`
+
+func UpdateGroup(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *UpdateGroupInput,
+) (data_ *UpdateGroupResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "UpdateGroup",
+		Query:  UpdateGroup_Operation,
+		Variables: &__UpdateGroupInput{
+			Input: input,
+		},
+	}
+
+	data_ = &UpdateGroupResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by UpdatePolicy.
+const UpdatePolicy_Operation = `
+mutation UpdatePolicy ($input: UpdatePolicyInput!) {
+	updatePolicy(input: $input) {
+		policy {
+			... PolicyFull
+		}
+	}
+}
+fragment PolicyFull on Policy {
+	... PolicyRow
+	roots
+	presets
+	extensions
+	excludePresets
+	excludes
+	maxFileSize
+	window {
+		from
+		to
+	}
+	deadlineMinutes
+	spreadMinutes
+	uploadLimit
+	level
+	createdAt
+	updatedAt
+}
+fragment PolicyRow on Policy {
+	id
+	name
+	enabled
+	revision
+	zone
+	deviceCount
+	targets {
+		everyone
+		groups {
+			id
+			name
+		}
+		devices {
+			id
+			name
+		}
+		exceptGroups {
+			id
+			name
+		}
+		exceptDevices {
+			id
+			name
+		}
+	}
+	schedule {
+		kind
+		times
+		days
+		dates
+		cron
+		text
+	}
+	retention {
+		days
+		last
+		daily
+		weekly
+		monthly
+		yearly
+		text
+	}
+	next(count: 1)
+}
+`
+
+func UpdatePolicy(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *UpdatePolicyInput,
+) (data_ *UpdatePolicyResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "UpdatePolicy",
+		Query:  UpdatePolicy_Operation,
+		Variables: &__UpdatePolicyInput{
+			Input: input,
+		},
+	}
+
+	data_ = &UpdatePolicyResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by UpdateProfile.
 const UpdateProfile_Operation = `
 mutation UpdateProfile ($input: UpdateProfileInput!) {
@@ -3072,6 +12916,128 @@ func UpdateProfile(
 	}
 
 	data_ = &UpdateProfileResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by UpdateSettings.
+const UpdateSettings_Operation = `
+mutation UpdateSettings ($input: UpdateSettingsInput!) {
+	updateSettings(input: $input) {
+		settings {
+			... SettingsFields
+		}
+	}
+}
+fragment SettingsFields on Settings {
+	productName
+	staleDays
+	undoDays
+	defaultQuota
+	storageLowPercent
+	digestHour
+	zone
+	adminDigest
+	mailsPerHour
+	runHistoryDays
+	mailFrom
+	selfBackupConfigured
+	selfBackupAt
+}
+`
+
+func UpdateSettings(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *UpdateSettingsInput,
+) (data_ *UpdateSettingsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "UpdateSettings",
+		Query:  UpdateSettings_Operation,
+		Variables: &__UpdateSettingsInput{
+			Input: input,
+		},
+	}
+
+	data_ = &UpdateSettingsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by Usage.
+const Usage_Operation = `
+query Usage ($days: Int!) {
+	myUsage(days: $days) {
+		day
+		storedBytes
+		protectedBytes
+		uploadedBytes
+	}
+}
+`
+
+func Usage(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	days int,
+) (data_ *UsageResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "Usage",
+		Query:  Usage_Operation,
+		Variables: &__UsageInput{
+			Days: days,
+		},
+	}
+
+	data_ = &UsageResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by WithdrawInvitation.
+const WithdrawInvitation_Operation = `
+mutation WithdrawInvitation ($id: ID!) {
+	withdrawInvitation(input: {id:$id}) {
+		id
+	}
+}
+`
+
+func WithdrawInvitation(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id string,
+) (data_ *WithdrawInvitationResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "WithdrawInvitation",
+		Query:  WithdrawInvitation_Operation,
+		Variables: &__WithdrawInvitationInput{
+			Id: id,
+		},
+	}
+
+	data_ = &WithdrawInvitationResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
