@@ -47,6 +47,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -218,7 +219,10 @@ func (s *service) ring() {
 // work is the worker.
 func (s *service) work(ctx context.Context) error {
 	for failures := 0; ; {
-		wait, _, err := s.look(ctx)
+		wait, done, err := s.look(ctx)
+		if len(done) > 0 {
+			debug.FreeOSMemory() // the buffers of a backup are idle for the rest of the day
+		}
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)

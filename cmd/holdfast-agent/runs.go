@@ -19,17 +19,22 @@ import (
 func runsCommand() *command {
 	var device string
 	var limit int
+	var wait bool
 	return &command{
 		name: "runs", args: "[RUN]", summary: "list backups and restores that are due, under way or over, newest first", max: 1,
 		long: "With RUN, an id or the beginning of one, shows that one, with what its device said to you alone.",
 		flags: func(fs *pflag.FlagSet, c *call) {
 			fs.StringVar(&device, "device", "", "only those of this device")
 			fs.IntVarP(&limit, "limit", "n", 50, "at most so many (0: all)")
+			fs.BoolVar(&wait, "wait", false, "with RUN: follow it to its end")
 			unlockFlags(fs, c)
 		},
 		run: func(c *call) error {
 			if limit < 0 {
 				return usagef("--limit %d makes no sense", limit)
+			}
+			if wait && len(c.args) == 0 {
+				return usagef("--wait is for a RUN: name it")
 			}
 			a, _, err := c.unlock()
 			if err != nil {
@@ -38,6 +43,9 @@ func runsCommand() *command {
 			defer a.Close(c.ctx)
 			if len(c.args) > 0 {
 				r, err := a.FindRun(c.ctx, c.args[0])
+				if err == nil && wait {
+					r, err = c.follow(a, r)
+				}
 				if err != nil {
 					return err
 				}
@@ -201,9 +209,19 @@ func (c *call) asked(a *agent.Account, r *remote.Run, o order.ID, wait bool, tex
 		c.remark("holdfast-agent runs %s shows what comes of it.", agent.ShortID(r.ID, 10))
 		return nil
 	}
-	c.bar = c.newBar()
 	c.remark("%s. Interrupted, only the waiting ends.", text)
-	r, err := a.Client.FollowRun(c.ctx, r.ID, func(r *remote.Run) {
+	r, err := c.follow(a, r)
+	if err != nil {
+		return err
+	}
+	return c.ended(a, r, o)
+}
+
+// follow shows how a run goes on, and returns it when it is over.
+func (c *call) follow(a *agent.Account, r *remote.Run) (*remote.Run, error) {
+	c.bar = c.newBar()
+	defer c.bar.done()
+	return a.Client.FollowRun(c.ctx, r.ID, func(r *remote.Run) {
 		p := r.Progress
 		phase := p.Phase
 		if r.State == "WAITING" {
@@ -211,11 +229,6 @@ func (c *call) asked(a *agent.Account, r *remote.Run, o order.ID, wait bool, tex
 		}
 		c.bar.show(step{phase: printable(phase), files: p.Files, bytes: p.Bytes, all: p.TotalBytes, sent: p.UploadedBytes, problems: p.Problems, problemsAre: "failed"})
 	})
-	c.bar.done()
-	if err != nil {
-		return err
-	}
-	return c.ended(a, r, o)
 }
 
 // ended reports a run with all that its owner may know of it. The exit code is that of the run.

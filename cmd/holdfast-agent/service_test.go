@@ -115,5 +115,6 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		if time.Since(begun) > patience {
 			ts.Fatalf("after %v there is no match for %s", patience, args[0])
 		}
+		time.Sleep(20 * time.Millisecond) // between two looks
 	}
 }
