@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/Khan/genqlient/graphql"
@@ -1201,188 +1200,11 @@ func (v *AuditFieldsActorUser) GetEmail() string { return v.Email }
 
 // BackUpNowBackUpNowRunPayload includes the requested fields of the GraphQL type RunPayload.
 type BackUpNowBackUpNowRunPayload struct {
-	Run *BackUpNowBackUpNowRunPayloadRun `json:"run"`
+	Run *RunFields `json:"run"`
 }
 
 // GetRun returns BackUpNowBackUpNowRunPayload.Run, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayload) GetRun() *BackUpNowBackUpNowRunPayloadRun { return v.Run }
-
-// BackUpNowBackUpNowRunPayloadRun includes the requested fields of the GraphQL type Run.
-// The GraphQL type's documentation follows.
-//
-// A backup or restore of one device that is due, under way or over.
-type BackUpNowBackUpNowRunPayloadRun struct {
-	RunFields `json:"-"`
-}
-
-// GetId returns BackUpNowBackUpNowRunPayloadRun.Id, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetId() string { return v.RunFields.Id }
-
-// GetDevice returns BackUpNowBackUpNowRunPayloadRun.Device, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetDevice() *RunFieldsDevice { return v.RunFields.Device }
-
-// GetKind returns BackUpNowBackUpNowRunPayloadRun.Kind, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetKind() RunKind { return v.RunFields.Kind }
-
-// GetTrigger returns BackUpNowBackUpNowRunPayloadRun.Trigger, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetTrigger() RunTrigger { return v.RunFields.Trigger }
-
-// GetPolicy returns BackUpNowBackUpNowRunPayloadRun.Policy, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetPolicy() *RunFieldsPolicyPolicySummary {
-	return v.RunFields.Policy
-}
-
-// GetAskedBy returns BackUpNowBackUpNowRunPayloadRun.AskedBy, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetAskedBy() *RunFieldsAskedByUser {
-	return v.RunFields.AskedBy
-}
-
-// GetSlot returns BackUpNowBackUpNowRunPayloadRun.Slot, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetSlot() *time.Time { return v.RunFields.Slot }
-
-// GetState returns BackUpNowBackUpNowRunPayloadRun.State, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetState() RunState { return v.RunFields.State }
-
-// GetCreatedAt returns BackUpNowBackUpNowRunPayloadRun.CreatedAt, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetCreatedAt() time.Time { return v.RunFields.CreatedAt }
-
-// GetDueAt returns BackUpNowBackUpNowRunPayloadRun.DueAt, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetDueAt() time.Time { return v.RunFields.DueAt }
-
-// GetDeadlineAt returns BackUpNowBackUpNowRunPayloadRun.DeadlineAt, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetDeadlineAt() time.Time { return v.RunFields.DeadlineAt }
-
-// GetAttempts returns BackUpNowBackUpNowRunPayloadRun.Attempts, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetAttempts() int { return v.RunFields.Attempts }
-
-// GetStartedAt returns BackUpNowBackUpNowRunPayloadRun.StartedAt, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetStartedAt() *time.Time { return v.RunFields.StartedAt }
-
-// GetEndedAt returns BackUpNowBackUpNowRunPayloadRun.EndedAt, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetEndedAt() *time.Time { return v.RunFields.EndedAt }
-
-// GetCancelling returns BackUpNowBackUpNowRunPayloadRun.Cancelling, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetCancelling() bool { return v.RunFields.Cancelling }
-
-// GetProgress returns BackUpNowBackUpNowRunPayloadRun.Progress, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetProgress() *RunFieldsProgressRunProgress {
-	return v.RunFields.Progress
-}
-
-// GetRate returns BackUpNowBackUpNowRunPayloadRun.Rate, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetRate() int64 { return v.RunFields.Rate }
-
-// GetCode returns BackUpNowBackUpNowRunPayloadRun.Code, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetCode() *string { return v.RunFields.Code }
-
-// GetText returns BackUpNowBackUpNowRunPayloadRun.Text, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetText() *string { return v.RunFields.Text }
-
-// GetCauses returns BackUpNowBackUpNowRunPayloadRun.Causes, and is useful for accessing the field via an interface.
-func (v *BackUpNowBackUpNowRunPayloadRun) GetCauses() []*RunFieldsCausesRunCause {
-	return v.RunFields.Causes
-}
-
-func (v *BackUpNowBackUpNowRunPayloadRun) UnmarshalJSON(b []byte) error {
-
-	if string(b) == "null" {
-		return nil
-	}
-
-	var firstPass struct {
-		*BackUpNowBackUpNowRunPayloadRun
-		graphql.NoUnmarshalJSON
-	}
-	firstPass.BackUpNowBackUpNowRunPayloadRun = v
-
-	err := json.Unmarshal(b, &firstPass)
-	if err != nil {
-		return err
-	}
-
-	err = json.Unmarshal(
-		b, &v.RunFields)
-	if err != nil {
-		return err
-	}
-	return nil
-}
-
-type __premarshalBackUpNowBackUpNowRunPayloadRun struct {
-	Id string `json:"id"`
-
-	Device *RunFieldsDevice `json:"device"`
-
-	Kind RunKind `json:"kind"`
-
-	Trigger RunTrigger `json:"trigger"`
-
-	Policy *RunFieldsPolicyPolicySummary `json:"policy"`
-
-	AskedBy *RunFieldsAskedByUser `json:"askedBy"`
-
-	Slot *time.Time `json:"slot"`
-
-	State RunState `json:"state"`
-
-	CreatedAt time.Time `json:"createdAt"`
-
-	DueAt time.Time `json:"dueAt"`
-
-	DeadlineAt time.Time `json:"deadlineAt"`
-
-	Attempts int `json:"attempts"`
-
-	StartedAt *time.Time `json:"startedAt"`
-
-	EndedAt *time.Time `json:"endedAt"`
-
-	Cancelling bool `json:"cancelling"`
-
-	Progress *RunFieldsProgressRunProgress `json:"progress"`
-
-	Rate int64 `json:"rate"`
-
-	Code *string `json:"code"`
-
-	Text *string `json:"text"`
-
-	Causes []*RunFieldsCausesRunCause `json:"causes"`
-}
-
-func (v *BackUpNowBackUpNowRunPayloadRun) MarshalJSON() ([]byte, error) {
-	premarshaled, err := v.__premarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(premarshaled)
-}
-
-func (v *BackUpNowBackUpNowRunPayloadRun) __premarshalJSON() (*__premarshalBackUpNowBackUpNowRunPayloadRun, error) {
-	var retval __premarshalBackUpNowBackUpNowRunPayloadRun
-
-	retval.Id = v.RunFields.Id
-	retval.Device = v.RunFields.Device
-	retval.Kind = v.RunFields.Kind
-	retval.Trigger = v.RunFields.Trigger
-	retval.Policy = v.RunFields.Policy
-	retval.AskedBy = v.RunFields.AskedBy
-	retval.Slot = v.RunFields.Slot
-	retval.State = v.RunFields.State
-	retval.CreatedAt = v.RunFields.CreatedAt
-	retval.DueAt = v.RunFields.DueAt
-	retval.DeadlineAt = v.RunFields.DeadlineAt
-	retval.Attempts = v.RunFields.Attempts
-	retval.StartedAt = v.RunFields.StartedAt
-	retval.EndedAt = v.RunFields.EndedAt
-	retval.Cancelling = v.RunFields.Cancelling
-	retval.Progress = v.RunFields.Progress
-	retval.Rate = v.RunFields.Rate
-	retval.Code = v.RunFields.Code
-	retval.Text = v.RunFields.Text
-	retval.Causes = v.RunFields.Causes
-	return &retval, nil
-}
+func (v *BackUpNowBackUpNowRunPayload) GetRun() *RunFields { return v.Run }
 
 type BackUpNowInput struct {
 	Device string `json:"device"`
@@ -1402,188 +1224,11 @@ func (v *BackUpNowResponse) GetBackUpNow() *BackUpNowBackUpNowRunPayload { retur
 
 // CancelRunCancelRunRunPayload includes the requested fields of the GraphQL type RunPayload.
 type CancelRunCancelRunRunPayload struct {
-	Run *CancelRunCancelRunRunPayloadRun `json:"run"`
+	Run *RunFields `json:"run"`
 }
 
 // GetRun returns CancelRunCancelRunRunPayload.Run, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayload) GetRun() *CancelRunCancelRunRunPayloadRun { return v.Run }
-
-// CancelRunCancelRunRunPayloadRun includes the requested fields of the GraphQL type Run.
-// The GraphQL type's documentation follows.
-//
-// A backup or restore of one device that is due, under way or over.
-type CancelRunCancelRunRunPayloadRun struct {
-	RunFields `json:"-"`
-}
-
-// GetId returns CancelRunCancelRunRunPayloadRun.Id, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetId() string { return v.RunFields.Id }
-
-// GetDevice returns CancelRunCancelRunRunPayloadRun.Device, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetDevice() *RunFieldsDevice { return v.RunFields.Device }
-
-// GetKind returns CancelRunCancelRunRunPayloadRun.Kind, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetKind() RunKind { return v.RunFields.Kind }
-
-// GetTrigger returns CancelRunCancelRunRunPayloadRun.Trigger, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetTrigger() RunTrigger { return v.RunFields.Trigger }
-
-// GetPolicy returns CancelRunCancelRunRunPayloadRun.Policy, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetPolicy() *RunFieldsPolicyPolicySummary {
-	return v.RunFields.Policy
-}
-
-// GetAskedBy returns CancelRunCancelRunRunPayloadRun.AskedBy, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetAskedBy() *RunFieldsAskedByUser {
-	return v.RunFields.AskedBy
-}
-
-// GetSlot returns CancelRunCancelRunRunPayloadRun.Slot, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetSlot() *time.Time { return v.RunFields.Slot }
-
-// GetState returns CancelRunCancelRunRunPayloadRun.State, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetState() RunState { return v.RunFields.State }
-
-// GetCreatedAt returns CancelRunCancelRunRunPayloadRun.CreatedAt, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetCreatedAt() time.Time { return v.RunFields.CreatedAt }
-
-// GetDueAt returns CancelRunCancelRunRunPayloadRun.DueAt, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetDueAt() time.Time { return v.RunFields.DueAt }
-
-// GetDeadlineAt returns CancelRunCancelRunRunPayloadRun.DeadlineAt, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetDeadlineAt() time.Time { return v.RunFields.DeadlineAt }
-
-// GetAttempts returns CancelRunCancelRunRunPayloadRun.Attempts, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetAttempts() int { return v.RunFields.Attempts }
-
-// GetStartedAt returns CancelRunCancelRunRunPayloadRun.StartedAt, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetStartedAt() *time.Time { return v.RunFields.StartedAt }
-
-// GetEndedAt returns CancelRunCancelRunRunPayloadRun.EndedAt, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetEndedAt() *time.Time { return v.RunFields.EndedAt }
-
-// GetCancelling returns CancelRunCancelRunRunPayloadRun.Cancelling, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetCancelling() bool { return v.RunFields.Cancelling }
-
-// GetProgress returns CancelRunCancelRunRunPayloadRun.Progress, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetProgress() *RunFieldsProgressRunProgress {
-	return v.RunFields.Progress
-}
-
-// GetRate returns CancelRunCancelRunRunPayloadRun.Rate, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetRate() int64 { return v.RunFields.Rate }
-
-// GetCode returns CancelRunCancelRunRunPayloadRun.Code, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetCode() *string { return v.RunFields.Code }
-
-// GetText returns CancelRunCancelRunRunPayloadRun.Text, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetText() *string { return v.RunFields.Text }
-
-// GetCauses returns CancelRunCancelRunRunPayloadRun.Causes, and is useful for accessing the field via an interface.
-func (v *CancelRunCancelRunRunPayloadRun) GetCauses() []*RunFieldsCausesRunCause {
-	return v.RunFields.Causes
-}
-
-func (v *CancelRunCancelRunRunPayloadRun) UnmarshalJSON(b []byte) error {
-
-	if string(b) == "null" {
-		return nil
-	}
-
-	var firstPass struct {
-		*CancelRunCancelRunRunPayloadRun
-		graphql.NoUnmarshalJSON
-	}
-	firstPass.CancelRunCancelRunRunPayloadRun = v
-
-	err := json.Unmarshal(b, &firstPass)
-	if err != nil {
-		return err
-	}
-
-	err = json.Unmarshal(
-		b, &v.RunFields)
-	if err != nil {
-		return err
-	}
-	return nil
-}
-
-type __premarshalCancelRunCancelRunRunPayloadRun struct {
-	Id string `json:"id"`
-
-	Device *RunFieldsDevice `json:"device"`
-
-	Kind RunKind `json:"kind"`
-
-	Trigger RunTrigger `json:"trigger"`
-
-	Policy *RunFieldsPolicyPolicySummary `json:"policy"`
-
-	AskedBy *RunFieldsAskedByUser `json:"askedBy"`
-
-	Slot *time.Time `json:"slot"`
-
-	State RunState `json:"state"`
-
-	CreatedAt time.Time `json:"createdAt"`
-
-	DueAt time.Time `json:"dueAt"`
-
-	DeadlineAt time.Time `json:"deadlineAt"`
-
-	Attempts int `json:"attempts"`
-
-	StartedAt *time.Time `json:"startedAt"`
-
-	EndedAt *time.Time `json:"endedAt"`
-
-	Cancelling bool `json:"cancelling"`
-
-	Progress *RunFieldsProgressRunProgress `json:"progress"`
-
-	Rate int64 `json:"rate"`
-
-	Code *string `json:"code"`
-
-	Text *string `json:"text"`
-
-	Causes []*RunFieldsCausesRunCause `json:"causes"`
-}
-
-func (v *CancelRunCancelRunRunPayloadRun) MarshalJSON() ([]byte, error) {
-	premarshaled, err := v.__premarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(premarshaled)
-}
-
-func (v *CancelRunCancelRunRunPayloadRun) __premarshalJSON() (*__premarshalCancelRunCancelRunRunPayloadRun, error) {
-	var retval __premarshalCancelRunCancelRunRunPayloadRun
-
-	retval.Id = v.RunFields.Id
-	retval.Device = v.RunFields.Device
-	retval.Kind = v.RunFields.Kind
-	retval.Trigger = v.RunFields.Trigger
-	retval.Policy = v.RunFields.Policy
-	retval.AskedBy = v.RunFields.AskedBy
-	retval.Slot = v.RunFields.Slot
-	retval.State = v.RunFields.State
-	retval.CreatedAt = v.RunFields.CreatedAt
-	retval.DueAt = v.RunFields.DueAt
-	retval.DeadlineAt = v.RunFields.DeadlineAt
-	retval.Attempts = v.RunFields.Attempts
-	retval.StartedAt = v.RunFields.StartedAt
-	retval.EndedAt = v.RunFields.EndedAt
-	retval.Cancelling = v.RunFields.Cancelling
-	retval.Progress = v.RunFields.Progress
-	retval.Rate = v.RunFields.Rate
-	retval.Code = v.RunFields.Code
-	retval.Text = v.RunFields.Text
-	retval.Causes = v.RunFields.Causes
-	return &retval, nil
-}
+func (v *CancelRunCancelRunRunPayload) GetRun() *RunFields { return v.Run }
 
 type CancelRunInput struct {
 	Id string `json:"id"`
@@ -2031,161 +1676,14 @@ type DeleteTaskResponse struct {
 // GetDeleteTask returns DeleteTaskResponse.DeleteTask, and is useful for accessing the field via an interface.
 func (v *DeleteTaskResponse) GetDeleteTask() *DeleteTaskDeleteTaskTaskPayload { return v.DeleteTask }
 
-// DeletedSnapshotsDeletedSnapshotsSnapshot includes the requested fields of the GraphQL type Snapshot.
-// The GraphQL type's documentation follows.
-//
-// A device's files at one time. What they are called and what is in them is sealed.
-type DeletedSnapshotsDeletedSnapshotsSnapshot struct {
-	SnapshotFields `json:"-"`
-}
-
-// GetId returns DeletedSnapshotsDeletedSnapshotsSnapshot.Id, and is useful for accessing the field via an interface.
-func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetId() string { return v.SnapshotFields.Id }
-
-// GetDevice returns DeletedSnapshotsDeletedSnapshotsSnapshot.Device, and is useful for accessing the field via an interface.
-func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetDevice() *SnapshotFieldsDevice {
-	return v.SnapshotFields.Device
-}
-
-// GetCreatedAt returns DeletedSnapshotsDeletedSnapshotsSnapshot.CreatedAt, and is useful for accessing the field via an interface.
-func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetCreatedAt() time.Time {
-	return v.SnapshotFields.CreatedAt
-}
-
-// GetRoot returns DeletedSnapshotsDeletedSnapshotsSnapshot.Root, and is useful for accessing the field via an interface.
-func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetRoot() []byte { return v.SnapshotFields.Root }
-
-// GetManifest returns DeletedSnapshotsDeletedSnapshotsSnapshot.Manifest, and is useful for accessing the field via an interface.
-func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetManifest() []byte {
-	return v.SnapshotFields.Manifest
-}
-
-// GetFiles returns DeletedSnapshotsDeletedSnapshotsSnapshot.Files, and is useful for accessing the field via an interface.
-func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetFiles() int64 { return v.SnapshotFields.Files }
-
-// GetBytes returns DeletedSnapshotsDeletedSnapshotsSnapshot.Bytes, and is useful for accessing the field via an interface.
-func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetBytes() int64 { return v.SnapshotFields.Bytes }
-
-// GetProblems returns DeletedSnapshotsDeletedSnapshotsSnapshot.Problems, and is useful for accessing the field via an interface.
-func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetProblems() int64 {
-	return v.SnapshotFields.Problems
-}
-
-// GetUploadedBytes returns DeletedSnapshotsDeletedSnapshotsSnapshot.UploadedBytes, and is useful for accessing the field via an interface.
-func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetUploadedBytes() int64 {
-	return v.SnapshotFields.UploadedBytes
-}
-
-// GetScheduled returns DeletedSnapshotsDeletedSnapshotsSnapshot.Scheduled, and is useful for accessing the field via an interface.
-func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetScheduled() bool {
-	return v.SnapshotFields.Scheduled
-}
-
-// GetPinnedAt returns DeletedSnapshotsDeletedSnapshotsSnapshot.PinnedAt, and is useful for accessing the field via an interface.
-func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetPinnedAt() *time.Time {
-	return v.SnapshotFields.PinnedAt
-}
-
-// GetDeletedAt returns DeletedSnapshotsDeletedSnapshotsSnapshot.DeletedAt, and is useful for accessing the field via an interface.
-func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetDeletedAt() *time.Time {
-	return v.SnapshotFields.DeletedAt
-}
-
-// GetPurgeAfter returns DeletedSnapshotsDeletedSnapshotsSnapshot.PurgeAfter, and is useful for accessing the field via an interface.
-func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) GetPurgeAfter() *time.Time {
-	return v.SnapshotFields.PurgeAfter
-}
-
-func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) UnmarshalJSON(b []byte) error {
-
-	if string(b) == "null" {
-		return nil
-	}
-
-	var firstPass struct {
-		*DeletedSnapshotsDeletedSnapshotsSnapshot
-		graphql.NoUnmarshalJSON
-	}
-	firstPass.DeletedSnapshotsDeletedSnapshotsSnapshot = v
-
-	err := json.Unmarshal(b, &firstPass)
-	if err != nil {
-		return err
-	}
-
-	err = json.Unmarshal(
-		b, &v.SnapshotFields)
-	if err != nil {
-		return err
-	}
-	return nil
-}
-
-type __premarshalDeletedSnapshotsDeletedSnapshotsSnapshot struct {
-	Id string `json:"id"`
-
-	Device *SnapshotFieldsDevice `json:"device"`
-
-	CreatedAt time.Time `json:"createdAt"`
-
-	Root []byte `json:"root"`
-
-	Manifest []byte `json:"manifest"`
-
-	Files int64 `json:"files"`
-
-	Bytes int64 `json:"bytes"`
-
-	Problems int64 `json:"problems"`
-
-	UploadedBytes int64 `json:"uploadedBytes"`
-
-	Scheduled bool `json:"scheduled"`
-
-	PinnedAt *time.Time `json:"pinnedAt"`
-
-	DeletedAt *time.Time `json:"deletedAt"`
-
-	PurgeAfter *time.Time `json:"purgeAfter"`
-}
-
-func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) MarshalJSON() ([]byte, error) {
-	premarshaled, err := v.__premarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(premarshaled)
-}
-
-func (v *DeletedSnapshotsDeletedSnapshotsSnapshot) __premarshalJSON() (*__premarshalDeletedSnapshotsDeletedSnapshotsSnapshot, error) {
-	var retval __premarshalDeletedSnapshotsDeletedSnapshotsSnapshot
-
-	retval.Id = v.SnapshotFields.Id
-	retval.Device = v.SnapshotFields.Device
-	retval.CreatedAt = v.SnapshotFields.CreatedAt
-	retval.Root = v.SnapshotFields.Root
-	retval.Manifest = v.SnapshotFields.Manifest
-	retval.Files = v.SnapshotFields.Files
-	retval.Bytes = v.SnapshotFields.Bytes
-	retval.Problems = v.SnapshotFields.Problems
-	retval.UploadedBytes = v.SnapshotFields.UploadedBytes
-	retval.Scheduled = v.SnapshotFields.Scheduled
-	retval.PinnedAt = v.SnapshotFields.PinnedAt
-	retval.DeletedAt = v.SnapshotFields.DeletedAt
-	retval.PurgeAfter = v.SnapshotFields.PurgeAfter
-	return &retval, nil
-}
-
 // DeletedSnapshotsResponse is returned by DeletedSnapshots on success.
 type DeletedSnapshotsResponse struct {
 	// Snapshots of the caller's that were deleted and can still be taken back, the last deleted first.
-	DeletedSnapshots []*DeletedSnapshotsDeletedSnapshotsSnapshot `json:"deletedSnapshots"`
+	DeletedSnapshots []*SnapshotFields `json:"deletedSnapshots"`
 }
 
 // GetDeletedSnapshots returns DeletedSnapshotsResponse.DeletedSnapshots, and is useful for accessing the field via an interface.
-func (v *DeletedSnapshotsResponse) GetDeletedSnapshots() []*DeletedSnapshotsDeletedSnapshotsSnapshot {
-	return v.DeletedSnapshots
-}
+func (v *DeletedSnapshotsResponse) GetDeletedSnapshots() []*SnapshotFields { return v.DeletedSnapshots }
 
 // DeviceFields includes the GraphQL fields of Device requested by the fragment DeviceFields.
 // The GraphQL type's documentation follows.
@@ -2207,9 +1705,9 @@ type DeviceFields struct {
 	LastSeenAt *time.Time `json:"lastSeenAt"`
 	RevokedAt  *time.Time `json:"revokedAt"`
 	// The newest run of each open and closed state is what a health light shows.
-	Health *DeviceFieldsHealthDeviceHealth `json:"health"`
+	Health *Health `json:"health"`
 	// The newest committed snapshot.
-	LatestSnapshot *DeviceFieldsLatestSnapshot `json:"latestSnapshot"`
+	LatestSnapshot *LatestSnapshot `json:"latestSnapshot"`
 }
 
 // GetId returns DeviceFields.Id, and is useful for accessing the field via an interface.
@@ -2246,905 +1744,35 @@ func (v *DeviceFields) GetLastSeenAt() *time.Time { return v.LastSeenAt }
 func (v *DeviceFields) GetRevokedAt() *time.Time { return v.RevokedAt }
 
 // GetHealth returns DeviceFields.Health, and is useful for accessing the field via an interface.
-func (v *DeviceFields) GetHealth() *DeviceFieldsHealthDeviceHealth { return v.Health }
+func (v *DeviceFields) GetHealth() *Health { return v.Health }
 
 // GetLatestSnapshot returns DeviceFields.LatestSnapshot, and is useful for accessing the field via an interface.
-func (v *DeviceFields) GetLatestSnapshot() *DeviceFieldsLatestSnapshot { return v.LatestSnapshot }
+func (v *DeviceFields) GetLatestSnapshot() *LatestSnapshot { return v.LatestSnapshot }
 
-// DeviceFieldsHealthDeviceHealth includes the requested fields of the GraphQL type DeviceHealth.
-// The GraphQL type's documentation follows.
-//
-// How a device is doing, by the server's records.
-type DeviceFieldsHealthDeviceHealth struct {
-	State HealthState `json:"state"`
-	// The newest backup that succeeded, with or without warnings.
-	LastSuccessAt *time.Time `json:"lastSuccessAt"`
-	// When a policy wants it next; null without a policy.
-	NextDueAt *time.Time `json:"nextDueAt"`
-	// Whole days without a backup; 0 if it never had one and is new.
-	StaleDays int                                    `json:"staleDays"`
-	LastRun   *DeviceFieldsHealthDeviceHealthLastRun `json:"lastRun"`
-}
-
-// GetState returns DeviceFieldsHealthDeviceHealth.State, and is useful for accessing the field via an interface.
-func (v *DeviceFieldsHealthDeviceHealth) GetState() HealthState { return v.State }
-
-// GetLastSuccessAt returns DeviceFieldsHealthDeviceHealth.LastSuccessAt, and is useful for accessing the field via an interface.
-func (v *DeviceFieldsHealthDeviceHealth) GetLastSuccessAt() *time.Time { return v.LastSuccessAt }
-
-// GetNextDueAt returns DeviceFieldsHealthDeviceHealth.NextDueAt, and is useful for accessing the field via an interface.
-func (v *DeviceFieldsHealthDeviceHealth) GetNextDueAt() *time.Time { return v.NextDueAt }
-
-// GetStaleDays returns DeviceFieldsHealthDeviceHealth.StaleDays, and is useful for accessing the field via an interface.
-func (v *DeviceFieldsHealthDeviceHealth) GetStaleDays() int { return v.StaleDays }
-
-// GetLastRun returns DeviceFieldsHealthDeviceHealth.LastRun, and is useful for accessing the field via an interface.
-func (v *DeviceFieldsHealthDeviceHealth) GetLastRun() *DeviceFieldsHealthDeviceHealthLastRun {
-	return v.LastRun
-}
-
-// DeviceFieldsHealthDeviceHealthLastRun includes the requested fields of the GraphQL type Run.
-// The GraphQL type's documentation follows.
-//
-// A backup or restore of one device that is due, under way or over.
-type DeviceFieldsHealthDeviceHealthLastRun struct {
-	Id    string   `json:"id"`
-	State RunState `json:"state"`
-	// Why it, or its last attempt, failed: a code of errors, or AGENT_LOST, AGENT_STOPPED, NOTHING_FOUND, DISK_FULL, ORDER_REFUSED, NO_POLICY, DEVICE_REVOKED.
-	Code *string `json:"code"`
-	// A sentence about it, without names of files.
-	Text *string `json:"text"`
-}
-
-// GetId returns DeviceFieldsHealthDeviceHealthLastRun.Id, and is useful for accessing the field via an interface.
-func (v *DeviceFieldsHealthDeviceHealthLastRun) GetId() string { return v.Id }
-
-// GetState returns DeviceFieldsHealthDeviceHealthLastRun.State, and is useful for accessing the field via an interface.
-func (v *DeviceFieldsHealthDeviceHealthLastRun) GetState() RunState { return v.State }
-
-// GetCode returns DeviceFieldsHealthDeviceHealthLastRun.Code, and is useful for accessing the field via an interface.
-func (v *DeviceFieldsHealthDeviceHealthLastRun) GetCode() *string { return v.Code }
-
-// GetText returns DeviceFieldsHealthDeviceHealthLastRun.Text, and is useful for accessing the field via an interface.
-func (v *DeviceFieldsHealthDeviceHealthLastRun) GetText() *string { return v.Text }
-
-// DeviceFieldsLatestSnapshot includes the requested fields of the GraphQL type Snapshot.
-// The GraphQL type's documentation follows.
-//
-// A device's files at one time. What they are called and what is in them is sealed.
-type DeviceFieldsLatestSnapshot struct {
-	Id string `json:"id"`
-	// By the server's clock.
-	CreatedAt time.Time `json:"createdAt"`
-	Files     int64     `json:"files"`
-	Bytes     int64     `json:"bytes"`
-}
-
-// GetId returns DeviceFieldsLatestSnapshot.Id, and is useful for accessing the field via an interface.
-func (v *DeviceFieldsLatestSnapshot) GetId() string { return v.Id }
-
-// GetCreatedAt returns DeviceFieldsLatestSnapshot.CreatedAt, and is useful for accessing the field via an interface.
-func (v *DeviceFieldsLatestSnapshot) GetCreatedAt() time.Time { return v.CreatedAt }
-
-// GetFiles returns DeviceFieldsLatestSnapshot.Files, and is useful for accessing the field via an interface.
-func (v *DeviceFieldsLatestSnapshot) GetFiles() int64 { return v.Files }
-
-// GetBytes returns DeviceFieldsLatestSnapshot.Bytes, and is useful for accessing the field via an interface.
-func (v *DeviceFieldsLatestSnapshot) GetBytes() int64 { return v.Bytes }
-
-// DeviceRulesNode includes the requested fields of the GraphQL interface Node.
-//
-// DeviceRulesNode is implemented by the following types:
-// DeviceRulesNodeApiToken
-// DeviceRulesNodeAuditEvent
-// DeviceRulesNodeBackup
-// DeviceRulesNodeDevice
-// DeviceRulesNodeGroup
-// DeviceRulesNodeInvitation
-// DeviceRulesNodeJob
-// DeviceRulesNodeMail
-// DeviceRulesNodeNotification
-// DeviceRulesNodePolicy
-// DeviceRulesNodeRun
-// DeviceRulesNodeSession
-// DeviceRulesNodeSnapshot
-// DeviceRulesNodeUser
-// The GraphQL type's documentation follows.
-//
-// Anything with a global id.
-type DeviceRulesNode interface {
-	implementsGraphQLInterfaceDeviceRulesNode()
-	// GetTypename returns the receiver's concrete GraphQL type-name (see interface doc for possible values).
-	GetTypename() *string
-	// GetId returns the interface-field "id" from its implementation.
-	// The GraphQL interface field's documentation follows.
-	//
-	// Opaque and unique among all things.
-	GetId() string
-}
-
-func (v *DeviceRulesNodeApiToken) implementsGraphQLInterfaceDeviceRulesNode()     {}
-func (v *DeviceRulesNodeAuditEvent) implementsGraphQLInterfaceDeviceRulesNode()   {}
-func (v *DeviceRulesNodeBackup) implementsGraphQLInterfaceDeviceRulesNode()       {}
-func (v *DeviceRulesNodeDevice) implementsGraphQLInterfaceDeviceRulesNode()       {}
-func (v *DeviceRulesNodeGroup) implementsGraphQLInterfaceDeviceRulesNode()        {}
-func (v *DeviceRulesNodeInvitation) implementsGraphQLInterfaceDeviceRulesNode()   {}
-func (v *DeviceRulesNodeJob) implementsGraphQLInterfaceDeviceRulesNode()          {}
-func (v *DeviceRulesNodeMail) implementsGraphQLInterfaceDeviceRulesNode()         {}
-func (v *DeviceRulesNodeNotification) implementsGraphQLInterfaceDeviceRulesNode() {}
-func (v *DeviceRulesNodePolicy) implementsGraphQLInterfaceDeviceRulesNode()       {}
-func (v *DeviceRulesNodeRun) implementsGraphQLInterfaceDeviceRulesNode()          {}
-func (v *DeviceRulesNodeSession) implementsGraphQLInterfaceDeviceRulesNode()      {}
-func (v *DeviceRulesNodeSnapshot) implementsGraphQLInterfaceDeviceRulesNode()     {}
-func (v *DeviceRulesNodeUser) implementsGraphQLInterfaceDeviceRulesNode()         {}
-
-func __unmarshalDeviceRulesNode(b []byte, v *DeviceRulesNode) error {
-	if string(b) == "null" {
-		return nil
-	}
-
-	var tn struct {
-		TypeName string `json:"__typename"`
-	}
-	err := json.Unmarshal(b, &tn)
-	if err != nil {
-		return err
-	}
-
-	switch tn.TypeName {
-	case "ApiToken":
-		*v = new(DeviceRulesNodeApiToken)
-		return json.Unmarshal(b, *v)
-	case "AuditEvent":
-		*v = new(DeviceRulesNodeAuditEvent)
-		return json.Unmarshal(b, *v)
-	case "Backup":
-		*v = new(DeviceRulesNodeBackup)
-		return json.Unmarshal(b, *v)
-	case "Device":
-		*v = new(DeviceRulesNodeDevice)
-		return json.Unmarshal(b, *v)
-	case "Group":
-		*v = new(DeviceRulesNodeGroup)
-		return json.Unmarshal(b, *v)
-	case "Invitation":
-		*v = new(DeviceRulesNodeInvitation)
-		return json.Unmarshal(b, *v)
-	case "Job":
-		*v = new(DeviceRulesNodeJob)
-		return json.Unmarshal(b, *v)
-	case "Mail":
-		*v = new(DeviceRulesNodeMail)
-		return json.Unmarshal(b, *v)
-	case "Notification":
-		*v = new(DeviceRulesNodeNotification)
-		return json.Unmarshal(b, *v)
-	case "Policy":
-		*v = new(DeviceRulesNodePolicy)
-		return json.Unmarshal(b, *v)
-	case "Run":
-		*v = new(DeviceRulesNodeRun)
-		return json.Unmarshal(b, *v)
-	case "Session":
-		*v = new(DeviceRulesNodeSession)
-		return json.Unmarshal(b, *v)
-	case "Snapshot":
-		*v = new(DeviceRulesNodeSnapshot)
-		return json.Unmarshal(b, *v)
-	case "User":
-		*v = new(DeviceRulesNodeUser)
-		return json.Unmarshal(b, *v)
-	case "":
-		return fmt.Errorf(
-			"response was missing Node.__typename")
-	default:
-		return fmt.Errorf(
-			`unexpected concrete type for DeviceRulesNode: "%v"`, tn.TypeName)
-	}
-}
-
-func __marshalDeviceRulesNode(v *DeviceRulesNode) ([]byte, error) {
-
-	var typename string
-	switch v := (*v).(type) {
-	case *DeviceRulesNodeApiToken:
-		typename = "ApiToken"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*DeviceRulesNodeApiToken
-		}{typename, v}
-		return json.Marshal(result)
-	case *DeviceRulesNodeAuditEvent:
-		typename = "AuditEvent"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*DeviceRulesNodeAuditEvent
-		}{typename, v}
-		return json.Marshal(result)
-	case *DeviceRulesNodeBackup:
-		typename = "Backup"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*DeviceRulesNodeBackup
-		}{typename, v}
-		return json.Marshal(result)
-	case *DeviceRulesNodeDevice:
-		typename = "Device"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*DeviceRulesNodeDevice
-		}{typename, v}
-		return json.Marshal(result)
-	case *DeviceRulesNodeGroup:
-		typename = "Group"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*DeviceRulesNodeGroup
-		}{typename, v}
-		return json.Marshal(result)
-	case *DeviceRulesNodeInvitation:
-		typename = "Invitation"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*DeviceRulesNodeInvitation
-		}{typename, v}
-		return json.Marshal(result)
-	case *DeviceRulesNodeJob:
-		typename = "Job"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*DeviceRulesNodeJob
-		}{typename, v}
-		return json.Marshal(result)
-	case *DeviceRulesNodeMail:
-		typename = "Mail"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*DeviceRulesNodeMail
-		}{typename, v}
-		return json.Marshal(result)
-	case *DeviceRulesNodeNotification:
-		typename = "Notification"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*DeviceRulesNodeNotification
-		}{typename, v}
-		return json.Marshal(result)
-	case *DeviceRulesNodePolicy:
-		typename = "Policy"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*DeviceRulesNodePolicy
-		}{typename, v}
-		return json.Marshal(result)
-	case *DeviceRulesNodeRun:
-		typename = "Run"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*DeviceRulesNodeRun
-		}{typename, v}
-		return json.Marshal(result)
-	case *DeviceRulesNodeSession:
-		typename = "Session"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*DeviceRulesNodeSession
-		}{typename, v}
-		return json.Marshal(result)
-	case *DeviceRulesNodeSnapshot:
-		typename = "Snapshot"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*DeviceRulesNodeSnapshot
-		}{typename, v}
-		return json.Marshal(result)
-	case *DeviceRulesNodeUser:
-		typename = "User"
-
-		result := struct {
-			TypeName string `json:"__typename"`
-			*DeviceRulesNodeUser
-		}{typename, v}
-		return json.Marshal(result)
-	case nil:
-		return []byte("null"), nil
-	default:
-		return nil, fmt.Errorf(
-			`unexpected concrete type for DeviceRulesNode: "%T"`, v)
-	}
-}
-
-// DeviceRulesNodeApiToken includes the requested fields of the GraphQL type ApiToken.
-type DeviceRulesNodeApiToken struct {
-	Typename *string `json:"__typename"`
-	// Opaque and unique among all things.
-	Id string `json:"id"`
-}
-
-// GetTypename returns DeviceRulesNodeApiToken.Typename, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeApiToken) GetTypename() *string { return v.Typename }
-
-// GetId returns DeviceRulesNodeApiToken.Id, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeApiToken) GetId() string { return v.Id }
-
-// DeviceRulesNodeAuditEvent includes the requested fields of the GraphQL type AuditEvent.
-// The GraphQL type's documentation follows.
-//
-// One line of the audit log.
-type DeviceRulesNodeAuditEvent struct {
-	Typename *string `json:"__typename"`
-	// Opaque and unique among all things.
-	Id string `json:"id"`
-}
-
-// GetTypename returns DeviceRulesNodeAuditEvent.Typename, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeAuditEvent) GetTypename() *string { return v.Typename }
-
-// GetId returns DeviceRulesNodeAuditEvent.Id, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeAuditEvent) GetId() string { return v.Id }
-
-// DeviceRulesNodeBackup includes the requested fields of the GraphQL type Backup.
-// The GraphQL type's documentation follows.
-//
-// One attempt of one device to write one snapshot.
-type DeviceRulesNodeBackup struct {
-	Typename *string `json:"__typename"`
-	// Opaque and unique among all things.
-	Id string `json:"id"`
-}
-
-// GetTypename returns DeviceRulesNodeBackup.Typename, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeBackup) GetTypename() *string { return v.Typename }
-
-// GetId returns DeviceRulesNodeBackup.Id, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeBackup) GetId() string { return v.Id }
-
-// DeviceRulesNodeDevice includes the requested fields of the GraphQL type Device.
+// DeviceRules includes the requested fields of the GraphQL type Device.
 // The GraphQL type's documentation follows.
 //
 // A machine that backs up.
-type DeviceRulesNodeDevice struct {
-	Typename *string `json:"__typename"`
-	// Opaque and unique among all things.
+type DeviceRules struct {
 	Id string `json:"id"`
 	// What applies to this device, all policies together.
-	EffectivePolicy *DeviceRulesNodeDeviceEffectivePolicy `json:"effectivePolicy"`
+	EffectivePolicy *Rules `json:"effectivePolicy"`
 }
 
-// GetTypename returns DeviceRulesNodeDevice.Typename, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDevice) GetTypename() *string { return v.Typename }
-
-// GetId returns DeviceRulesNodeDevice.Id, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDevice) GetId() string { return v.Id }
-
-// GetEffectivePolicy returns DeviceRulesNodeDevice.EffectivePolicy, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDevice) GetEffectivePolicy() *DeviceRulesNodeDeviceEffectivePolicy {
-	return v.EffectivePolicy
-}
-
-// DeviceRulesNodeDeviceEffectivePolicy includes the requested fields of the GraphQL type EffectivePolicy.
-// The GraphQL type's documentation follows.
-//
-// All policies of one device, merged.
-type DeviceRulesNodeDeviceEffectivePolicy struct {
-	// By name, enabled ones only.
-	Policies []*DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary `json:"policies"`
-	// A file is saved if any of these takes it.
-	Selections  []*DeviceRulesNodeDeviceEffectivePolicySelectionsSelection `json:"selections"`
-	UploadLimit int64                                                      `json:"uploadLimit"`
-	// The next slots of all of them.
-	Next []*DeviceRulesNodeDeviceEffectivePolicyNextSlot `json:"next"`
-}
-
-// GetPolicies returns DeviceRulesNodeDeviceEffectivePolicy.Policies, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicy) GetPolicies() []*DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary {
-	return v.Policies
-}
-
-// GetSelections returns DeviceRulesNodeDeviceEffectivePolicy.Selections, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicy) GetSelections() []*DeviceRulesNodeDeviceEffectivePolicySelectionsSelection {
-	return v.Selections
-}
-
-// GetUploadLimit returns DeviceRulesNodeDeviceEffectivePolicy.UploadLimit, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicy) GetUploadLimit() int64 { return v.UploadLimit }
-
-// GetNext returns DeviceRulesNodeDeviceEffectivePolicy.Next, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicy) GetNext() []*DeviceRulesNodeDeviceEffectivePolicyNextSlot {
-	return v.Next
-}
-
-// DeviceRulesNodeDeviceEffectivePolicyNextSlot includes the requested fields of the GraphQL type Slot.
-type DeviceRulesNodeDeviceEffectivePolicyNextSlot struct {
-	At time.Time `json:"at"`
-	// Its name.
-	Policy string `json:"policy"`
-}
-
-// GetAt returns DeviceRulesNodeDeviceEffectivePolicyNextSlot.At, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicyNextSlot) GetAt() time.Time { return v.At }
-
-// GetPolicy returns DeviceRulesNodeDeviceEffectivePolicyNextSlot.Policy, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicyNextSlot) GetPolicy() string { return v.Policy }
-
-// DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary includes the requested fields of the GraphQL type PolicySummary.
-// The GraphQL type's documentation follows.
-//
-// What a device's owner may know of a policy.
-type DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary struct {
-	Id        string                                                              `json:"id"`
-	Name      string                                                              `json:"name"`
-	Zone      string                                                              `json:"zone"`
-	Schedule  *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummarySchedule  `json:"schedule"`
-	Retention *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummaryRetention `json:"retention"`
-}
-
-// GetId returns DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary.Id, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary) GetId() string { return v.Id }
-
-// GetName returns DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary.Name, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary) GetName() string { return v.Name }
-
-// GetZone returns DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary.Zone, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary) GetZone() string { return v.Zone }
-
-// GetSchedule returns DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary.Schedule, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary) GetSchedule() *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummarySchedule {
-	return v.Schedule
-}
-
-// GetRetention returns DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary.Retention, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummary) GetRetention() *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummaryRetention {
-	return v.Retention
-}
-
-// DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummaryRetention includes the requested fields of the GraphQL type Retention.
-// The GraphQL type's documentation follows.
-//
-// How long snapshots are kept: whatever any of the numbers keeps. All 0: for ever.
-type DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummaryRetention struct {
-	// In words.
-	Text string `json:"text"`
-}
-
-// GetText returns DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummaryRetention.Text, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummaryRetention) GetText() string {
-	return v.Text
-}
-
-// DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummarySchedule includes the requested fields of the GraphQL type Schedule.
-// The GraphQL type's documentation follows.
-//
-// When a policy's slots come.
-type DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummarySchedule struct {
-	// In words.
-	Text string `json:"text"`
-}
-
-// GetText returns DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummarySchedule.Text, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicyPoliciesPolicySummarySchedule) GetText() string {
-	return v.Text
-}
-
-// DeviceRulesNodeDeviceEffectivePolicySelectionsSelection includes the requested fields of the GraphQL type Selection.
-// The GraphQL type's documentation follows.
-//
-// What one policy takes of a device.
-type DeviceRulesNodeDeviceEffectivePolicySelectionsSelection struct {
-	// Its name.
-	Policy string   `json:"policy"`
-	Roots  []string `json:"roots"`
-	// Empty: every file.
-	Extensions  []string `json:"extensions"`
-	Excludes    []string `json:"excludes"`
-	MaxFileSize int64    `json:"maxFileSize"`
-}
-
-// GetPolicy returns DeviceRulesNodeDeviceEffectivePolicySelectionsSelection.Policy, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicySelectionsSelection) GetPolicy() string { return v.Policy }
-
-// GetRoots returns DeviceRulesNodeDeviceEffectivePolicySelectionsSelection.Roots, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicySelectionsSelection) GetRoots() []string { return v.Roots }
-
-// GetExtensions returns DeviceRulesNodeDeviceEffectivePolicySelectionsSelection.Extensions, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicySelectionsSelection) GetExtensions() []string {
-	return v.Extensions
-}
-
-// GetExcludes returns DeviceRulesNodeDeviceEffectivePolicySelectionsSelection.Excludes, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicySelectionsSelection) GetExcludes() []string {
-	return v.Excludes
-}
-
-// GetMaxFileSize returns DeviceRulesNodeDeviceEffectivePolicySelectionsSelection.MaxFileSize, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeDeviceEffectivePolicySelectionsSelection) GetMaxFileSize() int64 {
-	return v.MaxFileSize
-}
-
-// DeviceRulesNodeGroup includes the requested fields of the GraphQL type Group.
-// The GraphQL type's documentation follows.
-//
-// People who belong together, such as a department. A user may be in any number.
-type DeviceRulesNodeGroup struct {
-	Typename *string `json:"__typename"`
-	// Opaque and unique among all things.
-	Id string `json:"id"`
-}
-
-// GetTypename returns DeviceRulesNodeGroup.Typename, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeGroup) GetTypename() *string { return v.Typename }
-
-// GetId returns DeviceRulesNodeGroup.Id, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeGroup) GetId() string { return v.Id }
-
-// DeviceRulesNodeInvitation includes the requested fields of the GraphQL type Invitation.
-type DeviceRulesNodeInvitation struct {
-	Typename *string `json:"__typename"`
-	// Opaque and unique among all things.
-	Id string `json:"id"`
-}
-
-// GetTypename returns DeviceRulesNodeInvitation.Typename, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeInvitation) GetTypename() *string { return v.Typename }
-
-// GetId returns DeviceRulesNodeInvitation.Id, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeInvitation) GetId() string { return v.Id }
-
-// DeviceRulesNodeJob includes the requested fields of the GraphQL type Job.
-// The GraphQL type's documentation follows.
-//
-// One piece of care.
-type DeviceRulesNodeJob struct {
-	Typename *string `json:"__typename"`
-	// Opaque and unique among all things.
-	Id string `json:"id"`
-}
-
-// GetTypename returns DeviceRulesNodeJob.Typename, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeJob) GetTypename() *string { return v.Typename }
-
-// GetId returns DeviceRulesNodeJob.Id, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeJob) GetId() string { return v.Id }
-
-// DeviceRulesNodeMail includes the requested fields of the GraphQL type Mail.
-// The GraphQL type's documentation follows.
-//
-// A mail that was written.
-type DeviceRulesNodeMail struct {
-	Typename *string `json:"__typename"`
-	// Opaque and unique among all things.
-	Id string `json:"id"`
-}
-
-// GetTypename returns DeviceRulesNodeMail.Typename, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeMail) GetTypename() *string { return v.Typename }
-
-// GetId returns DeviceRulesNodeMail.Id, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeMail) GetId() string { return v.Id }
-
-// DeviceRulesNodeNotification includes the requested fields of the GraphQL type Notification.
-// The GraphQL type's documentation follows.
-//
-// Something that its reader should know.
-type DeviceRulesNodeNotification struct {
-	Typename *string `json:"__typename"`
-	// Opaque and unique among all things.
-	Id string `json:"id"`
-}
-
-// GetTypename returns DeviceRulesNodeNotification.Typename, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeNotification) GetTypename() *string { return v.Typename }
-
-// GetId returns DeviceRulesNodeNotification.Id, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeNotification) GetId() string { return v.Id }
-
-// DeviceRulesNodePolicy includes the requested fields of the GraphQL type Policy.
-// The GraphQL type's documentation follows.
-//
-// What is saved, when, of which devices, and how long it is kept.
-type DeviceRulesNodePolicy struct {
-	Typename *string `json:"__typename"`
-	// Opaque and unique among all things.
-	Id string `json:"id"`
-}
-
-// GetTypename returns DeviceRulesNodePolicy.Typename, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodePolicy) GetTypename() *string { return v.Typename }
-
-// GetId returns DeviceRulesNodePolicy.Id, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodePolicy) GetId() string { return v.Id }
-
-// DeviceRulesNodeRun includes the requested fields of the GraphQL type Run.
-// The GraphQL type's documentation follows.
-//
-// A backup or restore of one device that is due, under way or over.
-type DeviceRulesNodeRun struct {
-	Typename *string `json:"__typename"`
-	// Opaque and unique among all things.
-	Id string `json:"id"`
-}
-
-// GetTypename returns DeviceRulesNodeRun.Typename, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeRun) GetTypename() *string { return v.Typename }
-
-// GetId returns DeviceRulesNodeRun.Id, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeRun) GetId() string { return v.Id }
-
-// DeviceRulesNodeSession includes the requested fields of the GraphQL type Session.
-// The GraphQL type's documentation follows.
-//
-// A login of the caller's.
-type DeviceRulesNodeSession struct {
-	Typename *string `json:"__typename"`
-	// Opaque and unique among all things.
-	Id string `json:"id"`
-}
-
-// GetTypename returns DeviceRulesNodeSession.Typename, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeSession) GetTypename() *string { return v.Typename }
-
-// GetId returns DeviceRulesNodeSession.Id, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeSession) GetId() string { return v.Id }
-
-// DeviceRulesNodeSnapshot includes the requested fields of the GraphQL type Snapshot.
-// The GraphQL type's documentation follows.
-//
-// A device's files at one time. What they are called and what is in them is sealed.
-type DeviceRulesNodeSnapshot struct {
-	Typename *string `json:"__typename"`
-	// Opaque and unique among all things.
-	Id string `json:"id"`
-}
-
-// GetTypename returns DeviceRulesNodeSnapshot.Typename, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeSnapshot) GetTypename() *string { return v.Typename }
-
-// GetId returns DeviceRulesNodeSnapshot.Id, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeSnapshot) GetId() string { return v.Id }
-
-// DeviceRulesNodeUser includes the requested fields of the GraphQL type User.
-// The GraphQL type's documentation follows.
-//
-// A person with an account.
-type DeviceRulesNodeUser struct {
-	Typename *string `json:"__typename"`
-	// Opaque and unique among all things.
-	Id string `json:"id"`
-}
-
-// GetTypename returns DeviceRulesNodeUser.Typename, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeUser) GetTypename() *string { return v.Typename }
-
-// GetId returns DeviceRulesNodeUser.Id, and is useful for accessing the field via an interface.
-func (v *DeviceRulesNodeUser) GetId() string { return v.Id }
-
-// DeviceRulesResponse is returned by DeviceRules on success.
-type DeviceRulesResponse struct {
-	// Reads any thing that the caller may see by its id; null when there is none, or none of the caller's.
-	Node *DeviceRulesNode `json:"-"`
-}
-
-// GetNode returns DeviceRulesResponse.Node, and is useful for accessing the field via an interface.
-func (v *DeviceRulesResponse) GetNode() *DeviceRulesNode { return v.Node }
-
-func (v *DeviceRulesResponse) UnmarshalJSON(b []byte) error {
-
-	if string(b) == "null" {
-		return nil
-	}
-
-	var firstPass struct {
-		*DeviceRulesResponse
-		Node json.RawMessage `json:"node"`
-		graphql.NoUnmarshalJSON
-	}
-	firstPass.DeviceRulesResponse = v
-
-	err := json.Unmarshal(b, &firstPass)
-	if err != nil {
-		return err
-	}
-
-	{
-		dst := &v.Node
-		src := firstPass.Node
-		if len(src) != 0 && string(src) != "null" {
-			*dst = new(DeviceRulesNode)
-			err = __unmarshalDeviceRulesNode(
-				src, *dst)
-			if err != nil {
-				return fmt.Errorf(
-					"unable to unmarshal DeviceRulesResponse.Node: %w", err)
-			}
-		}
-	}
-	return nil
-}
-
-type __premarshalDeviceRulesResponse struct {
-	Node json.RawMessage `json:"node"`
-}
-
-func (v *DeviceRulesResponse) MarshalJSON() ([]byte, error) {
-	premarshaled, err := v.__premarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(premarshaled)
-}
-
-func (v *DeviceRulesResponse) __premarshalJSON() (*__premarshalDeviceRulesResponse, error) {
-	var retval __premarshalDeviceRulesResponse
-
-	{
-
-		dst := &retval.Node
-		src := v.Node
-		if src != nil {
-			var err error
-			*dst, err = __marshalDeviceRulesNode(
-				src)
-			if err != nil {
-				return nil, fmt.Errorf(
-					"unable to marshal DeviceRulesResponse.Node: %w", err)
-			}
-		}
-	}
-	return &retval, nil
-}
-
-// DevicesDevicesDevice includes the requested fields of the GraphQL type Device.
-// The GraphQL type's documentation follows.
-//
-// A machine that backs up.
-type DevicesDevicesDevice struct {
-	DeviceFields `json:"-"`
-}
-
-// GetId returns DevicesDevicesDevice.Id, and is useful for accessing the field via an interface.
-func (v *DevicesDevicesDevice) GetId() string { return v.DeviceFields.Id }
-
-// GetName returns DevicesDevicesDevice.Name, and is useful for accessing the field via an interface.
-func (v *DevicesDevicesDevice) GetName() string { return v.DeviceFields.Name }
-
-// GetHostname returns DevicesDevicesDevice.Hostname, and is useful for accessing the field via an interface.
-func (v *DevicesDevicesDevice) GetHostname() string { return v.DeviceFields.Hostname }
-
-// GetOs returns DevicesDevicesDevice.Os, and is useful for accessing the field via an interface.
-func (v *DevicesDevicesDevice) GetOs() string { return v.DeviceFields.Os }
-
-// GetArch returns DevicesDevicesDevice.Arch, and is useful for accessing the field via an interface.
-func (v *DevicesDevicesDevice) GetArch() string { return v.DeviceFields.Arch }
-
-// GetAgentVersion returns DevicesDevicesDevice.AgentVersion, and is useful for accessing the field via an interface.
-func (v *DevicesDevicesDevice) GetAgentVersion() string { return v.DeviceFields.AgentVersion }
-
-// GetPublicKey returns DevicesDevicesDevice.PublicKey, and is useful for accessing the field via an interface.
-func (v *DevicesDevicesDevice) GetPublicKey() []byte { return v.DeviceFields.PublicKey }
-
-// GetMac returns DevicesDevicesDevice.Mac, and is useful for accessing the field via an interface.
-func (v *DevicesDevicesDevice) GetMac() []byte { return v.DeviceFields.Mac }
-
-// GetCreatedAt returns DevicesDevicesDevice.CreatedAt, and is useful for accessing the field via an interface.
-func (v *DevicesDevicesDevice) GetCreatedAt() time.Time { return v.DeviceFields.CreatedAt }
-
-// GetLastSeenAt returns DevicesDevicesDevice.LastSeenAt, and is useful for accessing the field via an interface.
-func (v *DevicesDevicesDevice) GetLastSeenAt() *time.Time { return v.DeviceFields.LastSeenAt }
-
-// GetRevokedAt returns DevicesDevicesDevice.RevokedAt, and is useful for accessing the field via an interface.
-func (v *DevicesDevicesDevice) GetRevokedAt() *time.Time { return v.DeviceFields.RevokedAt }
-
-// GetHealth returns DevicesDevicesDevice.Health, and is useful for accessing the field via an interface.
-func (v *DevicesDevicesDevice) GetHealth() *DeviceFieldsHealthDeviceHealth {
-	return v.DeviceFields.Health
-}
-
-// GetLatestSnapshot returns DevicesDevicesDevice.LatestSnapshot, and is useful for accessing the field via an interface.
-func (v *DevicesDevicesDevice) GetLatestSnapshot() *DeviceFieldsLatestSnapshot {
-	return v.DeviceFields.LatestSnapshot
-}
-
-func (v *DevicesDevicesDevice) UnmarshalJSON(b []byte) error {
-
-	if string(b) == "null" {
-		return nil
-	}
-
-	var firstPass struct {
-		*DevicesDevicesDevice
-		graphql.NoUnmarshalJSON
-	}
-	firstPass.DevicesDevicesDevice = v
-
-	err := json.Unmarshal(b, &firstPass)
-	if err != nil {
-		return err
-	}
-
-	err = json.Unmarshal(
-		b, &v.DeviceFields)
-	if err != nil {
-		return err
-	}
-	return nil
-}
-
-type __premarshalDevicesDevicesDevice struct {
-	Id string `json:"id"`
-
-	Name string `json:"name"`
-
-	Hostname string `json:"hostname"`
-
-	Os string `json:"os"`
-
-	Arch string `json:"arch"`
-
-	AgentVersion string `json:"agentVersion"`
-
-	PublicKey []byte `json:"publicKey"`
-
-	Mac []byte `json:"mac"`
-
-	CreatedAt time.Time `json:"createdAt"`
-
-	LastSeenAt *time.Time `json:"lastSeenAt"`
-
-	RevokedAt *time.Time `json:"revokedAt"`
-
-	Health *DeviceFieldsHealthDeviceHealth `json:"health"`
-
-	LatestSnapshot *DeviceFieldsLatestSnapshot `json:"latestSnapshot"`
-}
-
-func (v *DevicesDevicesDevice) MarshalJSON() ([]byte, error) {
-	premarshaled, err := v.__premarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(premarshaled)
-}
-
-func (v *DevicesDevicesDevice) __premarshalJSON() (*__premarshalDevicesDevicesDevice, error) {
-	var retval __premarshalDevicesDevicesDevice
-
-	retval.Id = v.DeviceFields.Id
-	retval.Name = v.DeviceFields.Name
-	retval.Hostname = v.DeviceFields.Hostname
-	retval.Os = v.DeviceFields.Os
-	retval.Arch = v.DeviceFields.Arch
-	retval.AgentVersion = v.DeviceFields.AgentVersion
-	retval.PublicKey = v.DeviceFields.PublicKey
-	retval.Mac = v.DeviceFields.Mac
-	retval.CreatedAt = v.DeviceFields.CreatedAt
-	retval.LastSeenAt = v.DeviceFields.LastSeenAt
-	retval.RevokedAt = v.DeviceFields.RevokedAt
-	retval.Health = v.DeviceFields.Health
-	retval.LatestSnapshot = v.DeviceFields.LatestSnapshot
-	return &retval, nil
-}
+// GetId returns DeviceRules.Id, and is useful for accessing the field via an interface.
+func (v *DeviceRules) GetId() string { return v.Id }
+
+// GetEffectivePolicy returns DeviceRules.EffectivePolicy, and is useful for accessing the field via an interface.
+func (v *DeviceRules) GetEffectivePolicy() *Rules { return v.EffectivePolicy }
 
 // DevicesResponse is returned by Devices on success.
 type DevicesResponse struct {
 	// The caller's devices, by name.
-	Devices []*DevicesDevicesDevice `json:"devices"`
+	Devices []*DeviceFields `json:"devices"`
 }
 
 // GetDevices returns DevicesResponse.Devices, and is useful for accessing the field via an interface.
-func (v *DevicesResponse) GetDevices() []*DevicesDevicesDevice { return v.Devices }
+func (v *DevicesResponse) GetDevices() []*DeviceFields { return v.Devices }
 
 type DigestPeriod string
 
@@ -3229,32 +1857,30 @@ func (v *EndSessionResponse) GetEndSession() *EndSessionEndSessionEndSessionPayl
 	return v.EndSession
 }
 
-// FilePresetsFilePresetsFilePreset includes the requested fields of the GraphQL type FilePreset.
-type FilePresetsFilePresetsFilePreset struct {
+// FilePreset includes the requested fields of the GraphQL type FilePreset.
+type FilePreset struct {
 	Name       string   `json:"name"`
 	Title      string   `json:"title"`
 	Extensions []string `json:"extensions"`
 }
 
-// GetName returns FilePresetsFilePresetsFilePreset.Name, and is useful for accessing the field via an interface.
-func (v *FilePresetsFilePresetsFilePreset) GetName() string { return v.Name }
+// GetName returns FilePreset.Name, and is useful for accessing the field via an interface.
+func (v *FilePreset) GetName() string { return v.Name }
 
-// GetTitle returns FilePresetsFilePresetsFilePreset.Title, and is useful for accessing the field via an interface.
-func (v *FilePresetsFilePresetsFilePreset) GetTitle() string { return v.Title }
+// GetTitle returns FilePreset.Title, and is useful for accessing the field via an interface.
+func (v *FilePreset) GetTitle() string { return v.Title }
 
-// GetExtensions returns FilePresetsFilePresetsFilePreset.Extensions, and is useful for accessing the field via an interface.
-func (v *FilePresetsFilePresetsFilePreset) GetExtensions() []string { return v.Extensions }
+// GetExtensions returns FilePreset.Extensions, and is useful for accessing the field via an interface.
+func (v *FilePreset) GetExtensions() []string { return v.Extensions }
 
 // FilePresetsResponse is returned by FilePresets on success.
 type FilePresetsResponse struct {
 	// Kinds of files that a policy can name.
-	FilePresets []*FilePresetsFilePresetsFilePreset `json:"filePresets"`
+	FilePresets []*FilePreset `json:"filePresets"`
 }
 
 // GetFilePresets returns FilePresetsResponse.FilePresets, and is useful for accessing the field via an interface.
-func (v *FilePresetsResponse) GetFilePresets() []*FilePresetsFilePresetsFilePreset {
-	return v.FilePresets
-}
+func (v *FilePresetsResponse) GetFilePresets() []*FilePreset { return v.FilePresets }
 
 // GroupFields includes the GraphQL fields of Group requested by the fragment GroupFields.
 // The GraphQL type's documentation follows.
@@ -3298,6 +1924,36 @@ func (v *GroupFieldsMembersUser) GetName() string { return v.Name }
 
 // GetEmail returns GroupFieldsMembersUser.Email, and is useful for accessing the field via an interface.
 func (v *GroupFieldsMembersUser) GetEmail() string { return v.Email }
+
+// Health includes the requested fields of the GraphQL type DeviceHealth.
+// The GraphQL type's documentation follows.
+//
+// How a device is doing, by the server's records.
+type Health struct {
+	State HealthState `json:"state"`
+	// The newest backup that succeeded, with or without warnings.
+	LastSuccessAt *time.Time `json:"lastSuccessAt"`
+	// When a policy wants it next; null without a policy.
+	NextDueAt *time.Time `json:"nextDueAt"`
+	// Whole days without a backup; 0 if it never had one and is new.
+	StaleDays int      `json:"staleDays"`
+	LastRun   *LastRun `json:"lastRun"`
+}
+
+// GetState returns Health.State, and is useful for accessing the field via an interface.
+func (v *Health) GetState() HealthState { return v.State }
+
+// GetLastSuccessAt returns Health.LastSuccessAt, and is useful for accessing the field via an interface.
+func (v *Health) GetLastSuccessAt() *time.Time { return v.LastSuccessAt }
+
+// GetNextDueAt returns Health.NextDueAt, and is useful for accessing the field via an interface.
+func (v *Health) GetNextDueAt() *time.Time { return v.NextDueAt }
+
+// GetStaleDays returns Health.StaleDays, and is useful for accessing the field via an interface.
+func (v *Health) GetStaleDays() int { return v.StaleDays }
+
+// GetLastRun returns Health.LastRun, and is useful for accessing the field via an interface.
+func (v *Health) GetLastRun() *LastRun { return v.LastRun }
 
 type HealthState string
 
@@ -3573,6 +2229,55 @@ type JoinResponse struct {
 
 // GetJoin returns JoinResponse.Join, and is useful for accessing the field via an interface.
 func (v *JoinResponse) GetJoin() *JoinJoinLoginPayload { return v.Join }
+
+// LastRun includes the requested fields of the GraphQL type Run.
+// The GraphQL type's documentation follows.
+//
+// A backup or restore of one device that is due, under way or over.
+type LastRun struct {
+	Id    string   `json:"id"`
+	State RunState `json:"state"`
+	// Why it, or its last attempt, failed: a code of errors, or AGENT_LOST, AGENT_STOPPED, NOTHING_FOUND, DISK_FULL, ORDER_REFUSED, NO_POLICY, DEVICE_REVOKED.
+	Code *string `json:"code"`
+	// A sentence about it, without names of files.
+	Text *string `json:"text"`
+}
+
+// GetId returns LastRun.Id, and is useful for accessing the field via an interface.
+func (v *LastRun) GetId() string { return v.Id }
+
+// GetState returns LastRun.State, and is useful for accessing the field via an interface.
+func (v *LastRun) GetState() RunState { return v.State }
+
+// GetCode returns LastRun.Code, and is useful for accessing the field via an interface.
+func (v *LastRun) GetCode() *string { return v.Code }
+
+// GetText returns LastRun.Text, and is useful for accessing the field via an interface.
+func (v *LastRun) GetText() *string { return v.Text }
+
+// LatestSnapshot includes the requested fields of the GraphQL type Snapshot.
+// The GraphQL type's documentation follows.
+//
+// A device's files at one time. What they are called and what is in them is sealed.
+type LatestSnapshot struct {
+	Id string `json:"id"`
+	// By the server's clock.
+	CreatedAt time.Time `json:"createdAt"`
+	Files     int64     `json:"files"`
+	Bytes     int64     `json:"bytes"`
+}
+
+// GetId returns LatestSnapshot.Id, and is useful for accessing the field via an interface.
+func (v *LatestSnapshot) GetId() string { return v.Id }
+
+// GetCreatedAt returns LatestSnapshot.CreatedAt, and is useful for accessing the field via an interface.
+func (v *LatestSnapshot) GetCreatedAt() time.Time { return v.CreatedAt }
+
+// GetFiles returns LatestSnapshot.Files, and is useful for accessing the field via an interface.
+func (v *LatestSnapshot) GetFiles() int64 { return v.Files }
+
+// GetBytes returns LatestSnapshot.Bytes, and is useful for accessing the field via an interface.
+func (v *LatestSnapshot) GetBytes() int64 { return v.Bytes }
 
 type LoginInput struct {
 	Email   string `json:"email"`
@@ -4636,198 +3341,11 @@ func (v *OrderRestoreInput) GetOrder() []byte { return v.Order }
 
 // OrderRestoreOrderRestoreRunPayload includes the requested fields of the GraphQL type RunPayload.
 type OrderRestoreOrderRestoreRunPayload struct {
-	Run *OrderRestoreOrderRestoreRunPayloadRun `json:"run"`
+	Run *RunFields `json:"run"`
 }
 
 // GetRun returns OrderRestoreOrderRestoreRunPayload.Run, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayload) GetRun() *OrderRestoreOrderRestoreRunPayloadRun {
-	return v.Run
-}
-
-// OrderRestoreOrderRestoreRunPayloadRun includes the requested fields of the GraphQL type Run.
-// The GraphQL type's documentation follows.
-//
-// A backup or restore of one device that is due, under way or over.
-type OrderRestoreOrderRestoreRunPayloadRun struct {
-	RunFields `json:"-"`
-}
-
-// GetId returns OrderRestoreOrderRestoreRunPayloadRun.Id, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetId() string { return v.RunFields.Id }
-
-// GetDevice returns OrderRestoreOrderRestoreRunPayloadRun.Device, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetDevice() *RunFieldsDevice {
-	return v.RunFields.Device
-}
-
-// GetKind returns OrderRestoreOrderRestoreRunPayloadRun.Kind, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetKind() RunKind { return v.RunFields.Kind }
-
-// GetTrigger returns OrderRestoreOrderRestoreRunPayloadRun.Trigger, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetTrigger() RunTrigger { return v.RunFields.Trigger }
-
-// GetPolicy returns OrderRestoreOrderRestoreRunPayloadRun.Policy, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetPolicy() *RunFieldsPolicyPolicySummary {
-	return v.RunFields.Policy
-}
-
-// GetAskedBy returns OrderRestoreOrderRestoreRunPayloadRun.AskedBy, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetAskedBy() *RunFieldsAskedByUser {
-	return v.RunFields.AskedBy
-}
-
-// GetSlot returns OrderRestoreOrderRestoreRunPayloadRun.Slot, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetSlot() *time.Time { return v.RunFields.Slot }
-
-// GetState returns OrderRestoreOrderRestoreRunPayloadRun.State, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetState() RunState { return v.RunFields.State }
-
-// GetCreatedAt returns OrderRestoreOrderRestoreRunPayloadRun.CreatedAt, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetCreatedAt() time.Time {
-	return v.RunFields.CreatedAt
-}
-
-// GetDueAt returns OrderRestoreOrderRestoreRunPayloadRun.DueAt, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetDueAt() time.Time { return v.RunFields.DueAt }
-
-// GetDeadlineAt returns OrderRestoreOrderRestoreRunPayloadRun.DeadlineAt, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetDeadlineAt() time.Time {
-	return v.RunFields.DeadlineAt
-}
-
-// GetAttempts returns OrderRestoreOrderRestoreRunPayloadRun.Attempts, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetAttempts() int { return v.RunFields.Attempts }
-
-// GetStartedAt returns OrderRestoreOrderRestoreRunPayloadRun.StartedAt, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetStartedAt() *time.Time {
-	return v.RunFields.StartedAt
-}
-
-// GetEndedAt returns OrderRestoreOrderRestoreRunPayloadRun.EndedAt, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetEndedAt() *time.Time { return v.RunFields.EndedAt }
-
-// GetCancelling returns OrderRestoreOrderRestoreRunPayloadRun.Cancelling, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetCancelling() bool { return v.RunFields.Cancelling }
-
-// GetProgress returns OrderRestoreOrderRestoreRunPayloadRun.Progress, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetProgress() *RunFieldsProgressRunProgress {
-	return v.RunFields.Progress
-}
-
-// GetRate returns OrderRestoreOrderRestoreRunPayloadRun.Rate, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetRate() int64 { return v.RunFields.Rate }
-
-// GetCode returns OrderRestoreOrderRestoreRunPayloadRun.Code, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetCode() *string { return v.RunFields.Code }
-
-// GetText returns OrderRestoreOrderRestoreRunPayloadRun.Text, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetText() *string { return v.RunFields.Text }
-
-// GetCauses returns OrderRestoreOrderRestoreRunPayloadRun.Causes, and is useful for accessing the field via an interface.
-func (v *OrderRestoreOrderRestoreRunPayloadRun) GetCauses() []*RunFieldsCausesRunCause {
-	return v.RunFields.Causes
-}
-
-func (v *OrderRestoreOrderRestoreRunPayloadRun) UnmarshalJSON(b []byte) error {
-
-	if string(b) == "null" {
-		return nil
-	}
-
-	var firstPass struct {
-		*OrderRestoreOrderRestoreRunPayloadRun
-		graphql.NoUnmarshalJSON
-	}
-	firstPass.OrderRestoreOrderRestoreRunPayloadRun = v
-
-	err := json.Unmarshal(b, &firstPass)
-	if err != nil {
-		return err
-	}
-
-	err = json.Unmarshal(
-		b, &v.RunFields)
-	if err != nil {
-		return err
-	}
-	return nil
-}
-
-type __premarshalOrderRestoreOrderRestoreRunPayloadRun struct {
-	Id string `json:"id"`
-
-	Device *RunFieldsDevice `json:"device"`
-
-	Kind RunKind `json:"kind"`
-
-	Trigger RunTrigger `json:"trigger"`
-
-	Policy *RunFieldsPolicyPolicySummary `json:"policy"`
-
-	AskedBy *RunFieldsAskedByUser `json:"askedBy"`
-
-	Slot *time.Time `json:"slot"`
-
-	State RunState `json:"state"`
-
-	CreatedAt time.Time `json:"createdAt"`
-
-	DueAt time.Time `json:"dueAt"`
-
-	DeadlineAt time.Time `json:"deadlineAt"`
-
-	Attempts int `json:"attempts"`
-
-	StartedAt *time.Time `json:"startedAt"`
-
-	EndedAt *time.Time `json:"endedAt"`
-
-	Cancelling bool `json:"cancelling"`
-
-	Progress *RunFieldsProgressRunProgress `json:"progress"`
-
-	Rate int64 `json:"rate"`
-
-	Code *string `json:"code"`
-
-	Text *string `json:"text"`
-
-	Causes []*RunFieldsCausesRunCause `json:"causes"`
-}
-
-func (v *OrderRestoreOrderRestoreRunPayloadRun) MarshalJSON() ([]byte, error) {
-	premarshaled, err := v.__premarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(premarshaled)
-}
-
-func (v *OrderRestoreOrderRestoreRunPayloadRun) __premarshalJSON() (*__premarshalOrderRestoreOrderRestoreRunPayloadRun, error) {
-	var retval __premarshalOrderRestoreOrderRestoreRunPayloadRun
-
-	retval.Id = v.RunFields.Id
-	retval.Device = v.RunFields.Device
-	retval.Kind = v.RunFields.Kind
-	retval.Trigger = v.RunFields.Trigger
-	retval.Policy = v.RunFields.Policy
-	retval.AskedBy = v.RunFields.AskedBy
-	retval.Slot = v.RunFields.Slot
-	retval.State = v.RunFields.State
-	retval.CreatedAt = v.RunFields.CreatedAt
-	retval.DueAt = v.RunFields.DueAt
-	retval.DeadlineAt = v.RunFields.DeadlineAt
-	retval.Attempts = v.RunFields.Attempts
-	retval.StartedAt = v.RunFields.StartedAt
-	retval.EndedAt = v.RunFields.EndedAt
-	retval.Cancelling = v.RunFields.Cancelling
-	retval.Progress = v.RunFields.Progress
-	retval.Rate = v.RunFields.Rate
-	retval.Code = v.RunFields.Code
-	retval.Text = v.RunFields.Text
-	retval.Causes = v.RunFields.Causes
-	return &retval, nil
-}
+func (v *OrderRestoreOrderRestoreRunPayload) GetRun() *RunFields { return v.Run }
 
 // OrderRestoreResponse is returned by OrderRestore on success.
 type OrderRestoreResponse struct {
@@ -4839,6 +3357,15 @@ type OrderRestoreResponse struct {
 func (v *OrderRestoreResponse) GetOrderRestore() *OrderRestoreOrderRestoreRunPayload {
 	return v.OrderRestore
 }
+
+// OwnRulesResponse is returned by OwnRules on success.
+type OwnRulesResponse struct {
+	// The caller's devices, by name.
+	Devices []*DeviceRules `json:"devices"`
+}
+
+// GetDevices returns OwnRulesResponse.Devices, and is useful for accessing the field via an interface.
+func (v *OwnRulesResponse) GetDevices() []*DeviceRules { return v.Devices }
 
 // Person includes the GraphQL fields of User requested by the fragment Person.
 // The GraphQL type's documentation follows.
@@ -4957,164 +3484,11 @@ func (v *PinSnapshotInput) GetPinned() bool { return v.Pinned }
 
 // PinSnapshotPinSnapshotSnapshotPayload includes the requested fields of the GraphQL type SnapshotPayload.
 type PinSnapshotPinSnapshotSnapshotPayload struct {
-	Snapshot *PinSnapshotPinSnapshotSnapshotPayloadSnapshot `json:"snapshot"`
+	Snapshot *SnapshotFields `json:"snapshot"`
 }
 
 // GetSnapshot returns PinSnapshotPinSnapshotSnapshotPayload.Snapshot, and is useful for accessing the field via an interface.
-func (v *PinSnapshotPinSnapshotSnapshotPayload) GetSnapshot() *PinSnapshotPinSnapshotSnapshotPayloadSnapshot {
-	return v.Snapshot
-}
-
-// PinSnapshotPinSnapshotSnapshotPayloadSnapshot includes the requested fields of the GraphQL type Snapshot.
-// The GraphQL type's documentation follows.
-//
-// A device's files at one time. What they are called and what is in them is sealed.
-type PinSnapshotPinSnapshotSnapshotPayloadSnapshot struct {
-	SnapshotFields `json:"-"`
-}
-
-// GetId returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.Id, and is useful for accessing the field via an interface.
-func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetId() string { return v.SnapshotFields.Id }
-
-// GetDevice returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.Device, and is useful for accessing the field via an interface.
-func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetDevice() *SnapshotFieldsDevice {
-	return v.SnapshotFields.Device
-}
-
-// GetCreatedAt returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.CreatedAt, and is useful for accessing the field via an interface.
-func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetCreatedAt() time.Time {
-	return v.SnapshotFields.CreatedAt
-}
-
-// GetRoot returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.Root, and is useful for accessing the field via an interface.
-func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetRoot() []byte {
-	return v.SnapshotFields.Root
-}
-
-// GetManifest returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.Manifest, and is useful for accessing the field via an interface.
-func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetManifest() []byte {
-	return v.SnapshotFields.Manifest
-}
-
-// GetFiles returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.Files, and is useful for accessing the field via an interface.
-func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetFiles() int64 {
-	return v.SnapshotFields.Files
-}
-
-// GetBytes returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.Bytes, and is useful for accessing the field via an interface.
-func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetBytes() int64 {
-	return v.SnapshotFields.Bytes
-}
-
-// GetProblems returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.Problems, and is useful for accessing the field via an interface.
-func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetProblems() int64 {
-	return v.SnapshotFields.Problems
-}
-
-// GetUploadedBytes returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.UploadedBytes, and is useful for accessing the field via an interface.
-func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetUploadedBytes() int64 {
-	return v.SnapshotFields.UploadedBytes
-}
-
-// GetScheduled returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.Scheduled, and is useful for accessing the field via an interface.
-func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetScheduled() bool {
-	return v.SnapshotFields.Scheduled
-}
-
-// GetPinnedAt returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.PinnedAt, and is useful for accessing the field via an interface.
-func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetPinnedAt() *time.Time {
-	return v.SnapshotFields.PinnedAt
-}
-
-// GetDeletedAt returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.DeletedAt, and is useful for accessing the field via an interface.
-func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetDeletedAt() *time.Time {
-	return v.SnapshotFields.DeletedAt
-}
-
-// GetPurgeAfter returns PinSnapshotPinSnapshotSnapshotPayloadSnapshot.PurgeAfter, and is useful for accessing the field via an interface.
-func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) GetPurgeAfter() *time.Time {
-	return v.SnapshotFields.PurgeAfter
-}
-
-func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) UnmarshalJSON(b []byte) error {
-
-	if string(b) == "null" {
-		return nil
-	}
-
-	var firstPass struct {
-		*PinSnapshotPinSnapshotSnapshotPayloadSnapshot
-		graphql.NoUnmarshalJSON
-	}
-	firstPass.PinSnapshotPinSnapshotSnapshotPayloadSnapshot = v
-
-	err := json.Unmarshal(b, &firstPass)
-	if err != nil {
-		return err
-	}
-
-	err = json.Unmarshal(
-		b, &v.SnapshotFields)
-	if err != nil {
-		return err
-	}
-	return nil
-}
-
-type __premarshalPinSnapshotPinSnapshotSnapshotPayloadSnapshot struct {
-	Id string `json:"id"`
-
-	Device *SnapshotFieldsDevice `json:"device"`
-
-	CreatedAt time.Time `json:"createdAt"`
-
-	Root []byte `json:"root"`
-
-	Manifest []byte `json:"manifest"`
-
-	Files int64 `json:"files"`
-
-	Bytes int64 `json:"bytes"`
-
-	Problems int64 `json:"problems"`
-
-	UploadedBytes int64 `json:"uploadedBytes"`
-
-	Scheduled bool `json:"scheduled"`
-
-	PinnedAt *time.Time `json:"pinnedAt"`
-
-	DeletedAt *time.Time `json:"deletedAt"`
-
-	PurgeAfter *time.Time `json:"purgeAfter"`
-}
-
-func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) MarshalJSON() ([]byte, error) {
-	premarshaled, err := v.__premarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(premarshaled)
-}
-
-func (v *PinSnapshotPinSnapshotSnapshotPayloadSnapshot) __premarshalJSON() (*__premarshalPinSnapshotPinSnapshotSnapshotPayloadSnapshot, error) {
-	var retval __premarshalPinSnapshotPinSnapshotSnapshotPayloadSnapshot
-
-	retval.Id = v.SnapshotFields.Id
-	retval.Device = v.SnapshotFields.Device
-	retval.CreatedAt = v.SnapshotFields.CreatedAt
-	retval.Root = v.SnapshotFields.Root
-	retval.Manifest = v.SnapshotFields.Manifest
-	retval.Files = v.SnapshotFields.Files
-	retval.Bytes = v.SnapshotFields.Bytes
-	retval.Problems = v.SnapshotFields.Problems
-	retval.UploadedBytes = v.SnapshotFields.UploadedBytes
-	retval.Scheduled = v.SnapshotFields.Scheduled
-	retval.PinnedAt = v.SnapshotFields.PinnedAt
-	retval.DeletedAt = v.SnapshotFields.DeletedAt
-	retval.PurgeAfter = v.SnapshotFields.PurgeAfter
-	return &retval, nil
-}
+func (v *PinSnapshotPinSnapshotSnapshotPayload) GetSnapshot() *SnapshotFields { return v.Snapshot }
 
 // PinSnapshotResponse is returned by PinSnapshot on success.
 type PinSnapshotResponse struct {
@@ -6088,165 +4462,12 @@ func (v *RestoreDeletedSnapshotResponse) GetRestoreDeletedSnapshot() *RestoreDel
 
 // RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayload includes the requested fields of the GraphQL type SnapshotPayload.
 type RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayload struct {
-	Snapshot *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot `json:"snapshot"`
+	Snapshot *SnapshotFields `json:"snapshot"`
 }
 
 // GetSnapshot returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayload.Snapshot, and is useful for accessing the field via an interface.
-func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayload) GetSnapshot() *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot {
+func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayload) GetSnapshot() *SnapshotFields {
 	return v.Snapshot
-}
-
-// RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot includes the requested fields of the GraphQL type Snapshot.
-// The GraphQL type's documentation follows.
-//
-// A device's files at one time. What they are called and what is in them is sealed.
-type RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot struct {
-	SnapshotFields `json:"-"`
-}
-
-// GetId returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.Id, and is useful for accessing the field via an interface.
-func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetId() string {
-	return v.SnapshotFields.Id
-}
-
-// GetDevice returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.Device, and is useful for accessing the field via an interface.
-func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetDevice() *SnapshotFieldsDevice {
-	return v.SnapshotFields.Device
-}
-
-// GetCreatedAt returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.CreatedAt, and is useful for accessing the field via an interface.
-func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetCreatedAt() time.Time {
-	return v.SnapshotFields.CreatedAt
-}
-
-// GetRoot returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.Root, and is useful for accessing the field via an interface.
-func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetRoot() []byte {
-	return v.SnapshotFields.Root
-}
-
-// GetManifest returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.Manifest, and is useful for accessing the field via an interface.
-func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetManifest() []byte {
-	return v.SnapshotFields.Manifest
-}
-
-// GetFiles returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.Files, and is useful for accessing the field via an interface.
-func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetFiles() int64 {
-	return v.SnapshotFields.Files
-}
-
-// GetBytes returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.Bytes, and is useful for accessing the field via an interface.
-func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetBytes() int64 {
-	return v.SnapshotFields.Bytes
-}
-
-// GetProblems returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.Problems, and is useful for accessing the field via an interface.
-func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetProblems() int64 {
-	return v.SnapshotFields.Problems
-}
-
-// GetUploadedBytes returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.UploadedBytes, and is useful for accessing the field via an interface.
-func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetUploadedBytes() int64 {
-	return v.SnapshotFields.UploadedBytes
-}
-
-// GetScheduled returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.Scheduled, and is useful for accessing the field via an interface.
-func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetScheduled() bool {
-	return v.SnapshotFields.Scheduled
-}
-
-// GetPinnedAt returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.PinnedAt, and is useful for accessing the field via an interface.
-func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetPinnedAt() *time.Time {
-	return v.SnapshotFields.PinnedAt
-}
-
-// GetDeletedAt returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.DeletedAt, and is useful for accessing the field via an interface.
-func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetDeletedAt() *time.Time {
-	return v.SnapshotFields.DeletedAt
-}
-
-// GetPurgeAfter returns RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot.PurgeAfter, and is useful for accessing the field via an interface.
-func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) GetPurgeAfter() *time.Time {
-	return v.SnapshotFields.PurgeAfter
-}
-
-func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) UnmarshalJSON(b []byte) error {
-
-	if string(b) == "null" {
-		return nil
-	}
-
-	var firstPass struct {
-		*RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot
-		graphql.NoUnmarshalJSON
-	}
-	firstPass.RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot = v
-
-	err := json.Unmarshal(b, &firstPass)
-	if err != nil {
-		return err
-	}
-
-	err = json.Unmarshal(
-		b, &v.SnapshotFields)
-	if err != nil {
-		return err
-	}
-	return nil
-}
-
-type __premarshalRestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot struct {
-	Id string `json:"id"`
-
-	Device *SnapshotFieldsDevice `json:"device"`
-
-	CreatedAt time.Time `json:"createdAt"`
-
-	Root []byte `json:"root"`
-
-	Manifest []byte `json:"manifest"`
-
-	Files int64 `json:"files"`
-
-	Bytes int64 `json:"bytes"`
-
-	Problems int64 `json:"problems"`
-
-	UploadedBytes int64 `json:"uploadedBytes"`
-
-	Scheduled bool `json:"scheduled"`
-
-	PinnedAt *time.Time `json:"pinnedAt"`
-
-	DeletedAt *time.Time `json:"deletedAt"`
-
-	PurgeAfter *time.Time `json:"purgeAfter"`
-}
-
-func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) MarshalJSON() ([]byte, error) {
-	premarshaled, err := v.__premarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(premarshaled)
-}
-
-func (v *RestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot) __premarshalJSON() (*__premarshalRestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot, error) {
-	var retval __premarshalRestoreDeletedSnapshotRestoreDeletedSnapshotSnapshotPayloadSnapshot
-
-	retval.Id = v.SnapshotFields.Id
-	retval.Device = v.SnapshotFields.Device
-	retval.CreatedAt = v.SnapshotFields.CreatedAt
-	retval.Root = v.SnapshotFields.Root
-	retval.Manifest = v.SnapshotFields.Manifest
-	retval.Files = v.SnapshotFields.Files
-	retval.Bytes = v.SnapshotFields.Bytes
-	retval.Problems = v.SnapshotFields.Problems
-	retval.UploadedBytes = v.SnapshotFields.UploadedBytes
-	retval.Scheduled = v.SnapshotFields.Scheduled
-	retval.PinnedAt = v.SnapshotFields.PinnedAt
-	retval.DeletedAt = v.SnapshotFields.DeletedAt
-	retval.PurgeAfter = v.SnapshotFields.PurgeAfter
-	return &retval, nil
 }
 
 // ResumeUserResponse is returned by ResumeUser on success.
@@ -6414,6 +4635,140 @@ var AllRole = []Role{
 	RoleSuperuser,
 }
 
+// Rules includes the requested fields of the GraphQL type EffectivePolicy.
+// The GraphQL type's documentation follows.
+//
+// All policies of one device, merged.
+type Rules struct {
+	// By name, enabled ones only.
+	Policies []*RulesPolicy `json:"policies"`
+	// A file is saved if any of these takes it.
+	Selections  []*RulesSelection `json:"selections"`
+	UploadLimit int64             `json:"uploadLimit"`
+	// The next slots of all of them.
+	Next []*RulesSlot `json:"next"`
+}
+
+// GetPolicies returns Rules.Policies, and is useful for accessing the field via an interface.
+func (v *Rules) GetPolicies() []*RulesPolicy { return v.Policies }
+
+// GetSelections returns Rules.Selections, and is useful for accessing the field via an interface.
+func (v *Rules) GetSelections() []*RulesSelection { return v.Selections }
+
+// GetUploadLimit returns Rules.UploadLimit, and is useful for accessing the field via an interface.
+func (v *Rules) GetUploadLimit() int64 { return v.UploadLimit }
+
+// GetNext returns Rules.Next, and is useful for accessing the field via an interface.
+func (v *Rules) GetNext() []*RulesSlot { return v.Next }
+
+// RulesPolicy includes the requested fields of the GraphQL type PolicySummary.
+// The GraphQL type's documentation follows.
+//
+// What a device's owner may know of a policy.
+type RulesPolicy struct {
+	Id        string                `json:"id"`
+	Name      string                `json:"name"`
+	Zone      string                `json:"zone"`
+	Schedule  *RulesPolicySchedule  `json:"schedule"`
+	Retention *RulesPolicyRetention `json:"retention"`
+}
+
+// GetId returns RulesPolicy.Id, and is useful for accessing the field via an interface.
+func (v *RulesPolicy) GetId() string { return v.Id }
+
+// GetName returns RulesPolicy.Name, and is useful for accessing the field via an interface.
+func (v *RulesPolicy) GetName() string { return v.Name }
+
+// GetZone returns RulesPolicy.Zone, and is useful for accessing the field via an interface.
+func (v *RulesPolicy) GetZone() string { return v.Zone }
+
+// GetSchedule returns RulesPolicy.Schedule, and is useful for accessing the field via an interface.
+func (v *RulesPolicy) GetSchedule() *RulesPolicySchedule { return v.Schedule }
+
+// GetRetention returns RulesPolicy.Retention, and is useful for accessing the field via an interface.
+func (v *RulesPolicy) GetRetention() *RulesPolicyRetention { return v.Retention }
+
+// RulesPolicyRetention includes the requested fields of the GraphQL type Retention.
+// The GraphQL type's documentation follows.
+//
+// How long snapshots are kept: whatever any of the numbers keeps. All 0: for ever.
+type RulesPolicyRetention struct {
+	// In words.
+	Text string `json:"text"`
+}
+
+// GetText returns RulesPolicyRetention.Text, and is useful for accessing the field via an interface.
+func (v *RulesPolicyRetention) GetText() string { return v.Text }
+
+// RulesPolicySchedule includes the requested fields of the GraphQL type Schedule.
+// The GraphQL type's documentation follows.
+//
+// When a policy's slots come.
+type RulesPolicySchedule struct {
+	// In words.
+	Text string `json:"text"`
+}
+
+// GetText returns RulesPolicySchedule.Text, and is useful for accessing the field via an interface.
+func (v *RulesPolicySchedule) GetText() string { return v.Text }
+
+// RulesSelection includes the requested fields of the GraphQL type Selection.
+// The GraphQL type's documentation follows.
+//
+// What one policy takes of a device.
+type RulesSelection struct {
+	// Its name.
+	Policy string   `json:"policy"`
+	Roots  []string `json:"roots"`
+	// Empty: every file.
+	Extensions  []string `json:"extensions"`
+	Excludes    []string `json:"excludes"`
+	MaxFileSize int64    `json:"maxFileSize"`
+}
+
+// GetPolicy returns RulesSelection.Policy, and is useful for accessing the field via an interface.
+func (v *RulesSelection) GetPolicy() string { return v.Policy }
+
+// GetRoots returns RulesSelection.Roots, and is useful for accessing the field via an interface.
+func (v *RulesSelection) GetRoots() []string { return v.Roots }
+
+// GetExtensions returns RulesSelection.Extensions, and is useful for accessing the field via an interface.
+func (v *RulesSelection) GetExtensions() []string { return v.Extensions }
+
+// GetExcludes returns RulesSelection.Excludes, and is useful for accessing the field via an interface.
+func (v *RulesSelection) GetExcludes() []string { return v.Excludes }
+
+// GetMaxFileSize returns RulesSelection.MaxFileSize, and is useful for accessing the field via an interface.
+func (v *RulesSelection) GetMaxFileSize() int64 { return v.MaxFileSize }
+
+// RulesSlot includes the requested fields of the GraphQL type Slot.
+type RulesSlot struct {
+	At time.Time `json:"at"`
+	// Its name.
+	Policy string `json:"policy"`
+}
+
+// GetAt returns RulesSlot.At, and is useful for accessing the field via an interface.
+func (v *RulesSlot) GetAt() time.Time { return v.At }
+
+// GetPolicy returns RulesSlot.Policy, and is useful for accessing the field via an interface.
+func (v *RulesSlot) GetPolicy() string { return v.Policy }
+
+// RunAskedBy includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type RunAskedBy struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns RunAskedBy.Id, and is useful for accessing the field via an interface.
+func (v *RunAskedBy) GetId() string { return v.Id }
+
+// GetName returns RunAskedBy.Name, and is useful for accessing the field via an interface.
+func (v *RunAskedBy) GetName() string { return v.Name }
+
 // RunCareResponse is returned by RunCare on success.
 type RunCareResponse struct {
 	// Rings for a piece of care now: gc, scrub, retention, selfbackup.
@@ -6431,98 +4786,116 @@ type RunCareRunCareRunCarePayload struct {
 // GetOk returns RunCareRunCareRunCarePayload.Ok, and is useful for accessing the field via an interface.
 func (v *RunCareRunCareRunCarePayload) GetOk() bool { return v.Ok }
 
+// RunCause includes the requested fields of the GraphQL type RunCause.
+type RunCause struct {
+	Cause string `json:"cause"`
+	Count int64  `json:"count"`
+}
+
+// GetCause returns RunCause.Cause, and is useful for accessing the field via an interface.
+func (v *RunCause) GetCause() string { return v.Cause }
+
+// GetCount returns RunCause.Count, and is useful for accessing the field via an interface.
+func (v *RunCause) GetCount() int64 { return v.Count }
+
 // RunChangesResponse is returned by RunChanges on success.
 type RunChangesResponse struct {
 	// Runs as they change: of the caller's devices; of all devices for administrators who ask for the fleet. The first events are the runs that are open now.
-	RunChanges *RunChangesRunChangesRun `json:"runChanges"`
+	RunChanges *RunFields `json:"runChanges"`
 }
 
 // GetRunChanges returns RunChangesResponse.RunChanges, and is useful for accessing the field via an interface.
-func (v *RunChangesResponse) GetRunChanges() *RunChangesRunChangesRun { return v.RunChanges }
+func (v *RunChangesResponse) GetRunChanges() *RunFields { return v.RunChanges }
 
-// RunChangesRunChangesRun includes the requested fields of the GraphQL type Run.
+// RunDetail includes the requested fields of the GraphQL type Run.
 // The GraphQL type's documentation follows.
 //
 // A backup or restore of one device that is due, under way or over.
-type RunChangesRunChangesRun struct {
+type RunDetail struct {
 	RunFields `json:"-"`
+	// The snapshot that it made; of a restore, the one that is restored. Null for whoever does not own it.
+	Snapshot *RunSnapshot `json:"snapshot"`
+	// What happened, by name, sealed to the owner; null for everybody else.
+	SealedReport *[]byte `json:"sealedReport"`
 }
 
-// GetId returns RunChangesRunChangesRun.Id, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetId() string { return v.RunFields.Id }
+// GetSnapshot returns RunDetail.Snapshot, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetSnapshot() *RunSnapshot { return v.Snapshot }
 
-// GetDevice returns RunChangesRunChangesRun.Device, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetDevice() *RunFieldsDevice { return v.RunFields.Device }
+// GetSealedReport returns RunDetail.SealedReport, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetSealedReport() *[]byte { return v.SealedReport }
 
-// GetKind returns RunChangesRunChangesRun.Kind, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetKind() RunKind { return v.RunFields.Kind }
+// GetId returns RunDetail.Id, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetId() string { return v.RunFields.Id }
 
-// GetTrigger returns RunChangesRunChangesRun.Trigger, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetTrigger() RunTrigger { return v.RunFields.Trigger }
+// GetDevice returns RunDetail.Device, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetDevice() *RunDevice { return v.RunFields.Device }
 
-// GetPolicy returns RunChangesRunChangesRun.Policy, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetPolicy() *RunFieldsPolicyPolicySummary {
-	return v.RunFields.Policy
-}
+// GetKind returns RunDetail.Kind, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetKind() RunKind { return v.RunFields.Kind }
 
-// GetAskedBy returns RunChangesRunChangesRun.AskedBy, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetAskedBy() *RunFieldsAskedByUser { return v.RunFields.AskedBy }
+// GetTrigger returns RunDetail.Trigger, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetTrigger() RunTrigger { return v.RunFields.Trigger }
 
-// GetSlot returns RunChangesRunChangesRun.Slot, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetSlot() *time.Time { return v.RunFields.Slot }
+// GetPolicy returns RunDetail.Policy, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetPolicy() *RunPolicyName { return v.RunFields.Policy }
 
-// GetState returns RunChangesRunChangesRun.State, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetState() RunState { return v.RunFields.State }
+// GetAskedBy returns RunDetail.AskedBy, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetAskedBy() *RunAskedBy { return v.RunFields.AskedBy }
 
-// GetCreatedAt returns RunChangesRunChangesRun.CreatedAt, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetCreatedAt() time.Time { return v.RunFields.CreatedAt }
+// GetSlot returns RunDetail.Slot, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetSlot() *time.Time { return v.RunFields.Slot }
 
-// GetDueAt returns RunChangesRunChangesRun.DueAt, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetDueAt() time.Time { return v.RunFields.DueAt }
+// GetState returns RunDetail.State, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetState() RunState { return v.RunFields.State }
 
-// GetDeadlineAt returns RunChangesRunChangesRun.DeadlineAt, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetDeadlineAt() time.Time { return v.RunFields.DeadlineAt }
+// GetCreatedAt returns RunDetail.CreatedAt, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetCreatedAt() time.Time { return v.RunFields.CreatedAt }
 
-// GetAttempts returns RunChangesRunChangesRun.Attempts, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetAttempts() int { return v.RunFields.Attempts }
+// GetDueAt returns RunDetail.DueAt, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetDueAt() time.Time { return v.RunFields.DueAt }
 
-// GetStartedAt returns RunChangesRunChangesRun.StartedAt, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetStartedAt() *time.Time { return v.RunFields.StartedAt }
+// GetDeadlineAt returns RunDetail.DeadlineAt, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetDeadlineAt() time.Time { return v.RunFields.DeadlineAt }
 
-// GetEndedAt returns RunChangesRunChangesRun.EndedAt, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetEndedAt() *time.Time { return v.RunFields.EndedAt }
+// GetAttempts returns RunDetail.Attempts, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetAttempts() int { return v.RunFields.Attempts }
 
-// GetCancelling returns RunChangesRunChangesRun.Cancelling, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetCancelling() bool { return v.RunFields.Cancelling }
+// GetStartedAt returns RunDetail.StartedAt, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetStartedAt() *time.Time { return v.RunFields.StartedAt }
 
-// GetProgress returns RunChangesRunChangesRun.Progress, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetProgress() *RunFieldsProgressRunProgress {
-	return v.RunFields.Progress
-}
+// GetEndedAt returns RunDetail.EndedAt, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetEndedAt() *time.Time { return v.RunFields.EndedAt }
 
-// GetRate returns RunChangesRunChangesRun.Rate, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetRate() int64 { return v.RunFields.Rate }
+// GetCancelling returns RunDetail.Cancelling, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetCancelling() bool { return v.RunFields.Cancelling }
 
-// GetCode returns RunChangesRunChangesRun.Code, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetCode() *string { return v.RunFields.Code }
+// GetProgress returns RunDetail.Progress, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetProgress() *RunProgress { return v.RunFields.Progress }
 
-// GetText returns RunChangesRunChangesRun.Text, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetText() *string { return v.RunFields.Text }
+// GetRate returns RunDetail.Rate, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetRate() int64 { return v.RunFields.Rate }
 
-// GetCauses returns RunChangesRunChangesRun.Causes, and is useful for accessing the field via an interface.
-func (v *RunChangesRunChangesRun) GetCauses() []*RunFieldsCausesRunCause { return v.RunFields.Causes }
+// GetCode returns RunDetail.Code, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetCode() *string { return v.RunFields.Code }
 
-func (v *RunChangesRunChangesRun) UnmarshalJSON(b []byte) error {
+// GetText returns RunDetail.Text, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetText() *string { return v.RunFields.Text }
+
+// GetCauses returns RunDetail.Causes, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetCauses() []*RunCause { return v.RunFields.Causes }
+
+func (v *RunDetail) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
 		return nil
 	}
 
 	var firstPass struct {
-		*RunChangesRunChangesRun
+		*RunDetail
 		graphql.NoUnmarshalJSON
 	}
-	firstPass.RunChangesRunChangesRun = v
+	firstPass.RunDetail = v
 
 	err := json.Unmarshal(b, &firstPass)
 	if err != nil {
@@ -6537,18 +4910,22 @@ func (v *RunChangesRunChangesRun) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-type __premarshalRunChangesRunChangesRun struct {
+type __premarshalRunDetail struct {
+	Snapshot *RunSnapshot `json:"snapshot"`
+
+	SealedReport *[]byte `json:"sealedReport"`
+
 	Id string `json:"id"`
 
-	Device *RunFieldsDevice `json:"device"`
+	Device *RunDevice `json:"device"`
 
 	Kind RunKind `json:"kind"`
 
 	Trigger RunTrigger `json:"trigger"`
 
-	Policy *RunFieldsPolicyPolicySummary `json:"policy"`
+	Policy *RunPolicyName `json:"policy"`
 
-	AskedBy *RunFieldsAskedByUser `json:"askedBy"`
+	AskedBy *RunAskedBy `json:"askedBy"`
 
 	Slot *time.Time `json:"slot"`
 
@@ -6568,7 +4945,7 @@ type __premarshalRunChangesRunChangesRun struct {
 
 	Cancelling bool `json:"cancelling"`
 
-	Progress *RunFieldsProgressRunProgress `json:"progress"`
+	Progress *RunProgress `json:"progress"`
 
 	Rate int64 `json:"rate"`
 
@@ -6576,10 +4953,10 @@ type __premarshalRunChangesRunChangesRun struct {
 
 	Text *string `json:"text"`
 
-	Causes []*RunFieldsCausesRunCause `json:"causes"`
+	Causes []*RunCause `json:"causes"`
 }
 
-func (v *RunChangesRunChangesRun) MarshalJSON() ([]byte, error) {
+func (v *RunDetail) MarshalJSON() ([]byte, error) {
 	premarshaled, err := v.__premarshalJSON()
 	if err != nil {
 		return nil, err
@@ -6587,9 +4964,11 @@ func (v *RunChangesRunChangesRun) MarshalJSON() ([]byte, error) {
 	return json.Marshal(premarshaled)
 }
 
-func (v *RunChangesRunChangesRun) __premarshalJSON() (*__premarshalRunChangesRunChangesRun, error) {
-	var retval __premarshalRunChangesRunChangesRun
+func (v *RunDetail) __premarshalJSON() (*__premarshalRunDetail, error) {
+	var retval __premarshalRunDetail
 
+	retval.Snapshot = v.Snapshot
+	retval.SealedReport = v.SealedReport
 	retval.Id = v.RunFields.Id
 	retval.Device = v.RunFields.Device
 	retval.Kind = v.RunFields.Kind
@@ -6613,19 +4992,34 @@ func (v *RunChangesRunChangesRun) __premarshalJSON() (*__premarshalRunChangesRun
 	return &retval, nil
 }
 
+// RunDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type RunDevice struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns RunDevice.Id, and is useful for accessing the field via an interface.
+func (v *RunDevice) GetId() string { return v.Id }
+
+// GetName returns RunDevice.Name, and is useful for accessing the field via an interface.
+func (v *RunDevice) GetName() string { return v.Name }
+
 // RunFields includes the GraphQL fields of Run requested by the fragment RunFields.
 // The GraphQL type's documentation follows.
 //
 // A backup or restore of one device that is due, under way or over.
 type RunFields struct {
-	Id      string           `json:"id"`
-	Device  *RunFieldsDevice `json:"device"`
-	Kind    RunKind          `json:"kind"`
-	Trigger RunTrigger       `json:"trigger"`
+	Id      string     `json:"id"`
+	Device  *RunDevice `json:"device"`
+	Kind    RunKind    `json:"kind"`
+	Trigger RunTrigger `json:"trigger"`
 	// Null for scheduled runs and for runs of deleted policies.
-	Policy *RunFieldsPolicyPolicySummary `json:"policy"`
+	Policy *RunPolicyName `json:"policy"`
 	// Who asked for it; null for scheduled ones, and for devices that ask.
-	AskedBy *RunFieldsAskedByUser `json:"askedBy"`
+	AskedBy *RunAskedBy `json:"askedBy"`
 	// When the policy said.
 	Slot       *time.Time `json:"slot"`
 	State      RunState   `json:"state"`
@@ -6636,8 +5030,8 @@ type RunFields struct {
 	StartedAt  *time.Time `json:"startedAt"`
 	EndedAt    *time.Time `json:"endedAt"`
 	// Somebody asked it to stop.
-	Cancelling bool                          `json:"cancelling"`
-	Progress   *RunFieldsProgressRunProgress `json:"progress"`
+	Cancelling bool         `json:"cancelling"`
+	Progress   *RunProgress `json:"progress"`
 	// Bytes a second since it started; 0 while nothing is known.
 	Rate int64 `json:"rate"`
 	// Why it, or its last attempt, failed: a code of errors, or AGENT_LOST, AGENT_STOPPED, NOTHING_FOUND, DISK_FULL, ORDER_REFUSED, NO_POLICY, DEVICE_REVOKED.
@@ -6645,14 +5039,14 @@ type RunFields struct {
 	// A sentence about it, without names of files.
 	Text *string `json:"text"`
 	// Unreadable files by cause, in a word such as permission, vanished, changed, io, too-long, other; the most frequent first.
-	Causes []*RunFieldsCausesRunCause `json:"causes"`
+	Causes []*RunCause `json:"causes"`
 }
 
 // GetId returns RunFields.Id, and is useful for accessing the field via an interface.
 func (v *RunFields) GetId() string { return v.Id }
 
 // GetDevice returns RunFields.Device, and is useful for accessing the field via an interface.
-func (v *RunFields) GetDevice() *RunFieldsDevice { return v.Device }
+func (v *RunFields) GetDevice() *RunDevice { return v.Device }
 
 // GetKind returns RunFields.Kind, and is useful for accessing the field via an interface.
 func (v *RunFields) GetKind() RunKind { return v.Kind }
@@ -6661,10 +5055,10 @@ func (v *RunFields) GetKind() RunKind { return v.Kind }
 func (v *RunFields) GetTrigger() RunTrigger { return v.Trigger }
 
 // GetPolicy returns RunFields.Policy, and is useful for accessing the field via an interface.
-func (v *RunFields) GetPolicy() *RunFieldsPolicyPolicySummary { return v.Policy }
+func (v *RunFields) GetPolicy() *RunPolicyName { return v.Policy }
 
 // GetAskedBy returns RunFields.AskedBy, and is useful for accessing the field via an interface.
-func (v *RunFields) GetAskedBy() *RunFieldsAskedByUser { return v.AskedBy }
+func (v *RunFields) GetAskedBy() *RunAskedBy { return v.AskedBy }
 
 // GetSlot returns RunFields.Slot, and is useful for accessing the field via an interface.
 func (v *RunFields) GetSlot() *time.Time { return v.Slot }
@@ -6694,7 +5088,7 @@ func (v *RunFields) GetEndedAt() *time.Time { return v.EndedAt }
 func (v *RunFields) GetCancelling() bool { return v.Cancelling }
 
 // GetProgress returns RunFields.Progress, and is useful for accessing the field via an interface.
-func (v *RunFields) GetProgress() *RunFieldsProgressRunProgress { return v.Progress }
+func (v *RunFields) GetProgress() *RunProgress { return v.Progress }
 
 // GetRate returns RunFields.Rate, and is useful for accessing the field via an interface.
 func (v *RunFields) GetRate() int64 { return v.Rate }
@@ -6706,96 +5100,7 @@ func (v *RunFields) GetCode() *string { return v.Code }
 func (v *RunFields) GetText() *string { return v.Text }
 
 // GetCauses returns RunFields.Causes, and is useful for accessing the field via an interface.
-func (v *RunFields) GetCauses() []*RunFieldsCausesRunCause { return v.Causes }
-
-// RunFieldsAskedByUser includes the requested fields of the GraphQL type User.
-// The GraphQL type's documentation follows.
-//
-// A person with an account.
-type RunFieldsAskedByUser struct {
-	Id   string `json:"id"`
-	Name string `json:"name"`
-}
-
-// GetId returns RunFieldsAskedByUser.Id, and is useful for accessing the field via an interface.
-func (v *RunFieldsAskedByUser) GetId() string { return v.Id }
-
-// GetName returns RunFieldsAskedByUser.Name, and is useful for accessing the field via an interface.
-func (v *RunFieldsAskedByUser) GetName() string { return v.Name }
-
-// RunFieldsCausesRunCause includes the requested fields of the GraphQL type RunCause.
-type RunFieldsCausesRunCause struct {
-	Cause string `json:"cause"`
-	Count int64  `json:"count"`
-}
-
-// GetCause returns RunFieldsCausesRunCause.Cause, and is useful for accessing the field via an interface.
-func (v *RunFieldsCausesRunCause) GetCause() string { return v.Cause }
-
-// GetCount returns RunFieldsCausesRunCause.Count, and is useful for accessing the field via an interface.
-func (v *RunFieldsCausesRunCause) GetCount() int64 { return v.Count }
-
-// RunFieldsDevice includes the requested fields of the GraphQL type Device.
-// The GraphQL type's documentation follows.
-//
-// A machine that backs up.
-type RunFieldsDevice struct {
-	Id   string `json:"id"`
-	Name string `json:"name"`
-}
-
-// GetId returns RunFieldsDevice.Id, and is useful for accessing the field via an interface.
-func (v *RunFieldsDevice) GetId() string { return v.Id }
-
-// GetName returns RunFieldsDevice.Name, and is useful for accessing the field via an interface.
-func (v *RunFieldsDevice) GetName() string { return v.Name }
-
-// RunFieldsPolicyPolicySummary includes the requested fields of the GraphQL type PolicySummary.
-// The GraphQL type's documentation follows.
-//
-// What a device's owner may know of a policy.
-type RunFieldsPolicyPolicySummary struct {
-	Id   string `json:"id"`
-	Name string `json:"name"`
-}
-
-// GetId returns RunFieldsPolicyPolicySummary.Id, and is useful for accessing the field via an interface.
-func (v *RunFieldsPolicyPolicySummary) GetId() string { return v.Id }
-
-// GetName returns RunFieldsPolicyPolicySummary.Name, and is useful for accessing the field via an interface.
-func (v *RunFieldsPolicyPolicySummary) GetName() string { return v.Name }
-
-// RunFieldsProgressRunProgress includes the requested fields of the GraphQL type RunProgress.
-type RunFieldsProgressRunProgress struct {
-	Phase         string `json:"phase"`
-	Files         int64  `json:"files"`
-	Bytes         int64  `json:"bytes"`
-	TotalFiles    int64  `json:"totalFiles"`
-	TotalBytes    int64  `json:"totalBytes"`
-	UploadedBytes int64  `json:"uploadedBytes"`
-	Problems      int64  `json:"problems"`
-}
-
-// GetPhase returns RunFieldsProgressRunProgress.Phase, and is useful for accessing the field via an interface.
-func (v *RunFieldsProgressRunProgress) GetPhase() string { return v.Phase }
-
-// GetFiles returns RunFieldsProgressRunProgress.Files, and is useful for accessing the field via an interface.
-func (v *RunFieldsProgressRunProgress) GetFiles() int64 { return v.Files }
-
-// GetBytes returns RunFieldsProgressRunProgress.Bytes, and is useful for accessing the field via an interface.
-func (v *RunFieldsProgressRunProgress) GetBytes() int64 { return v.Bytes }
-
-// GetTotalFiles returns RunFieldsProgressRunProgress.TotalFiles, and is useful for accessing the field via an interface.
-func (v *RunFieldsProgressRunProgress) GetTotalFiles() int64 { return v.TotalFiles }
-
-// GetTotalBytes returns RunFieldsProgressRunProgress.TotalBytes, and is useful for accessing the field via an interface.
-func (v *RunFieldsProgressRunProgress) GetTotalBytes() int64 { return v.TotalBytes }
-
-// GetUploadedBytes returns RunFieldsProgressRunProgress.UploadedBytes, and is useful for accessing the field via an interface.
-func (v *RunFieldsProgressRunProgress) GetUploadedBytes() int64 { return v.UploadedBytes }
-
-// GetProblems returns RunFieldsProgressRunProgress.Problems, and is useful for accessing the field via an interface.
-func (v *RunFieldsProgressRunProgress) GetProblems() int64 { return v.Problems }
+func (v *RunFields) GetCauses() []*RunCause { return v.Causes }
 
 type RunFilter struct {
 	Device *string    `json:"device"`
@@ -6845,6 +5150,21 @@ var AllRunKind = []RunKind{
 	RunKindRestore,
 }
 
+// RunPolicyName includes the requested fields of the GraphQL type PolicySummary.
+// The GraphQL type's documentation follows.
+//
+// What a device's owner may know of a policy.
+type RunPolicyName struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns RunPolicyName.Id, and is useful for accessing the field via an interface.
+func (v *RunPolicyName) GetId() string { return v.Id }
+
+// GetName returns RunPolicyName.Name, and is useful for accessing the field via an interface.
+func (v *RunPolicyName) GetName() string { return v.Name }
+
 // RunPolicyResponse is returned by RunPolicy on success.
 type RunPolicyResponse struct {
 	// Backs up every device of a policy now.
@@ -6862,6 +5182,38 @@ type RunPolicyRunPolicyRunPolicyPayload struct {
 
 // GetRuns returns RunPolicyRunPolicyRunPolicyPayload.Runs, and is useful for accessing the field via an interface.
 func (v *RunPolicyRunPolicyRunPolicyPayload) GetRuns() int { return v.Runs }
+
+// RunProgress includes the requested fields of the GraphQL type RunProgress.
+type RunProgress struct {
+	Phase         string `json:"phase"`
+	Files         int64  `json:"files"`
+	Bytes         int64  `json:"bytes"`
+	TotalFiles    int64  `json:"totalFiles"`
+	TotalBytes    int64  `json:"totalBytes"`
+	UploadedBytes int64  `json:"uploadedBytes"`
+	Problems      int64  `json:"problems"`
+}
+
+// GetPhase returns RunProgress.Phase, and is useful for accessing the field via an interface.
+func (v *RunProgress) GetPhase() string { return v.Phase }
+
+// GetFiles returns RunProgress.Files, and is useful for accessing the field via an interface.
+func (v *RunProgress) GetFiles() int64 { return v.Files }
+
+// GetBytes returns RunProgress.Bytes, and is useful for accessing the field via an interface.
+func (v *RunProgress) GetBytes() int64 { return v.Bytes }
+
+// GetTotalFiles returns RunProgress.TotalFiles, and is useful for accessing the field via an interface.
+func (v *RunProgress) GetTotalFiles() int64 { return v.TotalFiles }
+
+// GetTotalBytes returns RunProgress.TotalBytes, and is useful for accessing the field via an interface.
+func (v *RunProgress) GetTotalBytes() int64 { return v.TotalBytes }
+
+// GetUploadedBytes returns RunProgress.UploadedBytes, and is useful for accessing the field via an interface.
+func (v *RunProgress) GetUploadedBytes() int64 { return v.UploadedBytes }
+
+// GetProblems returns RunProgress.Problems, and is useful for accessing the field via an interface.
+func (v *RunProgress) GetProblems() int64 { return v.Problems }
 
 type RunReportInput struct {
 	From time.Time `json:"from"`
@@ -6906,237 +5258,52 @@ func (v *RunReportInput) GetPolicy() *string { return v.Policy }
 // RunResponse is returned by Run on success.
 type RunResponse struct {
 	// One run of the caller's devices; any for administrators.
-	Run *RunRun `json:"run"`
+	Run *RunDetail `json:"run"`
 }
 
 // GetRun returns RunResponse.Run, and is useful for accessing the field via an interface.
-func (v *RunResponse) GetRun() *RunRun { return v.Run }
+func (v *RunResponse) GetRun() *RunDetail { return v.Run }
 
-// RunRun includes the requested fields of the GraphQL type Run.
-// The GraphQL type's documentation follows.
-//
-// A backup or restore of one device that is due, under way or over.
-type RunRun struct {
-	RunFields `json:"-"`
-	// The snapshot that it made; of a restore, the one that is restored. Null for whoever does not own it.
-	Snapshot *RunRunSnapshot `json:"snapshot"`
-	// What happened, by name, sealed to the owner; null for everybody else.
-	SealedReport *[]byte `json:"sealedReport"`
-}
-
-// GetSnapshot returns RunRun.Snapshot, and is useful for accessing the field via an interface.
-func (v *RunRun) GetSnapshot() *RunRunSnapshot { return v.Snapshot }
-
-// GetSealedReport returns RunRun.SealedReport, and is useful for accessing the field via an interface.
-func (v *RunRun) GetSealedReport() *[]byte { return v.SealedReport }
-
-// GetId returns RunRun.Id, and is useful for accessing the field via an interface.
-func (v *RunRun) GetId() string { return v.RunFields.Id }
-
-// GetDevice returns RunRun.Device, and is useful for accessing the field via an interface.
-func (v *RunRun) GetDevice() *RunFieldsDevice { return v.RunFields.Device }
-
-// GetKind returns RunRun.Kind, and is useful for accessing the field via an interface.
-func (v *RunRun) GetKind() RunKind { return v.RunFields.Kind }
-
-// GetTrigger returns RunRun.Trigger, and is useful for accessing the field via an interface.
-func (v *RunRun) GetTrigger() RunTrigger { return v.RunFields.Trigger }
-
-// GetPolicy returns RunRun.Policy, and is useful for accessing the field via an interface.
-func (v *RunRun) GetPolicy() *RunFieldsPolicyPolicySummary { return v.RunFields.Policy }
-
-// GetAskedBy returns RunRun.AskedBy, and is useful for accessing the field via an interface.
-func (v *RunRun) GetAskedBy() *RunFieldsAskedByUser { return v.RunFields.AskedBy }
-
-// GetSlot returns RunRun.Slot, and is useful for accessing the field via an interface.
-func (v *RunRun) GetSlot() *time.Time { return v.RunFields.Slot }
-
-// GetState returns RunRun.State, and is useful for accessing the field via an interface.
-func (v *RunRun) GetState() RunState { return v.RunFields.State }
-
-// GetCreatedAt returns RunRun.CreatedAt, and is useful for accessing the field via an interface.
-func (v *RunRun) GetCreatedAt() time.Time { return v.RunFields.CreatedAt }
-
-// GetDueAt returns RunRun.DueAt, and is useful for accessing the field via an interface.
-func (v *RunRun) GetDueAt() time.Time { return v.RunFields.DueAt }
-
-// GetDeadlineAt returns RunRun.DeadlineAt, and is useful for accessing the field via an interface.
-func (v *RunRun) GetDeadlineAt() time.Time { return v.RunFields.DeadlineAt }
-
-// GetAttempts returns RunRun.Attempts, and is useful for accessing the field via an interface.
-func (v *RunRun) GetAttempts() int { return v.RunFields.Attempts }
-
-// GetStartedAt returns RunRun.StartedAt, and is useful for accessing the field via an interface.
-func (v *RunRun) GetStartedAt() *time.Time { return v.RunFields.StartedAt }
-
-// GetEndedAt returns RunRun.EndedAt, and is useful for accessing the field via an interface.
-func (v *RunRun) GetEndedAt() *time.Time { return v.RunFields.EndedAt }
-
-// GetCancelling returns RunRun.Cancelling, and is useful for accessing the field via an interface.
-func (v *RunRun) GetCancelling() bool { return v.RunFields.Cancelling }
-
-// GetProgress returns RunRun.Progress, and is useful for accessing the field via an interface.
-func (v *RunRun) GetProgress() *RunFieldsProgressRunProgress { return v.RunFields.Progress }
-
-// GetRate returns RunRun.Rate, and is useful for accessing the field via an interface.
-func (v *RunRun) GetRate() int64 { return v.RunFields.Rate }
-
-// GetCode returns RunRun.Code, and is useful for accessing the field via an interface.
-func (v *RunRun) GetCode() *string { return v.RunFields.Code }
-
-// GetText returns RunRun.Text, and is useful for accessing the field via an interface.
-func (v *RunRun) GetText() *string { return v.RunFields.Text }
-
-// GetCauses returns RunRun.Causes, and is useful for accessing the field via an interface.
-func (v *RunRun) GetCauses() []*RunFieldsCausesRunCause { return v.RunFields.Causes }
-
-func (v *RunRun) UnmarshalJSON(b []byte) error {
-
-	if string(b) == "null" {
-		return nil
-	}
-
-	var firstPass struct {
-		*RunRun
-		graphql.NoUnmarshalJSON
-	}
-	firstPass.RunRun = v
-
-	err := json.Unmarshal(b, &firstPass)
-	if err != nil {
-		return err
-	}
-
-	err = json.Unmarshal(
-		b, &v.RunFields)
-	if err != nil {
-		return err
-	}
-	return nil
-}
-
-type __premarshalRunRun struct {
-	Snapshot *RunRunSnapshot `json:"snapshot"`
-
-	SealedReport *[]byte `json:"sealedReport"`
-
-	Id string `json:"id"`
-
-	Device *RunFieldsDevice `json:"device"`
-
-	Kind RunKind `json:"kind"`
-
-	Trigger RunTrigger `json:"trigger"`
-
-	Policy *RunFieldsPolicyPolicySummary `json:"policy"`
-
-	AskedBy *RunFieldsAskedByUser `json:"askedBy"`
-
-	Slot *time.Time `json:"slot"`
-
-	State RunState `json:"state"`
-
-	CreatedAt time.Time `json:"createdAt"`
-
-	DueAt time.Time `json:"dueAt"`
-
-	DeadlineAt time.Time `json:"deadlineAt"`
-
-	Attempts int `json:"attempts"`
-
-	StartedAt *time.Time `json:"startedAt"`
-
-	EndedAt *time.Time `json:"endedAt"`
-
-	Cancelling bool `json:"cancelling"`
-
-	Progress *RunFieldsProgressRunProgress `json:"progress"`
-
-	Rate int64 `json:"rate"`
-
-	Code *string `json:"code"`
-
-	Text *string `json:"text"`
-
-	Causes []*RunFieldsCausesRunCause `json:"causes"`
-}
-
-func (v *RunRun) MarshalJSON() ([]byte, error) {
-	premarshaled, err := v.__premarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(premarshaled)
-}
-
-func (v *RunRun) __premarshalJSON() (*__premarshalRunRun, error) {
-	var retval __premarshalRunRun
-
-	retval.Snapshot = v.Snapshot
-	retval.SealedReport = v.SealedReport
-	retval.Id = v.RunFields.Id
-	retval.Device = v.RunFields.Device
-	retval.Kind = v.RunFields.Kind
-	retval.Trigger = v.RunFields.Trigger
-	retval.Policy = v.RunFields.Policy
-	retval.AskedBy = v.RunFields.AskedBy
-	retval.Slot = v.RunFields.Slot
-	retval.State = v.RunFields.State
-	retval.CreatedAt = v.RunFields.CreatedAt
-	retval.DueAt = v.RunFields.DueAt
-	retval.DeadlineAt = v.RunFields.DeadlineAt
-	retval.Attempts = v.RunFields.Attempts
-	retval.StartedAt = v.RunFields.StartedAt
-	retval.EndedAt = v.RunFields.EndedAt
-	retval.Cancelling = v.RunFields.Cancelling
-	retval.Progress = v.RunFields.Progress
-	retval.Rate = v.RunFields.Rate
-	retval.Code = v.RunFields.Code
-	retval.Text = v.RunFields.Text
-	retval.Causes = v.RunFields.Causes
-	return &retval, nil
-}
-
-// RunRunSnapshot includes the requested fields of the GraphQL type Snapshot.
+// RunSnapshot includes the requested fields of the GraphQL type Snapshot.
 // The GraphQL type's documentation follows.
 //
 // A device's files at one time. What they are called and what is in them is sealed.
-type RunRunSnapshot struct {
+type RunSnapshot struct {
 	Id string `json:"id"`
 	// By the server's clock.
 	CreatedAt time.Time `json:"createdAt"`
 	// The id of the tree's root object.
 	Root []byte `json:"root"`
 	// Sealed to the owner.
-	Manifest []byte                `json:"manifest"`
-	Device   *RunRunSnapshotDevice `json:"device"`
+	Manifest []byte             `json:"manifest"`
+	Device   *RunSnapshotDevice `json:"device"`
 }
 
-// GetId returns RunRunSnapshot.Id, and is useful for accessing the field via an interface.
-func (v *RunRunSnapshot) GetId() string { return v.Id }
+// GetId returns RunSnapshot.Id, and is useful for accessing the field via an interface.
+func (v *RunSnapshot) GetId() string { return v.Id }
 
-// GetCreatedAt returns RunRunSnapshot.CreatedAt, and is useful for accessing the field via an interface.
-func (v *RunRunSnapshot) GetCreatedAt() time.Time { return v.CreatedAt }
+// GetCreatedAt returns RunSnapshot.CreatedAt, and is useful for accessing the field via an interface.
+func (v *RunSnapshot) GetCreatedAt() time.Time { return v.CreatedAt }
 
-// GetRoot returns RunRunSnapshot.Root, and is useful for accessing the field via an interface.
-func (v *RunRunSnapshot) GetRoot() []byte { return v.Root }
+// GetRoot returns RunSnapshot.Root, and is useful for accessing the field via an interface.
+func (v *RunSnapshot) GetRoot() []byte { return v.Root }
 
-// GetManifest returns RunRunSnapshot.Manifest, and is useful for accessing the field via an interface.
-func (v *RunRunSnapshot) GetManifest() []byte { return v.Manifest }
+// GetManifest returns RunSnapshot.Manifest, and is useful for accessing the field via an interface.
+func (v *RunSnapshot) GetManifest() []byte { return v.Manifest }
 
-// GetDevice returns RunRunSnapshot.Device, and is useful for accessing the field via an interface.
-func (v *RunRunSnapshot) GetDevice() *RunRunSnapshotDevice { return v.Device }
+// GetDevice returns RunSnapshot.Device, and is useful for accessing the field via an interface.
+func (v *RunSnapshot) GetDevice() *RunSnapshotDevice { return v.Device }
 
-// RunRunSnapshotDevice includes the requested fields of the GraphQL type Device.
+// RunSnapshotDevice includes the requested fields of the GraphQL type Device.
 // The GraphQL type's documentation follows.
 //
 // A machine that backs up.
-type RunRunSnapshotDevice struct {
+type RunSnapshotDevice struct {
 	Id string `json:"id"`
 }
 
-// GetId returns RunRunSnapshotDevice.Id, and is useful for accessing the field via an interface.
-func (v *RunRunSnapshotDevice) GetId() string { return v.Id }
+// GetId returns RunSnapshotDevice.Id, and is useful for accessing the field via an interface.
+func (v *RunSnapshotDevice) GetId() string { return v.Id }
 
 type RunState string
 
@@ -7208,204 +5375,11 @@ func (v *RunsRunsRunConnection) GetTotalCount() int { return v.TotalCount }
 
 // RunsRunsRunConnectionEdgesRunEdge includes the requested fields of the GraphQL type RunEdge.
 type RunsRunsRunConnectionEdgesRunEdge struct {
-	Node *RunsRunsRunConnectionEdgesRunEdgeNodeRun `json:"node"`
+	Node *RunFields `json:"node"`
 }
 
 // GetNode returns RunsRunsRunConnectionEdgesRunEdge.Node, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdge) GetNode() *RunsRunsRunConnectionEdgesRunEdgeNodeRun {
-	return v.Node
-}
-
-// RunsRunsRunConnectionEdgesRunEdgeNodeRun includes the requested fields of the GraphQL type Run.
-// The GraphQL type's documentation follows.
-//
-// A backup or restore of one device that is due, under way or over.
-type RunsRunsRunConnectionEdgesRunEdgeNodeRun struct {
-	RunFields `json:"-"`
-}
-
-// GetId returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Id, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetId() string { return v.RunFields.Id }
-
-// GetDevice returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Device, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetDevice() *RunFieldsDevice {
-	return v.RunFields.Device
-}
-
-// GetKind returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Kind, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetKind() RunKind { return v.RunFields.Kind }
-
-// GetTrigger returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Trigger, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetTrigger() RunTrigger {
-	return v.RunFields.Trigger
-}
-
-// GetPolicy returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Policy, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetPolicy() *RunFieldsPolicyPolicySummary {
-	return v.RunFields.Policy
-}
-
-// GetAskedBy returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.AskedBy, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetAskedBy() *RunFieldsAskedByUser {
-	return v.RunFields.AskedBy
-}
-
-// GetSlot returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Slot, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetSlot() *time.Time { return v.RunFields.Slot }
-
-// GetState returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.State, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetState() RunState { return v.RunFields.State }
-
-// GetCreatedAt returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.CreatedAt, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetCreatedAt() time.Time {
-	return v.RunFields.CreatedAt
-}
-
-// GetDueAt returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.DueAt, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetDueAt() time.Time { return v.RunFields.DueAt }
-
-// GetDeadlineAt returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.DeadlineAt, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetDeadlineAt() time.Time {
-	return v.RunFields.DeadlineAt
-}
-
-// GetAttempts returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Attempts, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetAttempts() int { return v.RunFields.Attempts }
-
-// GetStartedAt returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.StartedAt, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetStartedAt() *time.Time {
-	return v.RunFields.StartedAt
-}
-
-// GetEndedAt returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.EndedAt, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetEndedAt() *time.Time {
-	return v.RunFields.EndedAt
-}
-
-// GetCancelling returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Cancelling, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetCancelling() bool {
-	return v.RunFields.Cancelling
-}
-
-// GetProgress returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Progress, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetProgress() *RunFieldsProgressRunProgress {
-	return v.RunFields.Progress
-}
-
-// GetRate returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Rate, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetRate() int64 { return v.RunFields.Rate }
-
-// GetCode returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Code, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetCode() *string { return v.RunFields.Code }
-
-// GetText returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Text, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetText() *string { return v.RunFields.Text }
-
-// GetCauses returns RunsRunsRunConnectionEdgesRunEdgeNodeRun.Causes, and is useful for accessing the field via an interface.
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) GetCauses() []*RunFieldsCausesRunCause {
-	return v.RunFields.Causes
-}
-
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) UnmarshalJSON(b []byte) error {
-
-	if string(b) == "null" {
-		return nil
-	}
-
-	var firstPass struct {
-		*RunsRunsRunConnectionEdgesRunEdgeNodeRun
-		graphql.NoUnmarshalJSON
-	}
-	firstPass.RunsRunsRunConnectionEdgesRunEdgeNodeRun = v
-
-	err := json.Unmarshal(b, &firstPass)
-	if err != nil {
-		return err
-	}
-
-	err = json.Unmarshal(
-		b, &v.RunFields)
-	if err != nil {
-		return err
-	}
-	return nil
-}
-
-type __premarshalRunsRunsRunConnectionEdgesRunEdgeNodeRun struct {
-	Id string `json:"id"`
-
-	Device *RunFieldsDevice `json:"device"`
-
-	Kind RunKind `json:"kind"`
-
-	Trigger RunTrigger `json:"trigger"`
-
-	Policy *RunFieldsPolicyPolicySummary `json:"policy"`
-
-	AskedBy *RunFieldsAskedByUser `json:"askedBy"`
-
-	Slot *time.Time `json:"slot"`
-
-	State RunState `json:"state"`
-
-	CreatedAt time.Time `json:"createdAt"`
-
-	DueAt time.Time `json:"dueAt"`
-
-	DeadlineAt time.Time `json:"deadlineAt"`
-
-	Attempts int `json:"attempts"`
-
-	StartedAt *time.Time `json:"startedAt"`
-
-	EndedAt *time.Time `json:"endedAt"`
-
-	Cancelling bool `json:"cancelling"`
-
-	Progress *RunFieldsProgressRunProgress `json:"progress"`
-
-	Rate int64 `json:"rate"`
-
-	Code *string `json:"code"`
-
-	Text *string `json:"text"`
-
-	Causes []*RunFieldsCausesRunCause `json:"causes"`
-}
-
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) MarshalJSON() ([]byte, error) {
-	premarshaled, err := v.__premarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(premarshaled)
-}
-
-func (v *RunsRunsRunConnectionEdgesRunEdgeNodeRun) __premarshalJSON() (*__premarshalRunsRunsRunConnectionEdgesRunEdgeNodeRun, error) {
-	var retval __premarshalRunsRunsRunConnectionEdgesRunEdgeNodeRun
-
-	retval.Id = v.RunFields.Id
-	retval.Device = v.RunFields.Device
-	retval.Kind = v.RunFields.Kind
-	retval.Trigger = v.RunFields.Trigger
-	retval.Policy = v.RunFields.Policy
-	retval.AskedBy = v.RunFields.AskedBy
-	retval.Slot = v.RunFields.Slot
-	retval.State = v.RunFields.State
-	retval.CreatedAt = v.RunFields.CreatedAt
-	retval.DueAt = v.RunFields.DueAt
-	retval.DeadlineAt = v.RunFields.DeadlineAt
-	retval.Attempts = v.RunFields.Attempts
-	retval.StartedAt = v.RunFields.StartedAt
-	retval.EndedAt = v.RunFields.EndedAt
-	retval.Cancelling = v.RunFields.Cancelling
-	retval.Progress = v.RunFields.Progress
-	retval.Rate = v.RunFields.Rate
-	retval.Code = v.RunFields.Code
-	retval.Text = v.RunFields.Text
-	retval.Causes = v.RunFields.Causes
-	return &retval, nil
-}
+func (v *RunsRunsRunConnectionEdgesRunEdge) GetNode() *RunFields { return v.Node }
 
 // RunsRunsRunConnectionPageInfo includes the requested fields of the GraphQL type PageInfo.
 // The GraphQL type's documentation follows.
@@ -7760,8 +5734,8 @@ var AllSeverity = []Severity{
 //
 // A device's files at one time. What they are called and what is in them is sealed.
 type SnapshotFields struct {
-	Id     string                `json:"id"`
-	Device *SnapshotFieldsDevice `json:"device"`
+	Id     string     `json:"id"`
+	Device *RunDevice `json:"device"`
 	// By the server's clock.
 	CreatedAt time.Time `json:"createdAt"`
 	// The id of the tree's root object.
@@ -7785,7 +5759,7 @@ type SnapshotFields struct {
 func (v *SnapshotFields) GetId() string { return v.Id }
 
 // GetDevice returns SnapshotFields.Device, and is useful for accessing the field via an interface.
-func (v *SnapshotFields) GetDevice() *SnapshotFieldsDevice { return v.Device }
+func (v *SnapshotFields) GetDevice() *RunDevice { return v.Device }
 
 // GetCreatedAt returns SnapshotFields.CreatedAt, and is useful for accessing the field via an interface.
 func (v *SnapshotFields) GetCreatedAt() time.Time { return v.CreatedAt }
@@ -7820,21 +5794,6 @@ func (v *SnapshotFields) GetDeletedAt() *time.Time { return v.DeletedAt }
 // GetPurgeAfter returns SnapshotFields.PurgeAfter, and is useful for accessing the field via an interface.
 func (v *SnapshotFields) GetPurgeAfter() *time.Time { return v.PurgeAfter }
 
-// SnapshotFieldsDevice includes the requested fields of the GraphQL type Device.
-// The GraphQL type's documentation follows.
-//
-// A machine that backs up.
-type SnapshotFieldsDevice struct {
-	Id   string `json:"id"`
-	Name string `json:"name"`
-}
-
-// GetId returns SnapshotFieldsDevice.Id, and is useful for accessing the field via an interface.
-func (v *SnapshotFieldsDevice) GetId() string { return v.Id }
-
-// GetName returns SnapshotFieldsDevice.Name, and is useful for accessing the field via an interface.
-func (v *SnapshotFieldsDevice) GetName() string { return v.Name }
-
 // SnapshotsResponse is returned by Snapshots on success.
 type SnapshotsResponse struct {
 	// The caller's snapshots, newest first.
@@ -7866,165 +5825,12 @@ func (v *SnapshotsSnapshotsSnapshotConnection) GetTotalCount() int { return v.To
 
 // SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdge includes the requested fields of the GraphQL type SnapshotEdge.
 type SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdge struct {
-	Node *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot `json:"node"`
+	Node *SnapshotFields `json:"node"`
 }
 
 // GetNode returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdge.Node, and is useful for accessing the field via an interface.
-func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdge) GetNode() *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot {
+func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdge) GetNode() *SnapshotFields {
 	return v.Node
-}
-
-// SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot includes the requested fields of the GraphQL type Snapshot.
-// The GraphQL type's documentation follows.
-//
-// A device's files at one time. What they are called and what is in them is sealed.
-type SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot struct {
-	SnapshotFields `json:"-"`
-}
-
-// GetId returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.Id, and is useful for accessing the field via an interface.
-func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetId() string {
-	return v.SnapshotFields.Id
-}
-
-// GetDevice returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.Device, and is useful for accessing the field via an interface.
-func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetDevice() *SnapshotFieldsDevice {
-	return v.SnapshotFields.Device
-}
-
-// GetCreatedAt returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.CreatedAt, and is useful for accessing the field via an interface.
-func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetCreatedAt() time.Time {
-	return v.SnapshotFields.CreatedAt
-}
-
-// GetRoot returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.Root, and is useful for accessing the field via an interface.
-func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetRoot() []byte {
-	return v.SnapshotFields.Root
-}
-
-// GetManifest returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.Manifest, and is useful for accessing the field via an interface.
-func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetManifest() []byte {
-	return v.SnapshotFields.Manifest
-}
-
-// GetFiles returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.Files, and is useful for accessing the field via an interface.
-func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetFiles() int64 {
-	return v.SnapshotFields.Files
-}
-
-// GetBytes returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.Bytes, and is useful for accessing the field via an interface.
-func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetBytes() int64 {
-	return v.SnapshotFields.Bytes
-}
-
-// GetProblems returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.Problems, and is useful for accessing the field via an interface.
-func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetProblems() int64 {
-	return v.SnapshotFields.Problems
-}
-
-// GetUploadedBytes returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.UploadedBytes, and is useful for accessing the field via an interface.
-func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetUploadedBytes() int64 {
-	return v.SnapshotFields.UploadedBytes
-}
-
-// GetScheduled returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.Scheduled, and is useful for accessing the field via an interface.
-func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetScheduled() bool {
-	return v.SnapshotFields.Scheduled
-}
-
-// GetPinnedAt returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.PinnedAt, and is useful for accessing the field via an interface.
-func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetPinnedAt() *time.Time {
-	return v.SnapshotFields.PinnedAt
-}
-
-// GetDeletedAt returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.DeletedAt, and is useful for accessing the field via an interface.
-func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetDeletedAt() *time.Time {
-	return v.SnapshotFields.DeletedAt
-}
-
-// GetPurgeAfter returns SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot.PurgeAfter, and is useful for accessing the field via an interface.
-func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) GetPurgeAfter() *time.Time {
-	return v.SnapshotFields.PurgeAfter
-}
-
-func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) UnmarshalJSON(b []byte) error {
-
-	if string(b) == "null" {
-		return nil
-	}
-
-	var firstPass struct {
-		*SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot
-		graphql.NoUnmarshalJSON
-	}
-	firstPass.SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot = v
-
-	err := json.Unmarshal(b, &firstPass)
-	if err != nil {
-		return err
-	}
-
-	err = json.Unmarshal(
-		b, &v.SnapshotFields)
-	if err != nil {
-		return err
-	}
-	return nil
-}
-
-type __premarshalSnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot struct {
-	Id string `json:"id"`
-
-	Device *SnapshotFieldsDevice `json:"device"`
-
-	CreatedAt time.Time `json:"createdAt"`
-
-	Root []byte `json:"root"`
-
-	Manifest []byte `json:"manifest"`
-
-	Files int64 `json:"files"`
-
-	Bytes int64 `json:"bytes"`
-
-	Problems int64 `json:"problems"`
-
-	UploadedBytes int64 `json:"uploadedBytes"`
-
-	Scheduled bool `json:"scheduled"`
-
-	PinnedAt *time.Time `json:"pinnedAt"`
-
-	DeletedAt *time.Time `json:"deletedAt"`
-
-	PurgeAfter *time.Time `json:"purgeAfter"`
-}
-
-func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) MarshalJSON() ([]byte, error) {
-	premarshaled, err := v.__premarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(premarshaled)
-}
-
-func (v *SnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot) __premarshalJSON() (*__premarshalSnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot, error) {
-	var retval __premarshalSnapshotsSnapshotsSnapshotConnectionEdgesSnapshotEdgeNodeSnapshot
-
-	retval.Id = v.SnapshotFields.Id
-	retval.Device = v.SnapshotFields.Device
-	retval.CreatedAt = v.SnapshotFields.CreatedAt
-	retval.Root = v.SnapshotFields.Root
-	retval.Manifest = v.SnapshotFields.Manifest
-	retval.Files = v.SnapshotFields.Files
-	retval.Bytes = v.SnapshotFields.Bytes
-	retval.Problems = v.SnapshotFields.Problems
-	retval.UploadedBytes = v.SnapshotFields.UploadedBytes
-	retval.Scheduled = v.SnapshotFields.Scheduled
-	retval.PinnedAt = v.SnapshotFields.PinnedAt
-	retval.DeletedAt = v.SnapshotFields.DeletedAt
-	retval.PurgeAfter = v.SnapshotFields.PurgeAfter
-	return &retval, nil
 }
 
 // SnapshotsSnapshotsSnapshotConnectionPageInfo includes the requested fields of the GraphQL type PageInfo.
@@ -8457,8 +6263,8 @@ func (v *UpdateSettingsUpdateSettingsSettingsPayload) GetSettings() *SettingsFie
 	return v.Settings
 }
 
-// UsageMyUsageUsageDay includes the requested fields of the GraphQL type UsageDay.
-type UsageMyUsageUsageDay struct {
+// UsageDay includes the requested fields of the GraphQL type UsageDay.
+type UsageDay struct {
 	// YYYY-MM-DD.
 	Day            string `json:"day"`
 	StoredBytes    int64  `json:"storedBytes"`
@@ -8467,26 +6273,26 @@ type UsageMyUsageUsageDay struct {
 	UploadedBytes int64 `json:"uploadedBytes"`
 }
 
-// GetDay returns UsageMyUsageUsageDay.Day, and is useful for accessing the field via an interface.
-func (v *UsageMyUsageUsageDay) GetDay() string { return v.Day }
+// GetDay returns UsageDay.Day, and is useful for accessing the field via an interface.
+func (v *UsageDay) GetDay() string { return v.Day }
 
-// GetStoredBytes returns UsageMyUsageUsageDay.StoredBytes, and is useful for accessing the field via an interface.
-func (v *UsageMyUsageUsageDay) GetStoredBytes() int64 { return v.StoredBytes }
+// GetStoredBytes returns UsageDay.StoredBytes, and is useful for accessing the field via an interface.
+func (v *UsageDay) GetStoredBytes() int64 { return v.StoredBytes }
 
-// GetProtectedBytes returns UsageMyUsageUsageDay.ProtectedBytes, and is useful for accessing the field via an interface.
-func (v *UsageMyUsageUsageDay) GetProtectedBytes() int64 { return v.ProtectedBytes }
+// GetProtectedBytes returns UsageDay.ProtectedBytes, and is useful for accessing the field via an interface.
+func (v *UsageDay) GetProtectedBytes() int64 { return v.ProtectedBytes }
 
-// GetUploadedBytes returns UsageMyUsageUsageDay.UploadedBytes, and is useful for accessing the field via an interface.
-func (v *UsageMyUsageUsageDay) GetUploadedBytes() int64 { return v.UploadedBytes }
+// GetUploadedBytes returns UsageDay.UploadedBytes, and is useful for accessing the field via an interface.
+func (v *UsageDay) GetUploadedBytes() int64 { return v.UploadedBytes }
 
 // UsageResponse is returned by Usage on success.
 type UsageResponse struct {
 	// Protected and new bytes a day of the caller's devices.
-	MyUsage []*UsageMyUsageUsageDay `json:"myUsage"`
+	MyUsage []*UsageDay `json:"myUsage"`
 }
 
 // GetMyUsage returns UsageResponse.MyUsage, and is useful for accessing the field via an interface.
-func (v *UsageResponse) GetMyUsage() []*UsageMyUsageUsageDay { return v.MyUsage }
+func (v *UsageResponse) GetMyUsage() []*UsageDay { return v.MyUsage }
 
 type Weekday string
 
@@ -8759,14 +6565,6 @@ type __DeleteTaskInput struct {
 
 // GetId returns __DeleteTaskInput.Id, and is useful for accessing the field via an interface.
 func (v *__DeleteTaskInput) GetId() string { return v.Id }
-
-// __DeviceRulesInput is used internally by genqlient
-type __DeviceRulesInput struct {
-	Id string `json:"id"`
-}
-
-// GetId returns __DeviceRulesInput.Id, and is useful for accessing the field via an interface.
-func (v *__DeviceRulesInput) GetId() string { return v.Id }
 
 // __EnablePolicyInput is used internally by genqlient
 type __EnablePolicyInput struct {
@@ -10828,68 +8626,6 @@ func DeletedSnapshots(
 	return data_, err_
 }
 
-// The query executed by DeviceRules.
-const DeviceRules_Operation = `
-query DeviceRules ($id: ID!) {
-	node(id: $id) {
-		__typename
-		id
-		... on Device {
-			effectivePolicy {
-				policies {
-					id
-					name
-					zone
-					schedule {
-						text
-					}
-					retention {
-						text
-					}
-				}
-				selections {
-					policy
-					roots
-					extensions
-					excludes
-					maxFileSize
-				}
-				uploadLimit
-				next(count: 5) {
-					at
-					policy
-				}
-			}
-		}
-	}
-}
-`
-
-func DeviceRules(
-	ctx_ context.Context,
-	client_ graphql.Client,
-	id string,
-) (data_ *DeviceRulesResponse, err_ error) {
-	req_ := &graphql.Request{
-		OpName: "DeviceRules",
-		Query:  DeviceRules_Operation,
-		Variables: &__DeviceRulesInput{
-			Id: id,
-		},
-	}
-
-	data_ = &DeviceRulesResponse{}
-	resp_ := &graphql.Response{Data: data_}
-
-	err_ = client_.MakeRequest(
-		ctx_,
-		req_,
-		resp_,
-	)
-
-	return data_, err_
-}
-
 // The query executed by Devices.
 const Devices_Operation = `
 query Devices {
@@ -11687,6 +9423,61 @@ func OrderRestore(
 	return data_, err_
 }
 
+// The query executed by OwnRules.
+const OwnRules_Operation = `
+query OwnRules {
+	devices {
+		id
+		effectivePolicy {
+			policies {
+				id
+				name
+				zone
+				schedule {
+					text
+				}
+				retention {
+					text
+				}
+			}
+			selections {
+				policy
+				roots
+				extensions
+				excludes
+				maxFileSize
+			}
+			uploadLimit
+			next(count: 5) {
+				at
+				policy
+			}
+		}
+	}
+}
+`
+
+func OwnRules(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *OwnRulesResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "OwnRules",
+		Query:  OwnRules_Operation,
+	}
+
+	data_ = &OwnRulesResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by PinSnapshot.
 const PinSnapshot_Operation = `
 mutation PinSnapshot ($input: PinSnapshotInput!) {
@@ -12305,6 +10096,7 @@ fragment RunFields on Run {
 }
 `
 
+// The page sends it over package live.
 // To unsubscribe, use [graphql.WebSocketClient.Unsubscribe]
 func RunChanges(
 	ctx_ context.Context,
