@@ -9,7 +9,8 @@ CREATE INDEX runs_work ON runs ((coalesce(snapshot_id, backup_id))) WHERE kind =
 CREATE INDEX backups_ended ON backups (ended_at);
 
 -- The states are those of the schema's HealthState in lower case. What ended last decides; cancelled runs say nothing. A device for
--- which no policy ever had a slot is judged by what was backed up by hand.
+-- which no policy ever had a slot is judged by what was backed up by hand. A function and not a view, because it takes a number of days and asks the clock by
+-- name when it runs; STABLE and one SELECT, so that PostgreSQL writes it into the statement that asks, and a few devices cost a few look-ups.
 -- +goose StatementBegin
 CREATE FUNCTION device_health(stale int) RETURNS TABLE (
     device_id        uuid,

@@ -293,8 +293,7 @@ func TestNamesAtOnce(t *testing.T) {
 func TestHookThatFails(t *testing.T) {
 	t.Parallel()
 	var called []string
-	var w *world
-	w = newWorldWith(t, func(ctx context.Context, tx *sqlx.Tx, p *policy.Policy) error {
+	w := newWorldWith(t, func(ctx context.Context, tx *sqlx.Tx, p *policy.Policy) error {
 		called = append(called, p.Name)
 		return fault.New(fault.Unavailable, "no runs today")
 	})
