@@ -3,6 +3,8 @@ package run_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,33 +115,32 @@ func TestGivingBack(t *testing.T) {
 // TestEndOfACancelledRun: who asked to stop gets what they asked for, unless it was done by then.
 func TestEndOfACancelledRun(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
+	type end struct {
 		in   run.EndInput
 		want run.State
-	}{
+	}
+	ends := map[string]end{
 		"cancelled":          {run.EndInput{Outcome: run.OutcomeCancelled}, run.Cancelled},
 		"failed":             {run.EndInput{Outcome: run.OutcomeFailed, Code: "INTERNAL"}, run.Cancelled},
 		"failed for a while": {run.EndInput{Outcome: run.OutcomeFailed, Code: "UNAVAILABLE", Retry: true}, run.Cancelled},
 		"given back":         {run.EndInput{Outcome: run.OutcomeFailed, Code: run.AgentStopped, Retry: true}, run.Cancelled},
 		"succeeded":          {run.EndInput{Outcome: run.OutcomeSucceeded}, run.Succeeded},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			n, work := w.running()
-			_, err := w.Cancel(t.Context(), w.ann, n)
-			w.ok(err)
-			if !w.keep(w.laptop, work, nil) {
-				t.Error("the device does not hear of it")
-			}
-			if c.in.Outcome == run.OutcomeSucceeded {
-				c.in.Snapshot = w.snapshot(w.laptop)
-			}
-			if got := w.end(w.laptop, work, c.in)[0]; got.State != c.want || got.Code != nil || got.Cancelling {
-				t.Errorf("%+v", got)
-			}
-		})
 	}
+	inOneWorld(t, slices.Sorted(maps.Keys(ends)), func(w *world, name string) {
+		c := ends[name]
+		n, work := w.running()
+		_, err := w.Cancel(w.t.Context(), w.ann, n)
+		w.ok(err)
+		if !w.keep(w.laptop, work, nil) {
+			w.t.Error("the device does not hear of it")
+		}
+		if c.in.Outcome == run.OutcomeSucceeded {
+			c.in.Snapshot = w.snapshot(w.laptop)
+		}
+		if got := w.end(w.laptop, work, c.in)[0]; got.State != c.want || got.Code != nil || got.Cancelling {
+			w.t.Errorf("%+v", got)
+		}
+	})
 }
 
 // TestEndIsChecked refuses what no agent says, and changes nothing.

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -87,28 +89,26 @@ func TestDatabaseBreaks(t *testing.T) {
 		w.nextHour()
 		w.shift(deadline)
 	}
-	for name, c := range map[string]struct {
-		before func(w *world) func(s *run.Service) error
-	}{
-		"tick": {func(w *world) func(*run.Service) error {
+	operations := map[string]func(w *world) func(*run.Service) error{
+		"tick": func(w *world) func(*run.Service) error {
 			due(w)
 			return func(s *run.Service) error { return s.Tick(w.t.Context()) }
-		}},
-		"stale": {func(w *world) func(*run.Service) error {
+		},
+		"stale": func(w *world) func(*run.Service) error {
 			due(w)
 			w.ok(w.Stale(w.t.Context()))
 			w.snapshot(w.box)
 			w.shift(8 * day)
 			w.snapshot(w.desk)
 			return func(s *run.Service) error { return s.Stale(w.t.Context()) }
-		}},
-		"prune": {func(w *world) func(*run.Service) error {
+		},
+		"prune": func(w *world) func(*run.Service) error {
 			due(w)
 			w.tick()
 			w.shift(500 * day)
 			return func(s *run.Service) error { return s.Prune(w.t.Context()) }
-		}},
-		"sweep": {func(w *world) func(*run.Service) error {
+		},
+		"sweep": func(w *world) func(*run.Service) error {
 			n, work := w.running()
 			b := w.session(w.laptop)
 			w.keep(w.laptop, work, b)
@@ -116,8 +116,8 @@ func TestDatabaseBreaks(t *testing.T) {
 			w.is(run.Running, n)
 			w.shift(deadline)
 			return func(s *run.Service) error { return s.Sweep(w.t.Context()) }
-		}},
-		"take": {func(w *world) func(*run.Service) error {
+		},
+		"take": func(w *world) func(*run.Service) error {
 			_, work := w.running()
 			b := w.session(w.laptop)
 			w.keep(w.laptop, work, b)
@@ -125,47 +125,47 @@ func TestDatabaseBreaks(t *testing.T) {
 			w.nextHour()
 			w.tick()
 			return func(s *run.Service) error { _, err := s.Take(w.t.Context(), w.laptop.actor); return err }
-		}},
-		"take without a policy": {func(w *world) func(*run.Service) error {
+		},
+		"take without a policy": func(w *world) func(*run.Service) error {
 			w.waiting()
 			w.exec(`UPDATE policies SET enabled = false`)
 			return func(s *run.Service) error { _, err := s.Take(w.t.Context(), w.laptop.actor); return err }
-		}},
-		"take a restore": {func(w *world) func(*run.Service) error {
+		},
+		"take a restore": func(w *world) func(*run.Service) error {
 			_, err := w.OrderRestore(w.t.Context(), w.ann, w.laptop.id, *w.snapshot(w.laptop), []byte("order"))
 			w.ok(err)
 			return func(s *run.Service) error { _, err := s.Take(w.t.Context(), w.laptop.actor); return err }
-		}},
-		"keep": {func(w *world) func(*run.Service) error {
+		},
+		"keep": func(w *world) func(*run.Service) error {
 			n, work := w.running()
 			in := run.KeepInput{Runs: []id.Run{n}, Lease: work.Lease, Backup: w.session(w.laptop)}
 			return func(s *run.Service) error { _, err := s.Keep(w.t.Context(), w.laptop.actor, in); return err }
-		}},
-		"end": {func(w *world) func(*run.Service) error {
+		},
+		"end": func(w *world) func(*run.Service) error {
 			n, work := w.running()
 			in := run.EndInput{Runs: []id.Run{n}, Lease: work.Lease, Outcome: run.OutcomeSucceeded, Snapshot: w.snapshot(w.laptop), Report: []byte("report")}
 			return func(s *run.Service) error { _, err := s.End(w.t.Context(), w.laptop.actor, in); return err }
-		}},
-		"cancel": {func(w *world) func(*run.Service) error {
+		},
+		"cancel": func(w *world) func(*run.Service) error {
 			n := w.waiting()
 			return func(s *run.Service) error { _, err := s.Cancel(w.t.Context(), w.ann, n); return err }
-		}},
-		"back up now": {func(w *world) func(*run.Service) error {
+		},
+		"back up now": func(w *world) func(*run.Service) error {
 			w.policy(hourly("Office"))
 			return func(s *run.Service) error { _, err := s.BackUpNow(w.t.Context(), w.ann, w.laptop.id); return err }
-		}},
-		"run a policy": {func(w *world) func(*run.Service) error {
+		},
+		"run a policy": func(w *world) func(*run.Service) error {
 			p := w.policy(hourly("Office"))
 			return func(s *run.Service) error { _, err := s.RunPolicy(w.t.Context(), w.boss, p.ID); return err }
-		}},
-		"order a restore": {func(w *world) func(*run.Service) error {
+		},
+		"order a restore": func(w *world) func(*run.Service) error {
 			sn := w.snapshot(w.laptop)
 			return func(s *run.Service) error {
 				_, err := s.OrderRestore(w.t.Context(), w.ann, w.laptop.id, *sn, []byte("order"))
 				return err
 			}
-		}},
-		"read": {func(w *world) func(*run.Service) error {
+		},
+		"read": func(w *world) func(*run.Service) error {
 			n := w.waiting()
 			return func(s *run.Service) error {
 				ctx := w.t.Context()
@@ -190,40 +190,37 @@ func TestDatabaseBreaks(t *testing.T) {
 				}
 				return err
 			}
-		}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			do := c.before(w)
-			connector, err := pq.NewConnector(w.url)
-			w.ok(err)
-			left := new(atomic.Int64)
-			db := sqlx.NewDb(sql.OpenDB(breaking{connector, left}), "postgres")
-			defer db.Close()
-			before := w.everything()
-			for statements := int64(0); ; statements++ {
-				left.Store(statements)
-				s := w.serviceOn(db) // a fresh one: settings are remembered
-				err := do(s)
-				if left.Load() >= 0 {
-					w.ok(err)
-					if statements == 0 {
-						t.Error("it asked nothing")
-					}
-					break
-				}
-				if !errors.Is(err, errBroken) {
-					t.Fatalf("after %d statements: %v", statements, err)
-				}
-				// What is several transactions may have done some of them; each is whole.
-				if after := w.everything(); after != before && name != "sweep" {
-					t.Fatalf("after %d statements, and an error, something has changed:\n%s\n\n%s", statements, before, after)
-				}
-			}
-			if name != "read" && w.everything() == before {
-				t.Error("at last it worked, and nothing has changed")
-			}
-		})
+		},
 	}
+	inOneWorld(t, slices.Sorted(maps.Keys(operations)), func(w *world, name string) {
+		do := operations[name](w)
+		connector, err := pq.NewConnector(w.url)
+		w.ok(err)
+		left := new(atomic.Int64)
+		db := sqlx.NewDb(sql.OpenDB(breaking{connector, left}), "postgres")
+		defer db.Close()
+		before := w.everything()
+		for statements := int64(0); ; statements++ {
+			left.Store(statements)
+			s, _ := w.serviceOn(db) // a fresh one: settings are remembered
+			err := do(s)
+			if left.Load() >= 0 {
+				w.ok(err)
+				if statements == 0 {
+					w.t.Error("it asked nothing")
+				}
+				break
+			}
+			if !errors.Is(err, errBroken) {
+				w.t.Fatalf("after %d statements: %v", statements, err)
+			}
+			// A sweep is several transactions; each is whole.
+			if after := w.everything(); after != before && name != "sweep" {
+				w.t.Fatalf("after %d statements, and an error, something has changed:\n%s\n\n%s", statements, before, after)
+			}
+		}
+		if name != "read" && w.everything() == before {
+			w.t.Error("at last it worked, and nothing has changed")
+		}
+	})
 }

@@ -95,9 +95,8 @@ func TestTakesAtOnce(t *testing.T) {
 // TestOneDecides: of those that want to decide about a run at once, one does, and its decision is whole.
 func TestOneDecides(t *testing.T) {
 	t.Parallel()
-	for range 4 {
-		w := newWorld(t)
-		ctx := t.Context()
+	inOneWorld(t, []string{"1", "2", "3", "4"}, func(w *world, _ string) {
+		t, ctx := w.t, w.t.Context()
 		n, work := w.running()
 		w.exec(`UPDATE runs SET deadline_at = clock_timestamp() WHERE id = $1`, n)
 		sn := w.snapshot(w.laptop)
@@ -148,7 +147,7 @@ func TestOneDecides(t *testing.T) {
 			t.Errorf("nobody has decided: %+v", r)
 		}
 		w.staysOver(n)
-	}
+	})
 }
 
 // TestAsksAtOnce: impatient people get one backup.

@@ -104,7 +104,7 @@ func TestSpreadWindowAndDeadline(t *testing.T) {
 	night.Window, night.DeadlineMinutes = &plan.Window{From: 22 * 60, To: 6 * 60}, 0
 	noon := w.now().Truncate(24 * time.Hour).Add(36 * time.Hour)
 	w.goTo(noon.Add(-time.Minute))
-	p = w.policy(night)
+	w.policy(night)
 	w.shift(2 * time.Minute)
 	w.tick()
 	n := get[id.Run](w, `SELECT id FROM runs WHERE device_id = $1`, w.desk.id)

@@ -70,23 +70,45 @@ func newWorld(t *testing.T) *world {
 	db, url, shift := pgtest.NewShifted(t)
 	w := &world{t: t, db: db, url: url, shift: shift, bell: &bell{}}
 	w.goTo(time.Date(2031, 3, 3, 10, 10, 0, 0, time.UTC)) // what is tested does not depend on when
-	w.Service = w.service()
+	w.Service, w.policies = w.serviceOn(db)
 	w.boss, w.ann, w.bob = w.person("boss", actor.Admin), w.person("ann", actor.Staff), w.person("bob", actor.Staff)
 	w.laptop, w.desk, w.box = w.device(w.ann, "laptop"), w.device(w.ann, "desk"), w.device(w.bob, "box")
 	return w
 }
 
-// service is one more server on the same database.
-func (w *world) service() *run.Service { return w.serviceOn(w.db) }
+// reset makes the world as it was at first, apart from the clock: a database costs more than most of what is tested on it.
+func (w *world) reset() {
+	w.t.Helper()
+	w.exec(`TRUNCATE notifications, audit_events, runs, policies, policy_targets, snapshots, backups`)
+	w.exec(`UPDATE devices SET revoked_at = NULL`)
+}
 
-func (w *world) serviceOn(db *sqlx.DB) *run.Service {
-	var s *run.Service
-	policies := policy.New(policy.Config{DB: db, BeforeChange: func(ctx context.Context, tx *sqlx.Tx, p *policy.Policy) error {
+// inOneWorld runs subtests one after another, each on the same world made new.
+func inOneWorld(t *testing.T, names []string, test func(w *world, name string)) {
+	t.Helper()
+	w := newWorld(t)
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			w.t = t
+			w.reset()
+			test(w, name)
+		})
+		w.t = t
+	}
+}
+
+// service is one more server on the same database.
+func (w *world) service() *run.Service {
+	s, _ := w.serviceOn(w.db)
+	return s
+}
+
+func (w *world) serviceOn(db *sqlx.DB) (s *run.Service, policies *policy.Service) {
+	policies = policy.New(policy.Config{DB: db, BeforeChange: func(ctx context.Context, tx *sqlx.Tx, p *policy.Policy) error {
 		return s.TickPolicy(ctx, tx, p)
 	}})
 	s = run.New(run.Config{DB: db, Bus: w.bell, Policies: policies, Settings: setting.New(setting.Config{DB: db})})
-	w.policies = policies
-	return s
+	return s, policies
 }
 
 func (w *world) ok(err error) {
