@@ -2148,7 +2148,12 @@ func (v *JoinJoinLoginPayload) GetExpiresAt() time.Time { return v.ExpiresAt }
 // A person with an account.
 type JoinJoinLoginPayloadUser struct {
 	AccountFields `json:"-"`
+	// The user's public identity, to which snapshots are sealed (X-Wing public key).
+	IdentityPublic []byte `json:"identityPublic"`
 }
+
+// GetIdentityPublic returns JoinJoinLoginPayloadUser.IdentityPublic, and is useful for accessing the field via an interface.
+func (v *JoinJoinLoginPayloadUser) GetIdentityPublic() []byte { return v.IdentityPublic }
 
 // GetId returns JoinJoinLoginPayloadUser.Id, and is useful for accessing the field via an interface.
 func (v *JoinJoinLoginPayloadUser) GetId() string { return v.AccountFields.Id }
@@ -2191,6 +2196,8 @@ func (v *JoinJoinLoginPayloadUser) UnmarshalJSON(b []byte) error {
 }
 
 type __premarshalJoinJoinLoginPayloadUser struct {
+	IdentityPublic []byte `json:"identityPublic"`
+
 	Id string `json:"id"`
 
 	Email string `json:"email"`
@@ -2213,6 +2220,7 @@ func (v *JoinJoinLoginPayloadUser) MarshalJSON() ([]byte, error) {
 func (v *JoinJoinLoginPayloadUser) __premarshalJSON() (*__premarshalJoinJoinLoginPayloadUser, error) {
 	var retval __premarshalJoinJoinLoginPayloadUser
 
+	retval.IdentityPublic = v.IdentityPublic
 	retval.Id = v.AccountFields.Id
 	retval.Email = v.AccountFields.Email
 	retval.Name = v.AccountFields.Name
@@ -2322,7 +2330,12 @@ func (v *LoginLoginLoginPayload) GetExpiresAt() time.Time { return v.ExpiresAt }
 // A person with an account.
 type LoginLoginLoginPayloadUser struct {
 	AccountFields `json:"-"`
+	// The user's public identity, to which snapshots are sealed (X-Wing public key).
+	IdentityPublic []byte `json:"identityPublic"`
 }
+
+// GetIdentityPublic returns LoginLoginLoginPayloadUser.IdentityPublic, and is useful for accessing the field via an interface.
+func (v *LoginLoginLoginPayloadUser) GetIdentityPublic() []byte { return v.IdentityPublic }
 
 // GetId returns LoginLoginLoginPayloadUser.Id, and is useful for accessing the field via an interface.
 func (v *LoginLoginLoginPayloadUser) GetId() string { return v.AccountFields.Id }
@@ -2365,6 +2378,8 @@ func (v *LoginLoginLoginPayloadUser) UnmarshalJSON(b []byte) error {
 }
 
 type __premarshalLoginLoginLoginPayloadUser struct {
+	IdentityPublic []byte `json:"identityPublic"`
+
 	Id string `json:"id"`
 
 	Email string `json:"email"`
@@ -2387,6 +2402,7 @@ func (v *LoginLoginLoginPayloadUser) MarshalJSON() ([]byte, error) {
 func (v *LoginLoginLoginPayloadUser) __premarshalJSON() (*__premarshalLoginLoginLoginPayloadUser, error) {
 	var retval __premarshalLoginLoginLoginPayloadUser
 
+	retval.IdentityPublic = v.IdentityPublic
 	retval.Id = v.AccountFields.Id
 	retval.Email = v.AccountFields.Email
 	retval.Name = v.AccountFields.Name
@@ -2501,6 +2517,13 @@ func (v *LoginWithRecoveryLoginWithRecoveryLoginPayload) GetExpiresAt() time.Tim
 // A person with an account.
 type LoginWithRecoveryLoginWithRecoveryLoginPayloadUser struct {
 	AccountFields `json:"-"`
+	// The user's public identity, to which snapshots are sealed (X-Wing public key).
+	IdentityPublic []byte `json:"identityPublic"`
+}
+
+// GetIdentityPublic returns LoginWithRecoveryLoginWithRecoveryLoginPayloadUser.IdentityPublic, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) GetIdentityPublic() []byte {
+	return v.IdentityPublic
 }
 
 // GetId returns LoginWithRecoveryLoginWithRecoveryLoginPayloadUser.Id, and is useful for accessing the field via an interface.
@@ -2554,6 +2577,8 @@ func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) UnmarshalJSON(b []b
 }
 
 type __premarshalLoginWithRecoveryLoginWithRecoveryLoginPayloadUser struct {
+	IdentityPublic []byte `json:"identityPublic"`
+
 	Id string `json:"id"`
 
 	Email string `json:"email"`
@@ -2576,6 +2601,7 @@ func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) MarshalJSON() ([]by
 func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) __premarshalJSON() (*__premarshalLoginWithRecoveryLoginWithRecoveryLoginPayloadUser, error) {
 	var retval __premarshalLoginWithRecoveryLoginWithRecoveryLoginPayloadUser
 
+	retval.IdentityPublic = v.IdentityPublic
 	retval.Id = v.AccountFields.Id
 	retval.Email = v.AccountFields.Email
 	retval.Name = v.AccountFields.Name
@@ -8870,6 +8896,7 @@ mutation Join ($input: JoinInput!) {
 	join(input: $input) {
 		user {
 			... AccountFields
+			identityPublic
 		}
 		bundle
 		expiresAt
@@ -8915,6 +8942,7 @@ mutation Login ($input: LoginInput!) {
 	login(input: $input) {
 		user {
 			... AccountFields
+			identityPublic
 		}
 		bundle
 		expiresAt
@@ -8997,6 +9025,7 @@ mutation LoginWithRecovery ($input: LoginWithRecoveryInput!) {
 	loginWithRecovery(input: $input) {
 		user {
 			... AccountFields
+			identityPublic
 		}
 		bundle
 		expiresAt

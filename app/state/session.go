@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/holdfast-backup/holdfast/app/api"
+	"github.com/holdfast-backup/holdfast/app/talk"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
@@ -31,16 +32,17 @@ type Session struct {
 	api  *api.Client
 	keys Keys
 	v    SessionView
+
+	// Entered is called when somebody who was logged out came in; may be nil. What still stands for who was there before ends here.
+	Entered func()
 }
 
 // SessionView is what pages show of a [Session].
 type SessionView struct {
-	Phase    Phase
-	User     *api.AccountFields // nil while nobody is logged in
-	Busy     bool               // a login, a join or an unlocking is under way
-	Err      error              // of the last one
-	Recovery string             // a recovery code that has to be kept, until it was typed back
-	Offline  bool               // the server could not be reached when the app started
+	Phase Phase
+	User  *api.AccountFields // nil while nobody is logged in
+	Busy  bool               // a login, a join or an unlocking is under way
+	Err   error              // of the last one
 }
 
 // Admin reports whether the user runs the fleet.
@@ -77,14 +79,14 @@ func (s *Session) Start() {
 			s.change(func() { s.v = SessionView{Phase: LoggedOut} })
 			return
 		case err != nil:
-			s.change(func() { s.v = SessionView{Phase: LoggedOut, Offline: errors.Is(err, fault.Unavailable), Err: err} })
+			s.change(func() { s.v = SessionView{Phase: LoggedOut, Err: err} })
 			return
 		}
 		phase := Locked
-		if s.keys.Call(ctx, "resume", map[string]string{"user": me.Me.Id}, nil) == nil {
+		if s.keys.Call(ctx, talk.MethodResume, talk.Resume{User: me.Me.Id}, nil) == nil {
 			phase = Open
 		}
-		s.change(func() { s.v = SessionView{Phase: phase, User: &me.Me.AccountFields} })
+		s.set(SessionView{Phase: phase, User: &me.Me.AccountFields})
 	}()
 }
 
@@ -103,13 +105,11 @@ func (s *Session) do(fn func(ctx context.Context) (SessionView, error)) {
 	}
 	go func() {
 		v, err := fn(context.Background())
-		s.change(func() {
-			if err == nil {
-				s.v = v
-				return
-			}
-			s.v.Busy, s.v.Err = false, err
-		})
+		if err != nil {
+			s.change(func() { s.v.Busy, s.v.Err = false, err })
+			return
+		}
+		s.set(v)
 	}()
 }
 
@@ -118,50 +118,100 @@ func (s *Session) Login(email, password string) {
 	s.do(func(ctx context.Context) (SessionView, error) { return s.login(ctx, email, password) })
 }
 
-// Unlock opens the keys of whoever is logged in.
+// Unlock opens the keys of whoever is logged in. The server hands them out at a login only, so it is one, and ends the one before.
 func (s *Session) Unlock(password string) {
-	email := ""
-	s.read(func() {
-		if s.v.User != nil {
-			email = s.v.User.Email
+	s.do(func(ctx context.Context) (SessionView, error) {
+		u := s.View().User
+		if u == nil {
+			return SessionView{}, fault.New(fault.Conflict, "nobody is logged in: reload the page")
 		}
+		old := s.current(ctx)
+		v, err := s.login(ctx, u.Email, password)
+		if err == nil && old != "" {
+			api.EndSession(ctx, s.api, &api.EndSessionInput{Id: old}) //nolint:errcheck // it stays in the list of sessions, and ends by itself
+		}
+		return v, err
 	})
-	s.Login(email, password)
 }
 
-// derived is what the worker makes of a password.
-type derived struct {
-	AuthKey []byte `json:"authKey"`
+// current returns the id of the login that the browser has, or "".
+func (s *Session) current(ctx context.Context) string {
+	got, err := api.Access(ctx, s.api)
+	if err != nil {
+		return ""
+	}
+	for _, l := range got.Me.Sessions {
+		if l.Current {
+			return l.Id
+		}
+	}
+	return ""
 }
 
 func (s *Session) login(ctx context.Context, email, password string) (v SessionView, err error) {
 	if email == "" || password == "" {
 		return v, fault.New(fault.Invalid, "type your e-mail address and your password")
 	}
-	params, err := api.LoginParams(ctx, s.api, email)
+	proof, err := prove(ctx, s.api, s.keys, email, password)
 	if err != nil {
 		return v, err
 	}
-	var d derived
-	p := params.LoginParams
-	err = s.keys.Call(ctx, "derive", map[string]any{"password": password, "salt": p.Salt, "time": p.Time, "memory": p.Memory, "threads": p.Threads}, &d)
+	in, err := api.Login(ctx, s.api, &api.LoginInput{Email: email, AuthKey: proof, Client: clientName, Cookie: true})
 	if err != nil {
 		return v, err
 	}
-	in, err := api.Login(ctx, s.api, &api.LoginInput{Email: email, AuthKey: d.AuthKey, Client: clientName, Cookie: true})
-	if err != nil {
+	u := in.Login.User
+	if err := s.open(ctx, &u.AccountFields, in.Login.Bundle, u.IdentityPublic); err != nil {
 		return v, err
 	}
-	user := in.Login.User.AccountFields
-	if err := s.keys.Call(ctx, "open", map[string]any{"bundle": in.Login.Bundle, "user": user.Id}, nil); err != nil {
-		return v, err
+	return SessionView{Phase: Open, User: &u.AccountFields}, nil
+}
+
+// open opens the bundle of a user with what the worker derived last.
+func (s *Session) open(ctx context.Context, u *api.AccountFields, bundle, identity []byte) error {
+	return s.keys.Call(ctx, talk.MethodOpen, talk.Open{Bundle: bundle, User: u.Id, IdentityPublic: identity}, nil)
+}
+
+// enter takes in somebody whose login and keys stand.
+func (s *Session) enter(u *api.AccountFields) { s.set(SessionView{Phase: Open, User: u}) }
+
+// set takes in what came of a start or a login.
+func (s *Session) set(v SessionView) {
+	before := Starting
+	s.change(func() { before, s.v = s.v.Phase, v })
+	if v.Phase != Open {
+		return
 	}
-	return SessionView{Phase: Open, User: &user}, nil
+	if before == LoggedOut && s.Entered != nil {
+		s.Entered()
+	}
+	go s.watch(v.User.Id)
+}
+
+// watch waits until the keys of a user are closed, by whomever: this page, another tab, or the worker's end.
+func (s *Session) watch(user string) {
+	if s.keys.Call(context.Background(), talk.MethodLocked, nil, nil) != nil {
+		return // a worker that has ended: whoever calls it hears of that
+	}
+	s.change(func() {
+		if s.v.Phase == Open && s.v.User.Id == user {
+			s.v.Phase = Locked
+		}
+	})
+}
+
+// renamed takes in that the user's name is another.
+func (s *Session) renamed(u *api.AccountFields) {
+	s.change(func() {
+		if s.v.User != nil && s.v.User.Id == u.Id {
+			s.v.User = u
+		}
+	})
 }
 
 // Lock closes the keys. The login stays.
 func (s *Session) Lock() {
-	s.keys.Call(context.Background(), "lock", nil, nil) //nolint:errcheck // a worker that is gone has no keys
+	s.keys.Call(context.Background(), talk.MethodLock, nil, nil) //nolint:errcheck // a worker that is gone has no keys
 	s.change(func() {
 		if s.v.Phase == Open {
 			s.v.Phase = Locked
@@ -190,7 +240,7 @@ func (s *Session) ended() {
 	if phase != Open && phase != Locked {
 		return
 	}
-	s.keys.Call(context.Background(), "lock", nil, nil) //nolint:errcheck
+	s.keys.Call(context.Background(), talk.MethodLock, nil, nil) //nolint:errcheck // as above
 	s.change(func() {
 		s.v = SessionView{Phase: LoggedOut, Err: fault.New(fault.Unauthenticated, "your session has ended: log in again")}
 	})
