@@ -16,6 +16,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -31,6 +32,7 @@ const (
 	buffer         = 16 // messages that a subscriber may be behind
 	prefix         = "holdfast:bus:"
 	publishTimeout = 2 * time.Second
+	publishPause   = time.Second // after a hint that could not be sent
 	pingEvery      = 15 * time.Second
 	minRetry       = 50 * time.Millisecond
 	maxRetry       = 2 * time.Second
@@ -40,6 +42,7 @@ const (
 type Bus struct {
 	client redis.UniversalClient // nil: this process only
 	log    *slog.Logger
+	away   atomic.Int64 // until then Redis counts as away, for Publish: nanoseconds since 1970
 
 	mu      sync.Mutex
 	topics  map[string]map[*Sub]struct{} // whom each topic interests; no empty sets
@@ -64,6 +67,9 @@ func (b *Bus) WithLog(log *slog.Logger) *Bus {
 
 // Publish sends a hint to the topic's subscribers in every process. It never fails: what cannot be sent within
 // two seconds is lost, as any hint may be. So it is called after the transaction whose outcome it hints at, never within.
+//
+// After one that was lost, all others are lost for a second, unless the bus hears from Redis before. Whoever has thousands of devices to ring
+// does not wait two seconds for each.
 func (b *Bus) Publish(ctx context.Context, topic string, msg []byte) {
 	if b == nil {
 		return
@@ -72,11 +78,15 @@ func (b *Bus) Publish(ctx context.Context, topic string, msg []byte) {
 		b.deliver(Message{topic, msg})
 		return
 	}
+	if time.Now().UnixNano() < b.away.Load() {
+		return
+	}
 	// The hint is about something that has happened, whether or not the caller still waits.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
 	defer cancel()
 	if err := b.client.Publish(ctx, prefix+topic, msg).Err(); err != nil {
-		b.log.Warn("a hint is lost", "topic", topic, "err", err)
+		b.away.Store(time.Now().Add(publishPause).UnixNano())
+		b.log.Warn("a hint is lost, and all others for a moment", "topic", topic, "err", err)
 	}
 }
 
@@ -332,6 +342,7 @@ func (b *Bus) hear(ctx context.Context, topic string, again bool) {
 		return // over, or unsubscribed meanwhile
 	}
 	b.heard[topic] = true
+	b.away.Store(0)
 	for s := range b.topics[topic] {
 		if again && s.lived {
 			s.offer(Message{})

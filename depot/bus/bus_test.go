@@ -315,6 +315,22 @@ func TestRedisAway(t *testing.T) {
 	}
 }
 
+// TestNobodyWaitsForRedis: with many to ring, a Redis that is away costs a moment and not a moment each.
+func TestNobodyWaitsForRedis(t *testing.T) {
+	t.Parallel()
+	r := private(t)
+	b := New(r.client)
+	t.Cleanup(b.Close)
+	r.local.Close()
+	began := time.Now()
+	for range 200 {
+		b.Publish(t.Context(), "x", nil)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("200 hints took %v", took)
+	}
+}
+
 // TestResubscribe: a subscription that is called live hears, however quickly the one before it went.
 func TestResubscribe(t *testing.T) {
 	t.Parallel()
