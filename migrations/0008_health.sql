@@ -5,7 +5,6 @@ CREATE INDEX runs_ended ON runs (device_id, ended_at DESC, id DESC) WHERE kind =
 CREATE INDEX runs_succeeded ON runs (device_id, ended_at DESC) WHERE kind = 'backup' AND state IN ('succeeded', 'warned');
 CREATE INDEX runs_time ON runs ((coalesce(slot, created_at)));
 CREATE INDEX runs_failed ON runs (ended_at DESC, id DESC) WHERE state IN ('failed', 'missed');
-CREATE INDEX runs_work ON runs ((coalesce(snapshot_id, backup_id))) WHERE kind = 'backup' AND coalesce(snapshot_id, backup_id) IS NOT NULL;
 CREATE INDEX backups_ended ON backups (ended_at);
 
 -- The states are those of the schema's HealthState in lower case. What ended last decides; cancelled runs say nothing. A device for
@@ -61,4 +60,4 @@ $$;
 
 -- +goose Down
 DROP FUNCTION device_health;
-DROP INDEX backups_ended, runs_work, runs_failed, runs_time, runs_succeeded, runs_ended;
+DROP INDEX backups_ended, runs_failed, runs_time, runs_succeeded, runs_ended;

@@ -95,8 +95,7 @@ func countRuns(ctx context.Context, q sqlx.QueryerContext, f Filter, n int) ([]*
 				sum(uploaded) AS uploaded, avg(seconds) FILTER (WHERE good)::float8 AS mean
 			FROM hit GROUP BY key),
 		shared AS MATERIALIZED (
-			SELECT coalesce(snapshot_id, backup_id) AS work FROM runs WHERE kind = 'backup' AND coalesce(snapshot_id, backup_id) IS NOT NULL
-			GROUP BY 1 HAVING count(*) > 1),
+			SELECT work FROM hit WHERE work IS NOT NULL GROUP BY work HAVING count(*) > 1),
 		again AS (
 			SELECT key, sum(greatest(good - 1, 0) * coalesce(files, 0)) AS files, sum(greatest(good - 1, 0) * coalesce(bytes, 0)) AS bytes,
 				sum((everyone - 1) * uploaded) AS uploaded
