@@ -23,7 +23,7 @@ func (s *Server) observe(ctx context.Context, next graphql.OperationHandler) gra
 		return next(ctx)
 	}
 	if who, ok := ctx.Value(callerKey{}).(*caller); ok {
-		who.operation = op.OperationName
+		who.operation = op.Operation.Name
 	}
 	if s.cfg.Metrics == nil {
 		return next(ctx)
@@ -41,7 +41,7 @@ func (s *Server) observe(ctx context.Context, next graphql.OperationHandler) gra
 				}
 			}
 			known := !actor.FromContext(ctx).IsNobody()
-			s.cfg.Metrics.Operation(string(op.Operation.Operation), op.OperationName, known, time.Since(start), code)
+			s.cfg.Metrics.Operation(string(op.Operation.Operation), op.Operation.Name, known, time.Since(start), code)
 		}
 		return resp
 	}

@@ -37,7 +37,7 @@ func TestMetrics(t *testing.T) {
 	ada, boss := w.person("ada", actor.Staff), w.person("boss", actor.Admin)
 	w.device(ada, "laptop")
 	w.gql(ada.Token, `query Screen { me { id } }`, nil)
-	w.gql(ada.Token, `query Wrong { node(id: "x") { id } }`, nil)
+	w.gql(ada.Token, `query Wrong { backup(id: "x") { id } }`, nil)
 	w.gql("", `query Invented { server { product } }`, nil)
 	w.gql(ada.Token, `{ me { id } }`, nil)
 	w.get("/healthz")
@@ -76,16 +76,22 @@ func TestMetrics(t *testing.T) {
 		h    header
 		want int
 	}{
-		"nobody":    {proxied, http.StatusUnauthorized},
-		"rubbish":   {as("hfs_rubbish"), http.StatusUnauthorized},
-		"staff":     {as(ada.Token), http.StatusForbidden},
-		"admin":     {as(boss.Token), http.StatusOK},
-		"a cookie":  {header{"X-Forwarded-For": "192.0.2.7", "Cookie": "holdfast=" + boss.Token}, http.StatusUnauthorized},
-		"rebinding": {header{"Host": "evil.example"}, http.StatusUnauthorized},
+		"nobody":   {proxied, http.StatusUnauthorized},
+		"rubbish":  {as("hfs_rubbish"), http.StatusUnauthorized},
+		"staff":    {as(ada.Token), http.StatusForbidden},
+		"admin":    {as(boss.Token), http.StatusOK},
+		"a cookie": {header{"X-Forwarded-For": "192.0.2.7", "Cookie": "holdfast=" + boss.Token}, http.StatusUnauthorized},
 	} {
 		if r := w.get("/metrics", c.h); r.Status != c.want {
 			t.Errorf("%s: %d: %s", name, r.Status, r.Raw)
 		}
+	}
+	// A page of somebody's whose name was made to lead here is not this machine asking.
+	r, err := http.NewRequest(http.MethodGet, w.web.URL+"/metrics", nil)
+	w.ok(err)
+	r.Host = "evil.example"
+	if got := w.send(r, ""); got.Status != http.StatusUnauthorized {
+		t.Errorf("rebinding: %d", got.Status)
 	}
 }
 
