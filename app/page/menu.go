@@ -27,6 +27,7 @@ const (
 func places() []place {
 	return []place{
 		{"/", "Dashboard", "speedometer2", everybody, func() app.UI { return &Dashboard{} }},
+		{"/admin", "Overview", "activity", admins, func() app.UI { return &Overview{} }},
 	}
 }
 
@@ -103,9 +104,15 @@ type Sidebar struct {
 
 // Render implements app.Composer.
 func (s *Sidebar) Render() app.UI {
+	best := "" // the entry of the address: the longest that it is at or below
+	for _, p := range places() {
+		if (s.Path == p.path || p.path != "/" && strings.HasPrefix(s.Path, p.path+"/")) && len(p.path) > len(best) {
+			best = p.path
+		}
+	}
 	link := func(p place) app.UI {
 		class := "nav-link"
-		current := s.Path == p.path || p.path != "/" && strings.HasPrefix(s.Path, p.path+"/")
+		current := p.path == best
 		if current {
 			class += " active"
 		}
