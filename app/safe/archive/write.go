@@ -1,0 +1,164 @@
+package archive
+
+import (
+	"archive/zip"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/holdfast-backup/holdfast/app/talk"
+	"github.com/holdfast-backup/holdfast/vault/restore"
+	"github.com/holdfast-backup/holdfast/vault/tree"
+)
+
+// writer writes batches.
+type writer struct {
+	Options
+	zip    *zip.Writer
+	buf    []byte
+	zeros  []byte // for holes
+	result Result
+}
+
+func newWriter(w io.Writer, o Options) *writer {
+	return &writer{Options: o, zip: zip.NewWriter(w), buf: make([]byte, copyBuffer), zeros: make([]byte, 64<<10), result: Result{Failures: []talk.Failure{}}}
+}
+
+func (a *writer) batch(ctx context.Context, b *batch) error {
+	for i := range b.items {
+		it := &b.items[i]
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if it.err != nil {
+			a.fail(it.entry, it.err)
+			continue
+		}
+		if err := a.item(ctx, it); err != nil {
+			return err
+		}
+		it.parts = nil // the memory is wanted for the next batch
+		if a.Progress != nil {
+			a.Progress(a.result.Totals)
+		}
+	}
+	return nil
+}
+
+func (a *writer) fail(e *tree.Entry, err error) {
+	a.result.Failed++
+	if len(a.result.Failures) < maxFailures {
+		a.result.Failures = append(a.result.Failures, talk.Failure{Path: talk.Text(e.Path), Text: err.Error()})
+	}
+}
+
+func (a *writer) item(ctx context.Context, it *item) error {
+	e := it.entry
+	h := &zip.FileHeader{Name: a.Name(e.Path), Method: zip.Store, Modified: time.Unix(0, e.ModTime)}
+	mode := fs.FileMode(e.Mode & 0o777)
+	switch e.Type {
+	case tree.Dir:
+		h.Name += "/"
+		mode |= fs.ModeDir
+	case tree.Symlink:
+		mode |= fs.ModeSymlink
+	case tree.File:
+	default:
+		return nil
+	}
+	h.SetMode(mode)
+	w, err := a.zip.CreateHeader(h)
+	if err != nil {
+		return fmt.Errorf("%q cannot be put in a ZIP: %w", h.Name, err)
+	}
+	switch e.Type {
+	case tree.Dir:
+		a.result.Folders++
+		return nil
+	case tree.Symlink:
+		_, err := io.WriteString(w, e.Link)
+		return err
+	}
+	if e.Size >= large {
+		err = a.stream(ctx, w, e)
+	} else {
+		err = a.parts(w, it)
+	}
+	if err == nil {
+		a.result.Files++
+	}
+	return err
+}
+
+// parts writes a small file.
+func (a *writer) parts(w io.Writer, it *item) error {
+	for i, p := range it.parts {
+		if p != nil {
+			if _, err := w.Write(p); err != nil {
+				return err
+			}
+		}
+		for hole := it.sizes[i]; p == nil && hole > 0; {
+			n, err := w.Write(a.zeros[:min(hole, int64(len(a.zeros)))])
+			if err != nil {
+				return err
+			}
+			hole -= int64(n)
+		}
+	}
+	a.result.Bytes += it.entry.Size
+	return nil
+}
+
+// stream writes a large file while it is read.
+func (a *writer) stream(ctx context.Context, w io.Writer, e *tree.Entry) error {
+	r := restore.OpenFile(ctx, a.Objects, e)
+	defer r.Close()
+	done := int64(0)
+	for {
+		n, err := r.Read(a.buf)
+		if n > 0 {
+			if _, err := w.Write(a.buf[:n]); err != nil {
+				return err
+			}
+			done += int64(n)
+			a.result.Bytes += int64(n)
+			if a.Progress != nil {
+				a.Progress(a.result.Totals)
+			}
+		}
+		switch {
+		case err == io.EOF && done == e.Size:
+			return nil
+		case err == io.EOF:
+			return fmt.Errorf("%q has %d bytes, the tree says %d", e.Path, done, e.Size)
+		case err != nil:
+			return fmt.Errorf("%q cannot be read: %w", e.Path, err)
+		}
+	}
+}
+
+// close names what is lacking and ends the archive.
+func (a *writer) close() error {
+	if a.result.Failed > 0 {
+		w, err := a.zip.CreateHeader(&zip.FileHeader{Name: Lacking, Method: zip.Store, Modified: time.Now()})
+		if err != nil {
+			return err
+		}
+		var text strings.Builder
+		fmt.Fprintf(&text, "This archive lacks %d files, which could not be read from the backup:\r\n\r\n", a.result.Failed)
+		for _, f := range a.result.Failures {
+			fmt.Fprintf(&text, "%s: %s\r\n", f.Path, f.Text)
+		}
+		if more := a.result.Failed - int64(len(a.result.Failures)); more > 0 {
+			fmt.Fprintf(&text, "and %d more\r\n", more)
+		}
+		if _, err := io.WriteString(w, text.String()); err != nil {
+			return err
+		}
+	}
+	return a.zip.Close()
+}
