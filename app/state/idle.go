@@ -11,8 +11,8 @@ type Settings interface {
 	Set(name, value string)
 }
 
-// Idle locks the keys when nobody has touched the page for a while. Make it with [NewIdle].
-type Idle struct {
+// IdleLock locks the keys when nobody has touched the page for a while. Make it with [NewIdleLock].
+type IdleLock struct {
 	Model
 	settings Settings
 	lock     func()
@@ -28,13 +28,13 @@ const (
 	idleDefault = 15
 )
 
-// NewIdle returns what calls lock. now is the clock: one that goes on while the machine sleeps.
-func NewIdle(settings Settings, lock func(), now func() time.Time) *Idle {
-	return &Idle{settings: settings, lock: lock, now: now, last: now()}
+// NewIdleLock returns what calls lock. now is the clock: one that goes on while the machine sleeps.
+func NewIdleLock(settings Settings, lock func(), now func() time.Time) *IdleLock {
+	return &IdleLock{settings: settings, lock: lock, now: now, last: now()}
 }
 
 // Minutes returns how long the page may be left alone.
-func (i *Idle) Minutes() int {
+func (i *IdleLock) Minutes() int {
 	n, _ := strconv.Atoi(i.settings.Get(idleSetting))
 	for _, c := range IdleChoices {
 		if c == n {
@@ -45,19 +45,19 @@ func (i *Idle) Minutes() int {
 }
 
 // SetMinutes sets that, to one of [IdleChoices].
-func (i *Idle) SetMinutes(n int) {
+func (i *IdleLock) SetMinutes(n int) {
 	i.settings.Set(idleSetting, strconv.Itoa(n))
 	i.change(func() { i.last = i.now() })
 }
 
 // Touch says that somebody is there. Whoever comes back too late finds the keys locked.
-func (i *Idle) Touch() {
+func (i *IdleLock) Touch() {
 	i.Check()
 	i.read(func() { i.last = i.now() })
 }
 
 // Check locks if it is time. It is called now and then.
-func (i *Idle) Check() {
+func (i *IdleLock) Check() {
 	limit, due := time.Duration(i.Minutes())*time.Minute, false
 	i.read(func() {
 		now := i.now()

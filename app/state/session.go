@@ -33,7 +33,7 @@ type Session struct {
 	keys Keys
 	v    SessionView
 
-	// Entered is called when somebody who was logged out came in; may be nil. What still stands for who was there before ends here.
+	// Entered is called after every login; may be nil. What still stands for the login before ends here.
 	Entered func()
 }
 
@@ -182,7 +182,7 @@ func (s *Session) set(v SessionView) {
 	if v.Phase != Open {
 		return
 	}
-	if before == LoggedOut && s.Entered != nil {
+	if (before == LoggedOut || before == Locked) && s.Entered != nil {
 		s.Entered()
 	}
 	go s.watch(v.User.Id)
@@ -211,12 +211,20 @@ func (s *Session) renamed(u *api.AccountFields) {
 
 // Lock closes the keys. The login stays.
 func (s *Session) Lock() {
-	s.keys.Call(context.Background(), talk.MethodLock, nil, nil) //nolint:errcheck // a worker that is gone has no keys
+	was := false
 	s.change(func() {
-		if s.v.Phase == Open {
+		if was = s.v.Phase == Open; was {
 			s.v.Phase = Locked
 		}
 	})
+	if was {
+		go s.drop()
+	}
+}
+
+// drop has the worker forget the keys. One that is gone has none.
+func (s *Session) drop() {
+	s.keys.Call(context.Background(), talk.MethodLock, nil, nil) //nolint:errcheck // as above
 }
 
 // Logout closes the keys and ends the login.
@@ -225,6 +233,7 @@ func (s *Session) Logout() {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
+		s.drop()
 		if _, err := api.Logout(ctx, s.api); err != nil && !errors.Is(err, fault.Unauthenticated) {
 			s.change(func() { s.v.Err = err })
 			return
@@ -240,8 +249,8 @@ func (s *Session) ended() {
 	if phase != Open && phase != Locked {
 		return
 	}
-	s.keys.Call(context.Background(), talk.MethodLock, nil, nil) //nolint:errcheck // as above
 	s.change(func() {
 		s.v = SessionView{Phase: LoggedOut, Err: fault.New(fault.Unauthenticated, "your session has ended: log in again")}
 	})
+	s.drop()
 }

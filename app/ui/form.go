@@ -79,3 +79,73 @@ func Progress(label string, done, all int64) app.UI {
 	const steps = 1000
 	return bar.Max(steps).Value(min(steps, steps*done/all))
 }
+
+// Password is a labelled password that can be looked at.
+type Password struct {
+	app.Compo
+	ID           string
+	Label        string
+	Value        string
+	Problem      string
+	Autocomplete string // current-password or new-password
+	OnInput      func(string)
+	Meter        func() app.UI // below the input; may be nil
+
+	shown bool
+}
+
+// Render implements app.Composer.
+func (p *Password) Render() app.UI {
+	kind, icon, title := "password", "eye", "Show the password"
+	if p.shown {
+		kind, icon, title = "text", "eye-slash", "Hide the password"
+	}
+	class := "form-control"
+	if p.Problem != "" {
+		class += " is-invalid"
+	}
+	in := app.Input().ID(p.ID).Name(p.ID).Class(class).Type(kind).Value(p.Value).Attr("autocomplete", p.Autocomplete).
+		Attr("autocapitalize", "none").Attr("spellcheck", "false").
+		OnInput(func(ctx app.Context, e app.Event) { p.OnInput(ctx.JSSrc().Get("value").String()) })
+	if p.Problem != "" || p.Meter != nil {
+		in = in.Aria("describedby", p.ID+"-help")
+	}
+	return app.Div().Class("mb-3").Body(
+		app.Label().For(p.ID).Class("form-label").Text(p.Label),
+		app.Div().Class("input-group").Body(
+			in,
+			app.Button().Type("button").Class("btn btn-outline-secondary").Title(title).Aria("label", title).Aria("pressed", p.shown).
+				OnClick(func(app.Context, app.Event) { p.shown = !p.shown }).Body(Icon(icon)),
+		),
+		app.Div().ID(p.ID+"-help").Body(
+			app.If(p.Problem != "", func() app.UI { return app.Div().Class("invalid-feedback d-block").Text(p.Problem) }),
+			app.If(p.Meter != nil, func() app.UI { return p.Meter() }),
+		),
+	)
+}
+
+// Meter says how strong a password is: score from 0 to 4 in pieces of a bar, and a sentence, which a screen reader hears as it changes.
+func Meter(score int, sentence string) app.UI {
+	words := []string{"Very weak", "Weak", "Fair", "Good", "Strong"}
+	score = max(0, min(score, len(words)-1))
+	return app.Div().Class("mt-2").Body(
+		app.Div().Class("hf-meter hf-meter-"+[]string{"0", "1", "2", "3", "4"}[score]).Aria("hidden", "true").Body(
+			app.Span(), app.Span(), app.Span(), app.Span(), app.Span(),
+		),
+		app.Div().Class("form-text").Attr("role", "status").Body(app.Strong().Text(words[score]+". "), app.Text(sentence)),
+	)
+}
+
+// OneOf is one of a few, side by side, one of which is chosen.
+func OneOf(label, value string, choices []Choice, on func(string)) app.UI {
+	return app.Div().Class("btn-group flex-wrap").Attr("role", "group").Aria("label", label).Body(
+		app.Range(choices).Slice(func(i int) app.UI {
+			c := choices[i]
+			class := "btn btn-sm btn-outline-secondary"
+			if c.Value == value {
+				class += " active"
+			}
+			return app.Button().Type("button").Class(class).Aria("pressed", c.Value == value).Text(c.Title).OnClick(func(app.Context, app.Event) { on(c.Value) })
+		}),
+	)
+}

@@ -1,0 +1,115 @@
+package ui
+
+import (
+	"strconv"
+	"sync/atomic"
+
+	"github.com/maxence-charriere/go-app/v10/pkg/app"
+)
+
+// Modal is a dialog over the page: its owner renders it while it is open, and stops when OnClose was called. Escape, the cross and a click
+// beside it close it. The cursor goes into it, stays in it, and goes back to where it was.
+type Modal struct {
+	app.Compo
+	Title   string
+	Size    string // "", "sm", "lg" or "xl"
+	Body    func() []app.UI
+	Footer  func() []app.UI // may be nil
+	OnClose func()
+
+	id     string
+	before app.Value
+}
+
+var modals atomic.Int64
+
+// OnInit implements app.Initializer.
+func (m *Modal) OnInit() { m.id = "modal-" + strconv.FormatInt(modals.Add(1), 10) }
+
+// OnMount implements app.Mounter.
+func (m *Modal) OnMount(ctx app.Context) { ctx.Defer(func(app.Context) { m.enter() }) }
+
+// OnDismount implements app.Dismounter.
+func (m *Modal) OnDismount() { m.leave() }
+
+func (m *Modal) enter() {
+	doc := app.Window().Get("document")
+	m.before = doc.Get("activeElement")
+	doc.Get("body").Get("classList").Call("add", "hf-modal-open")
+	m.focus("input, select, textarea, .modal-body button, .modal-footer .btn:last-child, .btn-close")
+}
+
+func (m *Modal) leave() {
+	if m.before == nil {
+		return
+	}
+	app.Window().Get("document").Get("body").Get("classList").Call("remove", "hf-modal-open")
+	if m.before.Truthy() {
+		m.before.Call("focus")
+	}
+}
+
+// focus puts the cursor into the first element of a kind, or into the dialog.
+func (m *Modal) focus(selector string) {
+	dialog := app.Window().GetElementByID(m.id)
+	if !dialog.Truthy() {
+		return
+	}
+	if e := dialog.Call("querySelector", selector); e.Truthy() {
+		e.Call("focus")
+		return
+	}
+	dialog.Call("focus")
+}
+
+// Render implements app.Composer.
+func (m *Modal) Render() app.UI {
+	size := ""
+	if m.Size != "" {
+		size = " modal-" + m.Size
+	}
+	edge := func(selector string) app.UI { // the cursor that leaves at one end comes in at the other
+		return app.Span().TabIndex(0).Aria("hidden", "true").OnFocus(func(app.Context, app.Event) { m.focus(selector) })
+	}
+	return app.Div().Body(
+		app.Div().Class("modal-backdrop show"),
+		app.Div().Class("modal d-block").OnMouseDown(func(ctx app.Context, e app.Event) {
+			if e.Get("target").Equal(ctx.JSSrc()) {
+				m.OnClose()
+			}
+		}).OnKeyDown(func(ctx app.Context, e app.Event) {
+			if e.Get("key").String() == "Escape" {
+				m.OnClose()
+			}
+		}).Body(
+			edge(".modal-footer .btn:last-child, .btn-close"),
+			app.Div().ID(m.id).Class("modal-dialog modal-dialog-centered modal-dialog-scrollable"+size).TabIndex(-1).
+				Attr("role", "dialog").Aria("modal", "true").Aria("labelledby", m.id+"-title").Body(
+				app.Div().Class("modal-content").Body(
+					app.Div().Class("modal-header").Body(
+						app.H2().ID(m.id+"-title").Class("modal-title h5 text-break").Text(m.Title),
+						app.Button().Type("button").Class("btn-close").Aria("label", "Close").OnClick(func(app.Context, app.Event) { m.OnClose() }),
+					),
+					app.Div().Class("modal-body").Body(m.Body()...),
+					app.If(m.Footer != nil, func() app.UI { return app.Div().Class("modal-footer").Body(m.Footer()...) }),
+				),
+			),
+			edge(".btn-close"),
+		),
+	)
+}
+
+// Confirm asks before something that cannot be undone: text says what is lost, label what the button does. color is Bootstrap's.
+func Confirm(title, text, color, label string, busy bool, err error, yes, no func()) app.UI {
+	return &Modal{
+		Title: title, OnClose: no,
+		Body: func() []app.UI { return []app.UI{Trouble(err, nil), app.P().Class("mb-0").Text(text)} },
+		Footer: func() []app.UI {
+			return []app.UI{
+				app.Button().Type("button").Class("btn btn-outline-secondary").Text("Cancel").OnClick(func(app.Context, app.Event) { no() }),
+				app.Button().Type("button").Class("btn btn-"+color).Disabled(busy).OnClick(func(app.Context, app.Event) { yes() }).Body(
+					app.If(busy, func() app.UI { return app.Span().Class("me-2").Body(Spinner()) }), app.Text(label)),
+			}
+		},
+	}
+}
