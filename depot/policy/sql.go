@@ -145,8 +145,8 @@ func ofOwner(ctx context.Context, q sqlx.QueryerContext, owner id.User, device *
 
 // lock returns a policy without its targets, or nil, and makes others who would change it or advance it wait.
 func lock(ctx context.Context, tx *sqlx.Tx, policy id.Policy) (*Policy, error) {
-	// Not one statement: the clock must be read after the wait for the lock.
-	if there, err := many[int](ctx, tx, `SELECT 1 FROM policies WHERE id = $1 FOR UPDATE`, policy); err != nil || len(there) == 0 {
+	// Not one statement: the clock must be read after the wait for the lock. No stronger lock: runs that refer to the policy need not wait.
+	if there, err := many[int](ctx, tx, `SELECT 1 FROM policies WHERE id = $1 FOR NO KEY UPDATE`, policy); err != nil || len(there) == 0 {
 		return nil, err
 	}
 	found, err := summaries(ctx, tx, []id.Policy{policy})
