@@ -142,6 +142,7 @@ func FieldOf(err error, fields ...string) (field, text string) {
 		return "", err.Error()
 	}
 	name, rest, ok := strings.Cut(f.Message, ": ")
+	name, _, _ = strings.Cut(name, ".") // "schedule.times"
 	if !ok || !slices.Contains(fields, name) {
 		return "", f.Message
 	}
