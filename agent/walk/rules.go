@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/holdfast-backup/holdfast/plan/pattern"
 	"github.com/holdfast-backup/holdfast/vault/tree"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
@@ -28,9 +29,9 @@ func newRule(def Rule, expected []string) (*rule, error) {
 	}
 	r.roots = merge(r.roots)
 	for _, text := range def.Exclude {
-		p, err := parsePattern(filepath.ToSlash(text), foldNames)
+		p, err := pattern.Parse(filepath.ToSlash(text), foldNames)
 		if err != nil {
-			return nil, err
+			return nil, fault.Wrap(err, fault.Invalid, "%s", err)
 		}
 		if p != nil {
 			r.patterns = append(r.patterns, p)

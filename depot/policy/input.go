@@ -10,6 +10,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/holdfast-backup/holdfast/plan"
+	"github.com/holdfast-backup/holdfast/plan/pattern"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
@@ -105,8 +106,11 @@ func (p *Policy) setWhat(in Input) error {
 		return fault.Wrap(err, fault.Invalid, "excludes: %s", err)
 	}
 	for _, text := range in.Excludes {
-		if problem := badPattern(text); problem != "" {
-			return fault.New(fault.Invalid, "excludes: the pattern %q %s", text, problem)
+		if len(text) > maxExclude || !utf8.ValidString(text) {
+			return fault.New(fault.Invalid, "excludes: the pattern %.40q is not text of at most %d bytes", text, maxExclude)
+		}
+		if _, err := pattern.Parse(text, true); err != nil {
+			return fault.Wrap(err, fault.Invalid, "excludes: %s", err)
 		}
 	}
 	if in.MaxFileSize < 0 {

@@ -1,10 +1,10 @@
-package walk
+package pattern
 
 import (
-	"errors"
+	"strings"
 	"testing"
 
-	"github.com/holdfast-backup/holdfast/wire/fault"
+	"github.com/holdfast-backup/holdfast/plan"
 )
 
 func TestPattern(t *testing.T) {
@@ -52,7 +52,7 @@ func TestPattern(t *testing.T) {
 		{"*", "", false, true},
 		{"a*", "a", false, true},
 	} {
-		p, err := parsePattern(c.pattern, false)
+		p, err := Parse(c.pattern, false)
 		if err != nil {
 			if c.pattern != `a\/` {
 				t.Errorf("%q: %v", c.pattern, err)
@@ -65,63 +65,51 @@ func TestPattern(t *testing.T) {
 				name = c.path[i+1:]
 			}
 		}
-		if got := p.match(c.path, name, c.folder); got != c.want {
+		if got := p.Match(c.path, name, c.folder); got != c.want {
 			t.Errorf("%q on %q (folder %v): %v", c.pattern, c.path, c.folder, got)
 		}
 	}
-	p, err := parsePattern("*.TMP", true)
-	if err != nil || !p.match("a/X.tmp", "X.tmp", false) {
+	p, err := Parse("*.TMP", true)
+	if err != nil || !p.Match("a/X.tmp", "X.tmp", false) {
 		t.Errorf("case is not ignored: %v", err)
 	}
 	for _, blank := range []string{"", "  ", "# comment"} {
-		if p, err := parsePattern(blank, false); p != nil || err != nil {
+		if p, err := Parse(blank, false); p != nil || err != nil {
 			t.Errorf("%q: %v, %v", blank, p, err)
 		}
 	}
 }
 
-func TestBadPattern(t *testing.T) {
+func TestBad(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"[a", "[", "[z-a]", `x\`, "/", "!", "!/", "a//b", "../x", "a/./b", "[a-"} {
-		if _, err := New(Options{Rules: []Rule{{Roots: []string{t.TempDir()}, Exclude: []string{bad}}}}); !errors.Is(err, fault.Invalid) {
+		if p, err := Parse(bad, false); err == nil || p != nil || !strings.Contains(err.Error(), "the pattern \"") {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	for _, bad := range []string{"", ".", "a/b", "*"} {
-		if _, err := New(Options{Rules: []Rule{{Roots: []string{t.TempDir()}, Extensions: []string{bad}}}}); !errors.Is(err, fault.Invalid) {
-			t.Errorf("extension %q: %v", bad, err)
-		}
-	}
-	for _, o := range []Options{{}, {Rules: []Rule{{}}}, {Rules: []Rule{{Roots: []string{"relative"}}}},
-		{Rules: []Rule{{Roots: []string{t.TempDir()}}}, Skip: []string{"x"}}} {
-		if _, err := New(o); !errors.Is(err, fault.Invalid) {
-			t.Errorf("%+v: %v", o, err)
+}
+
+// TestPresets: what policies can leave out by name is understood.
+func TestPresets(t *testing.T) {
+	t.Parallel()
+	for _, preset := range plan.ExcludePresets() {
+		for _, text := range preset.Patterns {
+			if p, err := Parse(text, true); err != nil || p == nil {
+				t.Errorf("%s: %q: %v", preset.Name, text, err)
+			}
 		}
 	}
 }
 
-func TestLastPatternDecides(t *testing.T) {
-	t.Parallel()
-	w, err := New(Options{Rules: []Rule{{Roots: []string{t.TempDir()}, Exclude: []string{"*.log", "!keep.log", "secret*"}}}})
-	if err != nil {
-		t.Fatal(err)
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"*.tmp", "[a-c]x", `a\/`, "a/**/b", "!x/", "[]-a]"} {
+		f.Add(s, "a/b/x.tmp")
 	}
-	for name, want := range map[string]bool{"a.log": true, "keep.log": false, "secret.log": true, "x": false} {
-		if got := w.rules[0].excluded("d/"+name, name, false); got != want {
-			t.Errorf("%s: %v", name, got)
+	f.Fuzz(func(t *testing.T, text, path string) {
+		p, err := Parse(text, true)
+		if err != nil || p == nil {
+			return
 		}
-	}
-}
-
-func TestExtensions(t *testing.T) {
-	t.Parallel()
-	w, err := New(Options{Rules: []Rule{{Roots: []string{t.TempDir()}, Extensions: []string{".docx", "PDF", "*.tar.gz"}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]bool{"a.DOCX": true, "b.pdf": true, "c.tar.gz": true, "d.gz": false, "docx": false, "e.docx.bak": false} {
-		if got := w.rules[0].wanted(name); got != want {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
+		p.Match(path, path[strings.LastIndexByte(path, '/')+1:], false)
+	})
 }

@@ -1,13 +1,14 @@
-package walk
+// Package pattern is the syntax of what is left out of a backup: lines as in a .gitignore. Agents match with it, and servers check with it what
+// administrators write.
+package pattern
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
-// A pattern is one line of exclude rules, as gitignore has them:
+// A Pattern is one line of exclude rules, as gitignore has them:
 //
 //	*.tmp           any entry with such a name, at any depth
 //	build/          such folders only
@@ -19,8 +20,7 @@ import (
 // ? stands for one character, * for any number of them, [a-z] and [!a-z] for one of a class; none of them for
 // a slash. A backslash takes away the next character's meaning. What lies in an excluded folder cannot be
 // brought back by "!", because the folder is never entered.
-type pattern struct {
-	text    string
+type Pattern struct {
 	keep    bool // "!"
 	folders bool // trailing slash
 	name    bool // a single segment: compared with the last component only
@@ -41,9 +41,9 @@ type token struct {
 	class [][2]rune
 }
 
-// parsePattern reads one pattern. Blank ones and comments give nil.
-func parsePattern(text string, fold bool) (*pattern, error) {
-	p := &pattern{text: text, fold: fold}
+// Parse reads one pattern; with fold it ignores case. Blank ones and comments give nil. The error is a sentence that quotes the pattern.
+func Parse(text string, fold bool) (*Pattern, error) {
+	p := &Pattern{fold: fold}
 	rest := text
 	if strings.TrimSpace(rest) == "" || strings.HasPrefix(rest, "#") {
 		return nil, nil
@@ -57,7 +57,7 @@ func parsePattern(text string, fold bool) (*pattern, error) {
 	anchored := strings.HasPrefix(rest, "/")
 	rest = strings.TrimPrefix(rest, "/")
 	if rest == "" {
-		return nil, fault.New(fault.Invalid, "the pattern %q names nothing: it would exclude everything or nothing", text)
+		return nil, fmt.Errorf("the pattern %q names nothing: it would exclude everything or nothing", text)
 	}
 	if fold {
 		rest = strings.ToLower(rest)
@@ -70,9 +70,9 @@ func parsePattern(text string, fold bool) (*pattern, error) {
 	for _, part := range parts {
 		switch part {
 		case "":
-			return nil, fault.New(fault.Invalid, "the pattern %q has two slashes in a row", text)
+			return nil, fmt.Errorf("the pattern %q has two slashes in a row", text)
 		case ".", "..":
-			return nil, fault.New(fault.Invalid, "the pattern %q contains %q, which no path does: write the folder's name", text, part)
+			return nil, fmt.Errorf("the pattern %q contains %q, which no path does: write the folder's name", text, part)
 		case "**":
 			if n := len(p.segs); n == 0 || !p.segs[n-1].deep {
 				p.segs = append(p.segs, segment{deep: true})
@@ -81,7 +81,7 @@ func parsePattern(text string, fold bool) (*pattern, error) {
 		}
 		tokens, problem := parseSegment(part)
 		if problem != "" {
-			return nil, fault.New(fault.Invalid, "the pattern %q %s", text, problem)
+			return nil, fmt.Errorf("the pattern %q %s", text, problem)
 		}
 		p.segs = append(p.segs, segment{tokens: tokens})
 	}
@@ -168,8 +168,11 @@ func parseClass(s string) (t token, rest, problem string) {
 	}
 }
 
-// match reports whether the pattern matches an entry. path has no leading slash.
-func (p *pattern) match(path, name string, folder bool) bool {
+// Keep reports whether the pattern brings back what an earlier one excluded.
+func (p *Pattern) Keep() bool { return p.keep }
+
+// Match reports whether the pattern matches an entry: a file, or a folder. path has no leading slash, name is its last component.
+func (p *Pattern) Match(path, name string, folder bool) bool {
 	if p.folders && !folder {
 		return false
 	}
@@ -256,30 +259,4 @@ func (t *token) one(s string) (int, bool) {
 		in = in || c[0] <= r && r <= c[1]
 	}
 	return n, in != t.not
-}
-
-// filter decides what is left out by name.
-type filter struct {
-	patterns []*pattern
-	exts     []string // with their dot, lower case
-}
-
-// excluded reports whether the last pattern that matches excludes the entry.
-func (f *filter) excluded(path, name string, folder bool) bool {
-	for i := len(f.patterns) - 1; i >= 0; i-- {
-		if p := f.patterns[i]; p.match(path, name, folder) {
-			return !p.keep
-		}
-	}
-	return false
-}
-
-// wanted reports whether a name has one of the wanted extensions.
-func (f *filter) wanted(name string) bool {
-	for _, ext := range f.exts {
-		if len(name) >= len(ext) && strings.EqualFold(name[len(name)-len(ext):], ext) {
-			return true
-		}
-	}
-	return len(f.exts) == 0
 }
