@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/maxence-charriere/go-app/v10/pkg/app"
 
@@ -20,11 +21,39 @@ func main() {
 	worker := browser.StartWorker(app.Getenv("GOAPP_KEYS"))
 	page.World.API = client
 	page.World.Keys = browser.Keys{Worker: worker}
-	page.World.Live = live.New(func() live.Conn { return browser.Dial("/graphql", live.Protocol) }, nil)
+	page.World.Link = &state.Link{}
+	page.World.Live = live.New(func() live.Conn { return browser.Dial("/graphql", live.Protocol) }, page.World.Link.Socket)
 	page.World.Session = state.NewSession(client, page.World.Keys)
+	page.World.Session.Entered = page.World.Live.Retry // the socket that is open may be another person's
+	page.World.Window = browser.Window{}
+	page.World.Toasts = &state.Toasts{}
+	page.World.Notices = state.NewNotices(client, page.World.Live, page.World.Toasts)
+	watch()
 	page.World.Theme = browser.Theme
 	page.Routes()
 	page.World.Session.Start()
 	go page.World.Live.Run(context.Background())
 	app.RunWhenOnBrowser()
+}
+
+// watch follows the network, and locks the keys of who went away.
+func watch() {
+	online := func(on bool) {
+		page.World.Link.Network(on)
+		if on {
+			page.World.Live.Retry()
+		}
+	}
+	if !browser.Online(online) {
+		online(false)
+	}
+	// A clock without the monotonic part: that stands still while the machine sleeps.
+	clock := func() time.Time { return time.Now().Round(0) }
+	page.World.Idle = state.NewIdleLock(page.World.Window, page.World.Session.Lock, clock)
+	browser.OnTouch(func() { go page.World.Idle.Touch() })
+	go func() {
+		for range time.Tick(10 * time.Second) {
+			page.World.Idle.Check()
+		}
+	}()
 }

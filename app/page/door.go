@@ -1,24 +1,45 @@
 package page
 
 import (
+	"errors"
+
 	"github.com/maxence-charriere/go-app/v10/pkg/app"
 
 	"github.com/holdfast-backup/holdfast/app/ui"
+	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
 // door is the page of whoever has not come in yet: a card in the middle.
-func door(title, text string, body ...app.UI) app.UI {
+func door(title, text string, body ...app.UI) app.UI { return doorOf("", title, text, body...) }
+
+// wideDoor is a door with room for more.
+func wideDoor(title, text string, body ...app.UI) app.UI {
+	return doorOf(" hf-wide", title, text, body...)
+}
+
+func doorOf(class, title, text string, body ...app.UI) app.UI {
 	return app.Main().ID("main").Class("hf-door").Body(
 		app.Div().Class("hf-door-brand").Body(
 			app.Img().Src(app.Getenv("GOAPP_LOGO")).Alt("").Width(56).Height(56),
 			app.Span().Class("fs-2 fw-light").Text("Holdfast"),
 		),
-		app.Div().Class("card shadow-sm hf-door-card").Body(app.Div().Class("card-body p-4").Body(
+		app.Div().Class("card shadow-sm hf-door-card"+class).Body(app.Div().Class("card-body p-4").Body(
 			app.H1().Class("h4 mb-1").Text(title),
 			app.P().Class("text-body-secondary").Text(text),
 			app.Div().Body(body...),
 		)),
+		&ToastLayer{},
 	)
+}
+
+// form is a form that Go sends.
+func form(submit func(), body ...app.UI) app.UI {
+	return app.Form().NoValidate(true).OnSubmit(func(ctx app.Context, e app.Event) { e.PreventDefault(); submit() }).Body(body...)
+}
+
+// link is a button that looks like a link.
+func link(text string, on func()) app.UI {
+	return app.Button().Type("button").Class("btn btn-link btn-sm").Text(text).OnClick(func(app.Context, app.Event) { on() })
 }
 
 // Login is the page at which everybody comes in.
@@ -27,24 +48,29 @@ type Login struct {
 	email, password string
 }
 
+// OnMount implements app.Mounter.
+func (l *Login) OnMount(app.Context) { World.Window.Focus("email") }
+
 // Render implements app.Composer.
 func (l *Login) Render() app.UI {
 	v := World.Session.View()
+	var retry func()
+	if errors.Is(v.Err, fault.Unavailable) {
+		retry = World.Session.Start
+	}
 	return door("Log in", "With the e-mail address and password of your account.",
-		ui.Trouble(v.Err, nil),
-		app.Form().NoValidate(true).OnSubmit(func(ctx app.Context, e app.Event) { e.PreventDefault(); l.submit() }).Body(
-			ui.Field{ID: "email", Label: "E-mail address", Type: "email", Value: l.email, Autocomplete: "username", Focus: true, OnInput: func(s string) { l.email = s }}.UI(),
-			ui.Field{ID: "password", Label: "Password", Type: "password", Value: l.password, Autocomplete: "current-password", OnInput: func(s string) { l.password = s }}.UI(),
+		ui.Trouble(v.Err, retry),
+		form(l.submit,
+			ui.Field{ID: "email", Label: "E-mail address", Type: "email", Value: l.email, Autocomplete: "username", OnInput: func(s string) { l.email = s }}.UI(),
+			&ui.Password{ID: "password", Label: "Password", Value: l.password, Autocomplete: "current-password", OnInput: func(s string) { l.password = s }},
 			ui.Submit("Log in", v.Busy),
 		),
+		app.Div().Class("mt-3 text-center").Body(app.A().Class("small").Href("/recover").Text("I forgot my password")),
 		app.P().Class("small text-body-secondary mt-3 mb-0").Text("Your password opens your backups in this browser. It is not sent to the server."),
 	)
 }
 
-func (l *Login) submit() {
-	World.Session.Login(l.email, l.password)
-	l.password = ""
-}
+func (l *Login) submit() { World.Session.Login(l.email, l.password) }
 
 // Unlock is the page of whoever is logged in and has closed the keys.
 type Unlock struct {
@@ -52,33 +78,62 @@ type Unlock struct {
 	password string
 }
 
+// OnMount implements app.Mounter.
+func (u *Unlock) OnMount(app.Context) { World.Window.Focus("password") }
+
 // Render implements app.Composer.
 func (u *Unlock) Render() app.UI {
 	v := World.Session.View()
 	return door("Locked", "The keys of "+v.User.Email+" are closed. Your password opens them again.",
 		ui.Trouble(v.Err, nil),
-		app.Form().NoValidate(true).OnSubmit(func(ctx app.Context, e app.Event) { e.PreventDefault(); u.submit() }).Body(
-			ui.Field{ID: "password", Label: "Password", Type: "password", Value: u.password, Autocomplete: "current-password", Focus: true, OnInput: func(s string) { u.password = s }}.UI(),
+		form(u.submit,
+			// For the browser's password manager, which wants to know whose password it is.
+			app.Input().Type("text").Name("email").Class("visually-hidden").Value(v.User.Email).ReadOnly(true).TabIndex(-1).Aria("hidden", "true").Attr("autocomplete", "username"),
+			&ui.Password{ID: "password", Label: "Password", Value: u.password, Autocomplete: "current-password", OnInput: func(s string) { u.password = s }},
 			ui.Submit("Unlock", v.Busy),
 		),
-		app.Div().Class("mt-3 text-center").Body(
-			app.Button().Type("button").Class("btn btn-link btn-sm").Text("Log out").OnClick(func(app.Context, app.Event) { World.Session.Logout() }),
+		app.Div().Class("mt-3 d-flex justify-content-center gap-2").Body(
+			link("Log out", World.Session.Logout),
+			app.A().Class("btn btn-link btn-sm").Href("/recover").Text("I forgot my password"),
 		),
 	)
 }
 
-func (u *Unlock) submit() {
-	World.Session.Unlock(u.password)
-	u.password = ""
-}
+func (u *Unlock) submit() { World.Session.Unlock(u.password) }
 
-// Join is the page of an invitation.
-type Join struct {
+// Taken is the page of an invitation that somebody opens who has an account.
+type Taken struct {
 	app.Compo
-	Token string
+	Email string
 }
 
 // Render implements app.Composer.
-func (j *Join) Render() app.UI {
-	return door("You are invited", "Make your account.")
+func (t *Taken) Render() app.UI {
+	return door("This browser is logged in", "You are logged in as "+t.Email+". An invitation is for somebody who has no account yet.",
+		app.Div().Class("d-grid gap-2").Body(
+			app.A().Class("btn btn-primary").Href("/").Text("Stay logged in"),
+			app.Button().Type("button").Class("btn btn-outline-secondary").Text("Log out and use the invitation").
+				OnClick(func(app.Context, app.Event) { World.Session.Logout() }),
+		),
+	)
+}
+
+// joinLost is the page of an invitation without its secret part.
+func joinLost() app.UI {
+	return door("Open the invitation once more", "The link of an invitation works from the mail or message in which it came. The address of this page alone does not: its secret part is taken "+
+		"off the address bar at once, so that nobody reads it there.",
+		app.A().Class("btn btn-outline-secondary w-100").Href("/").Text("I have an account: log in"),
+	)
+}
+
+// inside returns where an address leads whoever is in: the addresses of doors, to the dashboard; those that mails name, to the screens that
+// there are.
+func inside(path string) string {
+	switch path {
+	case "/join", "/setup", "/recover":
+		return "/"
+	case "/settings/mail":
+		return "/notifications"
+	}
+	return path
 }

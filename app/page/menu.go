@@ -27,6 +27,8 @@ const (
 func places() []place {
 	return []place{
 		{"/", "Dashboard", "speedometer2", everybody, func() app.UI { return &Dashboard{} }},
+		{"/notifications", "Notifications", "bell", everybody, func() app.UI { return &Notifications{} }},
+		{"/profile", "Profile", "person", everybody, func() app.UI { return &Profile{} }},
 		{"/admin", "Overview", "activity", admins, func() app.UI { return &Overview{} }},
 	}
 }
@@ -71,6 +73,7 @@ func (h *Header) Render() app.UI {
 				),
 			),
 			app.Ul().Class("navbar-nav ms-auto").Body(
+				&Bell{},
 				app.Li().Class("nav-item dropdown").Body(
 					app.Button().Type("button").Class("nav-link btn dropdown-toggle").DataSet("bs-toggle", "dropdown").Aria("expanded", "false").Aria("label", "Colours").
 						Body(ui.Icon("circle-half")),
@@ -86,6 +89,8 @@ func (h *Header) Render() app.UI {
 					app.Div().Class("dropdown-menu dropdown-menu-end").Body(
 						app.Div().Class("px-3 py-2 text-body-secondary small text-break").Text(h.Email),
 						app.Hr().Class("dropdown-divider"),
+						app.A().Class("dropdown-item d-flex align-items-center gap-2").Href("/profile").Body(ui.Icon("person-gear"), app.Text("Profile")),
+						&Install{},
 						item("lock", "Lock", func() { World.Session.Lock() }),
 						item("box-arrow-right", "Log out", func() { World.Session.Logout() }),
 					),

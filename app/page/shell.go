@@ -19,6 +19,11 @@ var World struct {
 	API     *api.Client
 	Live    *live.Client
 	Keys    state.Keys
+	Toasts  *state.Toasts
+	Notices *state.Notices
+	Link    *state.Link
+	Idle    *state.IdleLock
+	Window  Window
 	Theme   func(theme string) // "light", "dark" or "" for the system's
 }
 
@@ -31,8 +36,8 @@ func Routes() {
 type Frame struct {
 	app.Compo
 	watched
-	path string
-	hash string
+	path  string
+	token string // of the invitation that the address had
 }
 
 // OnMount implements app.Mounter.
@@ -44,7 +49,14 @@ func (f *Frame) OnNav(ctx app.Context) { f.navigate(ctx.Page().URL().Path, ctx.P
 func (f *Frame) open(ctx app.Context) { f.watch(ctx, World.Session) }
 
 func (f *Frame) navigate(path, hash string) {
-	f.path, f.hash = path, hash
+	f.path = path
+	switch joining := path == "/setup" || path == "/join"; {
+	case joining && strings.HasPrefix(hash, "hfi_"):
+		f.token = hash
+		World.Window.Replace(path) // nobody is to read it off the address bar, or find it in the history
+	case !joining:
+		f.token = ""
+	}
 }
 
 // Render implements app.Composer.
@@ -53,22 +65,31 @@ func (f *Frame) Render() app.UI {
 	switch {
 	case v.Phase == state.Starting:
 		return app.Div().Class("hf-splash").Body(ui.Spinner())
-	case v.Phase == state.LoggedOut && (f.path == "/setup" || f.path == "/join") && strings.HasPrefix(f.hash, "hfi_"):
-		return &Join{Token: f.hash}
+	case f.token != "" && v.Phase == state.LoggedOut:
+		return &Join{Token: f.token, Setup: f.path == "/setup"}
+	case f.token != "":
+		return &Taken{Email: v.User.Email}
+	case v.Phase != state.Open && f.path == "/recover":
+		return &Recover{}
+	case v.Phase == state.LoggedOut && (f.path == "/setup" || f.path == "/join"):
+		return joinLost()
 	case v.Phase == state.LoggedOut:
 		return &Login{}
 	case v.Phase == state.Locked:
 		return &Unlock{}
 	}
-	screen, title := find(f.path, v)
+	path := inside(f.path)
+	screen, title := find(path, v)
 	return app.Div().Class("app-wrapper").Body(
 		&Header{User: v.User.Name, Email: v.User.Email},
-		&Sidebar{Path: f.path, Admin: v.Admin(), Superuser: v.Superuser()},
+		&Sidebar{Path: path, Admin: v.Admin(), Superuser: v.Superuser()},
 		app.Main().ID("main").Class("app-main").TabIndex(-1).Body(
+			&Banner{},
 			app.Div().Class("app-content-header").Body(app.Div().Class("container-fluid").Body(
 				app.H1().Class("h3 mb-0").Text(title),
 			)),
 			app.Div().Class("app-content").Body(app.Div().Class("container-fluid").Body(screen)),
 		),
+		&ToastLayer{},
 	)
 }

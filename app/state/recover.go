@@ -79,6 +79,14 @@ func (r *Recover) Password(password string) {
 		if err != nil {
 			return nil, err
 		}
+		left := false
+		r.change(func() {
+			left = r.v.User == nil
+			r.v.User = nil
+		})
+		if left {
+			return nil, fault.New(fault.Conflict, "the new password is set: log in with it")
+		}
 		r.session.enter(user)
 		return func() { r.v = RecoverView{} }, nil
 	})
@@ -125,4 +133,16 @@ func (r *Recover) do(fn func(context.Context) (func(), error)) {
 			}
 		})
 	}()
+}
+
+// Leave gives up: if a code let somebody in who set no password, that login ends.
+func (r *Recover) Leave() {
+	half := false
+	r.change(func() {
+		half = r.v.User != nil
+		r.v = RecoverView{}
+	})
+	if half {
+		r.session.Logout()
+	}
 }

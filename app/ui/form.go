@@ -114,7 +114,7 @@ func (p *Password) Render() app.UI {
 		app.Label().For(p.ID).Class("form-label").Text(p.Label),
 		app.Div().Class("input-group").Body(
 			in,
-			app.Button().Type("button").Class("btn btn-outline-secondary").Title(title).Aria("label", title).Aria("pressed", p.shown).
+			app.Button().Type("button").Class("btn btn-outline-secondary").Title(title).Aria("label", title).Aria("pressed", word(p.shown)).
 				OnClick(func(app.Context, app.Event) { p.shown = !p.shown }).Body(Icon(icon)),
 		),
 		app.Div().ID(p.ID+"-help").Body(
@@ -145,7 +145,15 @@ func OneOf(label, value string, choices []Choice, on func(string)) app.UI {
 			if c.Value == value {
 				class += " active"
 			}
-			return app.Button().Type("button").Class(class).Aria("pressed", c.Value == value).Text(c.Title).OnClick(func(app.Context, app.Event) { on(c.Value) })
+			return app.Button().Type("button").Class(class).Aria("pressed", word(c.Value == value)).Text(c.Title).OnClick(func(app.Context, app.Event) { on(c.Value) })
 		}),
 	)
+}
+
+// word writes what an attribute has for true and false: go-app leaves out one that is false.
+func word(b bool) string {
+	if b {
+		return "true"
+	}
+	return "false"
 }

@@ -1,0 +1,29 @@
+package page
+
+import (
+	"context"
+
+	"github.com/holdfast-backup/holdfast/app/state"
+)
+
+// Window is what screens ask of their window: see browser.Window.
+type Window interface {
+	state.Settings
+	Replace(path string)
+	Copy(ctx context.Context, text string) error
+	Save(name, text string)
+	Print()
+	Update()
+	Focus(id string)
+}
+
+// copied puts text on the clipboard and says so.
+func copied(text, what string) {
+	go func() {
+		if err := World.Window.Copy(context.Background(), text); err != nil {
+			World.Toasts.Add(state.Toast{Severity: "warning", Title: "It could not be copied", Body: "Mark it and copy it by hand."})
+			return
+		}
+		World.Toasts.Add(state.Toast{Severity: "success", Title: what + " is on the clipboard"})
+	}()
+}
