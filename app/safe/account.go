@@ -18,6 +18,7 @@ type account struct {
 	user    string
 	keys    *keyring.Account
 	space   *keyring.Space
+	sealer  *seal.Sealer
 	objects *restore.Objects
 	kept    kept
 
@@ -36,11 +37,11 @@ var readerOptions = restore.Options{Reads: 4, MaxRead: 4 << 20, CacheSize: 8 << 
 func newAccount(s *Safe, keys *keyring.Account, user string) *account {
 	a := &account{user: user, keys: keys, space: keys.Space(), manifests: map[id.Snapshot]*manifest.Manifest{}, trees: map[id.Snapshot]*loading{}}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
-	sealer := seal.New(a.space.Content)
+	a.sealer = seal.New(a.space.Content)
 	if s.out.Decrypt != nil {
-		sealer = seal.NewWith(a.space.Content, decryptFrom, s.out.Decrypt)
+		a.sealer = seal.NewWith(a.space.Content, decryptFrom, s.out.Decrypt)
 	}
-	a.objects = restore.NewObjects(s.remote(), sealer, readerOptions)
+	a.objects = restore.NewObjects(s.remote(), a.sealer, readerOptions)
 	return a
 }
 

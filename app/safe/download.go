@@ -3,6 +3,7 @@ package safe
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -53,13 +54,16 @@ func (s *Safe) plan(ctx context.Context, c call, in talk.Selection) (talk.Plan, 
 	return out, nil
 }
 
-// single returns the file that a selection consists of; nil if it is more than that, or something else.
+// single returns the file that a selection, which is known to exist, consists of; nil if it is more than that, or something else.
 func (a *account) single(ctx context.Context, in talk.Selection) (*tree.Entry, error) {
 	if len(in.Paths) != 1 || in.Paths[0] == "" {
 		return nil, nil
 	}
 	e, err := a.entry(ctx, talk.Path{Snapshot: in.Snapshot, Path: in.Paths[0]})
-	if err != nil || e.Type != tree.File {
+	switch {
+	case errors.Is(err, fault.NotFound): // a folder of which only the content was saved
+		return nil, nil
+	case err != nil || e.Type != tree.File:
 		return nil, err
 	}
 	return e, nil

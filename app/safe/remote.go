@@ -81,7 +81,7 @@ func (p patient) ReadPack(ctx context.Context, pack id.Pack, offset int64, dst [
 	err := repeat(ctx, func() error { return p.Remote.ReadPack(ctx, pack, offset, dst) })
 	var f *fault.Error
 	if errors.As(err, &f) && f.Kind == fault.NotFound {
-		return fault.Wrap(err, fault.BadPack, "%s", f.Message)
+		return fault.New(fault.BadPack, "%s", f.Message)
 	}
 	return err
 }

@@ -17,7 +17,7 @@ import (
 
 // rig is a safe in a world, with a browser around it that is made of maps.
 type rig struct {
-	*testing.T
+	T *testing.T
 	*safetest.World
 	safe    *Safe
 	keeper  *keeper
@@ -62,39 +62,39 @@ func ask[O any](r *rig, s *Safe, method string, in any) (out O, err error) {
 }
 
 func askWith[O any](r *rig, s *Safe, q Request, in any) (out O, err error) {
-	r.Helper()
+	r.T.Helper()
 	if q.In, err = json.Marshal(in); err != nil {
-		r.Fatal(err)
+		r.T.Fatal(err)
 	}
-	got, err := s.Do(r.Context(), q)
+	got, err := s.Do(r.T.Context(), q)
 	if err != nil {
 		return out, err
 	}
 	text, err := json.Marshal(got)
 	if err != nil {
-		r.Fatal(err)
+		r.T.Fatal(err)
 	}
 	if err := json.Unmarshal(text, &out); err != nil {
-		r.Fatalf("%s answers %s: %v", q.Method, text, err)
+		r.T.Fatalf("%s answers %s: %v", q.Method, text, err)
 	}
 	return out, nil
 }
 
 // must asks and expects an answer.
 func must[O any](r *rig, method string, in any) O {
-	r.Helper()
+	r.T.Helper()
 	out, err := ask[O](r, r.safe, method, in)
 	if err != nil {
-		r.Fatalf("%s: %v", method, err)
+		r.T.Fatalf("%s: %v", method, err)
 	}
 	return out
 }
 
 // refused asks and expects an error of a kind.
 func refused(r *rig, kind fault.Kind, method string, in any) {
-	r.Helper()
+	r.T.Helper()
 	if out, err := ask[any](r, r.safe, method, in); !errors.Is(err, kind) {
-		r.Errorf("%s(%.200v): %v, %v, want %s", method, in, out, err, kind)
+		r.T.Errorf("%s(%.200v): %v, %v, want %s", method, in, out, err, kind)
 	}
 }
 
@@ -185,10 +185,10 @@ func withPassword(p string) talk.Derive {
 
 // bundle is what the server keeps for a password.
 func (r *rig) bundle(password string) []byte {
-	r.Helper()
+	r.T.Helper()
 	_, wrap, err := keyring.FromPassword([]byte(password), keyring.KDF{Salt: quick.Salt, Time: 1, MemoryKiB: 19 << 10, Threads: 1})
 	if err != nil {
-		r.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return r.Account.SealBundle(wrap)
 }
