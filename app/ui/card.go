@@ -76,7 +76,7 @@ func Trouble(err error, retry func()) app.UI {
 		app.Div().Class("flex-grow-1 text-break").Text(sentence(err)),
 		app.If(retry != nil, func() app.UI {
 			return app.Button().Type("button").Class("btn btn-sm btn-outline-danger text-nowrap").Text("Try again").
-				OnClick(func(app.Context, app.Event) { retry() })
+				OnClick(func(app.Context, app.Event) { retry() }, fresh())
 		}),
 	)
 }

@@ -22,7 +22,7 @@ type Select struct {
 // UI returns the list.
 func (s Select) UI() app.UI {
 	in := app.Select().ID(s.ID).Class("form-select").Disabled(s.Disabled).
-		OnChange(func(ctx app.Context, e app.Event) { s.OnChange(ctx.JSSrc().Get("value").String()) }).
+		OnChange(func(ctx app.Context, e app.Event) { s.OnChange(ctx.JSSrc().Get("value").String()) }, fresh()).
 		Body(app.Range(s.Choices).Slice(func(i int) app.UI {
 			return app.Option().Value(s.Choices[i].Value).Selected(s.Choices[i].Value == s.Value).Text(s.Choices[i].Title)
 		}))
@@ -44,7 +44,7 @@ func Switch(id, label string, on, hidden, disabled bool, change func(bool)) app.
 	}
 	return app.Div().Class("form-check form-switch mb-0").Body(
 		app.Input().ID(id).Type("checkbox").Attr("role", "switch").Class("form-check-input").Checked(on).Disabled(disabled).
-			OnChange(func(ctx app.Context, e app.Event) { change(ctx.JSSrc().Get("checked").Bool()) }),
+			OnChange(func(ctx app.Context, e app.Event) { change(ctx.JSSrc().Get("checked").Bool()) }, fresh()),
 		app.Label().For(id).Class(class).Text(label),
 	)
 }
@@ -66,7 +66,7 @@ func Chips(label string, choices []Choice, on []string, change func([]string)) a
 						return
 					}
 					change(append(slices.Clone(on), v))
-				})
+				}, fresh())
 		}))
 }
 
@@ -75,7 +75,7 @@ func Search(id, label, value string, change func(string)) app.UI {
 	return app.Div().Class("input-group hf-search").Body(
 		app.Span().Class("input-group-text").Body(Icon("search")),
 		app.Input().ID(id).Type("search").Class("form-control").Placeholder(label).Aria("label", label).Value(value).Attr("autocomplete", "off").
-			OnInput(func(ctx app.Context, e app.Event) { change(ctx.JSSrc().Get("value").String()) }),
+			OnInput(func(ctx app.Context, e app.Event) { change(ctx.JSSrc().Get("value").String()) }, fresh()),
 	)
 }
 
@@ -87,18 +87,6 @@ func Done(text string, dismiss func()) app.UI {
 	return app.Div().Class("alert alert-success d-flex align-items-center gap-3 mb-3").Attr("role", "status").Body(
 		Icon("check-circle-fill"),
 		app.Div().Class("flex-grow-1 text-break").Text(text),
-		app.Button().Type("button").Class("btn-close").Aria("label", "Dismiss").OnClick(func(app.Context, app.Event) { dismiss() }),
-	)
-}
-
-// Ask asks before something is done that takes something away: title is the question, text names what is lost.
-func Ask(title, text, yes string, do, dismiss func()) app.UI {
-	return app.Div().Class("alert alert-warning mb-3").Attr("role", "alertdialog").Aria("label", title).Body(
-		app.P().Class("h5").Text(title),
-		app.P().Class("text-break").Text(text),
-		app.Div().Class("d-flex flex-wrap gap-2").Body(
-			app.Button().Type("button").Class("btn btn-danger").Text(yes).OnClick(func(app.Context, app.Event) { do() }),
-			app.Button().Type("button").Class("btn btn-outline-secondary").Text("Keep it as it is").AutoFocus(true).OnClick(func(app.Context, app.Event) { dismiss() }),
-		),
+		app.Button().Type("button").Class("btn-close").Aria("label", "Dismiss").OnClick(func(app.Context, app.Event) { dismiss() }, fresh()),
 	)
 }

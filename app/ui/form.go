@@ -37,7 +37,7 @@ func (f Field) UI() app.UI {
 	}
 	in := app.Input().ID(f.ID).Name(f.ID).Class(class).Type(f.Type).Value(f.Value).Placeholder(f.Placeholder).
 		AutoComplete(f.Autocomplete != "off").Attr("autocomplete", f.Autocomplete).Required(f.Required).AutoFocus(f.Focus).Disabled(f.Disabled).
-		OnInput(func(ctx app.Context, e app.Event) { f.OnInput(ctx.JSSrc().Get("value").String()) })
+		OnInput(func(ctx app.Context, e app.Event) { f.OnInput(ctx.JSSrc().Get("value").String()) }, fresh())
 	if describe != "" {
 		in = in.Aria("describedby", describe)
 	}
@@ -62,8 +62,8 @@ func Submit(label string, busy bool) app.UI {
 
 // Button is a small button with an icon; label "" leaves it to the icon, and title names it then.
 func Button(color, icon, label, title string, on func()) app.UI {
-	b := app.Button().Type("button").Class("btn btn-sm btn-" + color + " text-nowrap").Title(title).
-		OnClick(func(app.Context, app.Event) { on() })
+	b := app.Button().Type("button").Class("btn btn-sm btn-"+color+" text-nowrap").Title(title).
+		OnClick(func(app.Context, app.Event) { on() }, fresh())
 	if label == "" {
 		return b.Aria("label", title).Body(Icon(icon))
 	}
@@ -145,7 +145,7 @@ func OneOf(label, value string, choices []Choice, on func(string)) app.UI {
 			if c.Value == value {
 				class += " active"
 			}
-			return app.Button().Type("button").Class(class).Aria("pressed", word(c.Value == value)).Text(c.Title).OnClick(func(app.Context, app.Event) { on(c.Value) })
+			return app.Button().Type("button").Class(class).Aria("pressed", word(c.Value == value)).Text(c.Title).OnClick(func(app.Context, app.Event) { on(c.Value) }, fresh())
 		}),
 	)
 }

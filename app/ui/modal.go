@@ -106,8 +106,8 @@ func Confirm(title, text, color, label string, busy bool, err error, yes, no fun
 		Body: func() []app.UI { return []app.UI{Trouble(err, nil), app.P().Class("mb-0").Text(text)} },
 		Footer: func() []app.UI {
 			return []app.UI{
-				app.Button().Type("button").Class("btn btn-outline-secondary").Text("Cancel").OnClick(func(app.Context, app.Event) { no() }),
-				app.Button().Type("button").Class("btn btn-"+color).Disabled(busy).OnClick(func(app.Context, app.Event) { yes() }).Body(
+				app.Button().Type("button").Class("btn btn-outline-secondary").Text("Cancel").OnClick(func(app.Context, app.Event) { no() }, fresh()),
+				app.Button().Type("button").Class("btn btn-"+color).Disabled(busy).OnClick(func(app.Context, app.Event) { yes() }, fresh()).Body(
 					app.If(busy, func() app.UI { return app.Span().Class("me-2").Body(Spinner()) }), app.Text(label)),
 			}
 		},

@@ -46,7 +46,7 @@ func More(shown, total int, more, loading bool, words func(int) string, on func(
 		app.Span().Class("text-body-secondary small").Text(text),
 		app.If(more, func() app.UI {
 			return app.Button().Type("button").Class("btn btn-sm btn-outline-secondary ms-auto").Disabled(loading).
-				OnClick(func(app.Context, app.Event) { on() }).Body(
+				OnClick(func(app.Context, app.Event) { on() }, fresh()).Body(
 				app.If(loading, func() app.UI { return app.Span().Class("me-2").Body(Spinner()) }), app.Text("Load more"))
 		}),
 	)

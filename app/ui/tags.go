@@ -36,7 +36,7 @@ func (t *Tags) Render() app.UI {
 				return app.Span().Class("badge text-bg-secondary hf-tag").Body(
 					app.Span().Class("text-truncate").Title(v).Text(v),
 					app.Button().Type("button").Class("btn-close btn-close-white").Aria("label", "Remove "+v).
-						OnClick(func(app.Context, app.Event) { t.remove(v) }),
+						OnClick(func(app.Context, app.Event) { t.remove(v) }, fresh()),
 				)
 			}),
 			app.Input().ID(t.ID).Type("text").Class("hf-tags-input").Placeholder(t.Placeholder).Value(t.typed).Attr("autocomplete", "off").
