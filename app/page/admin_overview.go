@@ -46,7 +46,7 @@ func (o *Overview) Render() app.UI {
 				))
 		}
 		return app.Div().Body(
-			app.Div().Class("row").Body(boxes(r)...),
+			app.Div().Class("row hf-boxes").Body(boxes(r)...),
 			app.Div().Class("row").Body(
 				app.Div().Class("col-xl-7").Body(failures(f.RecentFailures)),
 				app.Div().Class("col-xl-5").Body(stale(f.Stale), queueCard(r.Queue)),
@@ -112,11 +112,15 @@ func forecast(full *time.Time) string {
 	return "Full " + state.Ago(*full, time.Now())
 }
 
+// shownFailures is how many failures the overview names: reports have all of them.
+const shownFailures = 8
+
 func failures(list []*api.AdminRun) app.UI {
 	more := app.A().Class("btn btn-sm btn-outline-secondary").Href("/admin/reports").Text("Reports")
 	if len(list) == 0 {
 		return ui.Panel("Recent failures", more, ui.Empty("emoji-smile", "Nothing failed in the last seven days", "Failed and missed backups appear here first.", nil))
 	}
+	list = list[:min(len(list), shownFailures)]
 	return ui.Panel("Recent failures", more, ui.Table("Recent failures", []ui.Column{{Title: "Device"}, {Title: "What happened"}, {Title: "When", Class: "text-end"}}, len(list), func(i int) []app.UI {
 		r := list[i]
 		when := r.EndedAt

@@ -27,9 +27,13 @@ const (
 func places() []place {
 	return []place{
 		{"/", "Dashboard", "speedometer2", everybody, func() app.UI { return &Dashboard{} }},
+		{"/devices", "Devices", "pc-display-horizontal", everybody, func() app.UI { return &Devices{} }},
+		{"/runs", "Activity", "clock-history", everybody, func() app.UI { return &Activity{} }},
+		{"/trash", "Trash", "trash3", everybody, func() app.UI { return &Trash{} }},
 		{"/notifications", "Notifications", "bell", everybody, func() app.UI { return &Notifications{} }},
 		{"/profile", "Profile", "person", everybody, func() app.UI { return &Profile{} }},
 		{"/admin", "Overview", "activity", admins, func() app.UI { return &Overview{} }},
+		{policiesPath, "Policies", "calendar2-week", admins, func() app.UI { return &Policies{} }},
 	}
 }
 
