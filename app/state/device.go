@@ -7,13 +7,14 @@ import (
 	"github.com/holdfast-backup/holdfast/app/talk"
 )
 
-// Snapshots is snapshots of the account, of one device or those that were deleted, and the rules of that device. Make it with
+// Snapshots is snapshots of the account, of one device or those that were deleted. Make it with
 // [NewSnapshots] or [NewTrash].
 type Snapshots struct {
 	Model
 	Sources
 	v      SnapshotsView
 	device string // "": the trash
+	stop   func()
 }
 
 // SnapshotsView is what pages show of [Snapshots].
@@ -22,7 +23,6 @@ type SnapshotsView struct {
 	Names   map[string]talk.Manifest // what the snapshots say about themselves, by id, as far as they were opened
 	Total   int
 	More    bool
-	Rules   Load[*api.Rules]    // of a device only; a nil value: no rule
 	Busy    string              // the snapshot that is being changed
 	Err     error               // of the last change
 	Deleted *api.SnapshotFields // the last that was deleted here, to be taken back
@@ -30,7 +30,7 @@ type SnapshotsView struct {
 	after *string
 }
 
-// NewSnapshots returns the model of a device's snapshots.
+// NewSnapshots returns the model of a device's snapshots, which follows what changes them.
 func NewSnapshots(s Sources, device string) *Snapshots { return &Snapshots{Sources: s, device: device} }
 
 // NewTrash returns the model of deleted snapshots.
@@ -45,17 +45,30 @@ func (m *Snapshots) View() (v SnapshotsView) {
 // snapshotsPage is how many snapshots are loaded at once.
 const snapshotsPage = 25
 
-// Open loads the newest snapshots, and a device's rules.
+// Open loads the newest snapshots and, of a device, those that its runs make until [Snapshots.Close].
 func (m *Snapshots) Open() {
-	m.change(func() {
-		m.v.List.begin()
-		if m.device != "" {
-			m.v.Rules.begin()
-		}
-	})
-	go m.load(nil)
+	m.Close()
+	m.change(func() { m.v.List.begin() })
 	if m.device != "" {
-		go m.loadRules()
+		end := m.runChanges(m.run)
+		m.read(func() { m.stop = end })
+	}
+	go m.load(nil)
+}
+
+// Close ends what Open began.
+func (m *Snapshots) Close() {
+	var stop func()
+	m.read(func() { stop, m.stop = m.stop, nil })
+	if stop != nil {
+		stop()
+	}
+}
+
+// run takes in a run that changed: it may have made a snapshot.
+func (m *Snapshots) run(r *api.RunFields) {
+	if r.Device.Id == m.device && r.Kind == api.RunKindBackup && Over(r.State) {
+		go m.load(nil)
 	}
 }
 
@@ -134,23 +147,6 @@ func (s Sources) openManifests(ctx context.Context, list []*api.SnapshotFields) 
 	return names, nil
 }
 
-func (m *Snapshots) loadRules() {
-	r, err := api.OwnRules(context.Background(), m.API)
-	m.change(func() {
-		if err != nil {
-			m.v.Rules.end(nil, err)
-			return
-		}
-		var rules *api.Rules
-		for _, d := range r.Devices {
-			if d.Id == m.device {
-				rules = d.EffectivePolicy
-			}
-		}
-		m.v.Rules.end(rules, nil)
-	})
-}
-
 // do changes a snapshot, one at a time, and loads the list again.
 func (m *Snapshots) do(id string, fn func(ctx context.Context) error) {
 	busy := false
@@ -204,3 +200,37 @@ func (m *Snapshots) Undo(id string) {
 
 // Dismiss forgets the last error and the last deletion.
 func (m *Snapshots) Dismiss() { m.change(func() { m.v.Err, m.v.Deleted = nil, nil }) }
+
+// Rules is what applies to a device, all policies together. Make it with [NewRules].
+type Rules struct {
+	Model
+	Sources
+	device string
+	v      Load[*api.Rules] // a nil value: there is no such device
+}
+
+// NewRules returns the model of a device's rules.
+func NewRules(s Sources, device string) *Rules { return &Rules{Sources: s, device: device} }
+
+// View returns what to show.
+func (m *Rules) View() (v Load[*api.Rules]) {
+	m.read(func() { v = m.v })
+	return v
+}
+
+// Open loads the rules.
+func (m *Rules) Open() {
+	m.change(func() { m.v.begin() })
+	go func() {
+		r, err := api.OwnRules(context.Background(), m.API)
+		var rules *api.Rules
+		if err == nil {
+			for _, d := range r.Devices {
+				if d.Id == m.device {
+					rules = d.EffectivePolicy
+				}
+			}
+		}
+		m.change(func() { m.v.end(rules, err) })
+	}()
+}
