@@ -126,7 +126,11 @@ func Now(ctx context.Context, cfg Config) (Done, error) {
 			}
 		}
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case mine.State == "WAITING" && mine.Attempts > 0:
+		err = fault.New(fault.Conflict, "this backup failed before, and is due again at %s: run this then, or keep holdfast-agent run running", mine.DueAt.Local().Format(time.TimeOnly))
+	default:
 		err = fault.New(fault.Conflict, "another process of this device has taken the backup: holdfast-agent status shows how it stands")
 	}
 	return Done{}, err

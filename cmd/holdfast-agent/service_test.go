@@ -1,9 +1,9 @@
+//go:build unix
+
 package main
 
 import (
-	"errors"
 	"os"
-	"os/exec"
 	"regexp"
 	"strconv"
 	"testing"
@@ -81,25 +81,6 @@ func TestServiceSessions(t *testing.T) {
 			},
 		},
 	})
-}
-
-// expectCode runs a command that must end with an exit code.
-func expectCode(ts *testscript.TestScript, neg bool, args []string) {
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	got, err := codeOf(ts.Exec(args[1], args[2:]...))
-	ts.Check(err)
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
-	}
-}
-
-func codeOf(err error) (int, error) {
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return exit.ExitCode(), nil
-	}
-	return 0, err
 }
 
 // await repeats a command until its output matches.
