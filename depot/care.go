@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/carelog"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/notice"
+	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/depot/policy"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -290,7 +291,7 @@ func (d *Depot) Doctor(ctx context.Context, a actor.Actor) ([]Check, error) {
 		return err == nil
 	}
 	before := time.Now()
-	at, err := clock(ctx, d.DB)
+	at, err := pg.Clock(ctx, d.DB)
 	if !add("database", err, "answers") {
 		return checks, nil
 	}

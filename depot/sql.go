@@ -35,13 +35,6 @@ func schema(ctx context.Context, db *sqlx.DB) (have, want int64, err error) {
 	return have, want, pg.Fault(err)
 }
 
-// clock returns the database's time.
-func clock(ctx context.Context, db *sqlx.DB) (time.Time, error) {
-	var t time.Time
-	err := db.GetContext(ctx, &t, `SELECT clock_timestamp()`)
-	return t, pg.Fault(err)
-}
-
 // anyPack reports whether anything was ever stored that is still known.
 func anyPack(ctx context.Context, db *sqlx.DB) (bool, error) {
 	var any bool

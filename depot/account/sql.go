@@ -2,8 +2,6 @@ package account
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -19,52 +17,26 @@ import (
 
 const userColumns = `id, email, name, role, suspended_at IS NOT NULL AS suspended, created_at, last_login_at, identity_public`
 
-func one[T any](ctx context.Context, q sqlx.QueryerContext, query string, args ...any) (*T, error) {
-	var row T
-	err := sqlx.GetContext(ctx, q, &row, query, args...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, pg.Fault(err)
-	}
-	return &row, nil
-}
-
-func many[T any](ctx context.Context, q sqlx.QueryerContext, query string, args ...any) ([]*T, error) {
-	rows := []*T{}
-	return rows, pg.Fault(sqlx.SelectContext(ctx, q, &rows, query, args...))
-}
-
-// change runs a statement and returns how many rows it changed.
-func change(ctx context.Context, q sqlx.ExecerContext, query string, args ...any) (int64, error) {
-	r, err := q.ExecContext(ctx, query, args...)
-	if err != nil {
-		return 0, pg.Fault(err)
-	}
-	return r.RowsAffected()
-}
-
 // Users.
 
 func userByID(ctx context.Context, q sqlx.QueryerContext, u id.User) (*User, error) {
-	return one[User](ctx, q, `SELECT `+userColumns+` FROM users WHERE id = $1`, u)
+	return pg.One[User](ctx, q, `SELECT `+userColumns+` FROM users WHERE id = $1`, u)
 }
 
 func userByKey(ctx context.Context, q sqlx.QueryerContext, key string) (*User, error) {
-	return one[User](ctx, q, `SELECT `+userColumns+` FROM users WHERE email_key = $1`, key)
+	return pg.One[User](ctx, q, `SELECT `+userColumns+` FROM users WHERE email_key = $1`, key)
 }
 
 func usersByID(ctx context.Context, q sqlx.QueryerContext, ids []id.User) ([]*User, error) {
-	return many[User](ctx, q, `SELECT `+userColumns+` FROM users WHERE id = ANY ($1::uuid[])`, pq.Array(ids))
+	return pg.Many[*User](ctx, q, `SELECT `+userColumns+` FROM users WHERE id = ANY ($1::uuid[])`, pq.Array(ids))
 }
 
 func usersAfter(ctx context.Context, q sqlx.QueryerContext, key string, n int) ([]*User, error) {
-	return many[User](ctx, q, `SELECT `+userColumns+` FROM users WHERE email_key > $1 ORDER BY email_key LIMIT $2`, key, n)
+	return pg.Many[*User](ctx, q, `SELECT `+userColumns+` FROM users WHERE email_key > $1 ORDER BY email_key LIMIT $2`, key, n)
 }
 
 func countUsers(ctx context.Context, q sqlx.QueryerContext) (int, error) {
-	n, err := one[int](ctx, q, `SELECT count(*) FROM users`)
+	n, err := pg.One[int](ctx, q, `SELECT count(*) FROM users`)
 	if err != nil {
 		return 0, err
 	}
@@ -73,7 +45,7 @@ func countUsers(ctx context.Context, q sqlx.QueryerContext) (int, error) {
 
 // insertUser makes a user unless the e-mail is taken; it reports whether it did.
 func insertUser(ctx context.Context, tx *sqlx.Tx, u *User, key string, k Keys, authHash []byte, r Recovery, recoveryHash []byte, now time.Time) (bool, error) {
-	n, err := change(ctx, tx, `
+	n, err := pg.Change(ctx, tx, `
 		INSERT INTO users (id, email, email_key, name, role, kdf_salt, kdf_time, kdf_memory, kdf_threads,
 			auth_hash, bundle, recovery_auth_hash, recovery_bundle, identity_public, created_at, last_login_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)
@@ -84,47 +56,47 @@ func insertUser(ctx context.Context, tx *sqlx.Tx, u *User, key string, k Keys, a
 }
 
 func setName(ctx context.Context, tx *sqlx.Tx, u id.User, name string) error {
-	_, err := change(ctx, tx, `UPDATE users SET name = $2 WHERE id = $1`, u, name)
+	_, err := pg.Change(ctx, tx, `UPDATE users SET name = $2 WHERE id = $1`, u, name)
 	return err
 }
 
 func setRole(ctx context.Context, tx *sqlx.Tx, u id.User, role actor.Role) error {
-	_, err := change(ctx, tx, `UPDATE users SET role = $2 WHERE id = $1`, u, role)
+	_, err := pg.Change(ctx, tx, `UPDATE users SET role = $2 WHERE id = $1`, u, role)
 	return err
 }
 
 // setSuspended sets or, with nil, clears the time of suspension.
 func setSuspended(ctx context.Context, tx *sqlx.Tx, u id.User, at *time.Time) error {
-	_, err := change(ctx, tx, `UPDATE users SET suspended_at = $2 WHERE id = $1`, u, at)
+	_, err := pg.Change(ctx, tx, `UPDATE users SET suspended_at = $2 WHERE id = $1`, u, at)
 	return err
 }
 
 func setPassword(ctx context.Context, tx *sqlx.Tx, u id.User, k Keys, authHash []byte) error {
-	_, err := change(ctx, tx, `
+	_, err := pg.Change(ctx, tx, `
 		UPDATE users SET kdf_salt = $2, kdf_time = $3, kdf_memory = $4, kdf_threads = $5, auth_hash = $6, bundle = $7
 		WHERE id = $1`, u, k.Params.Salt, k.Params.Time, k.Params.Memory, k.Params.Threads, authHash, k.Bundle)
 	return err
 }
 
 func setRecovery(ctx context.Context, tx *sqlx.Tx, u id.User, r Recovery, hash []byte) error {
-	_, err := change(ctx, tx, `UPDATE users SET recovery_auth_hash = $2, recovery_bundle = $3 WHERE id = $1`, u, hash, r.Bundle)
+	_, err := pg.Change(ctx, tx, `UPDATE users SET recovery_auth_hash = $2, recovery_bundle = $3 WHERE id = $1`, u, hash, r.Bundle)
 	return err
 }
 
 func setLoggedIn(ctx context.Context, tx *sqlx.Tx, u id.User, now time.Time) error {
-	_, err := change(ctx, tx, `UPDATE users SET last_login_at = $2 WHERE id = $1`, u, now)
+	_, err := pg.Change(ctx, tx, `UPDATE users SET last_login_at = $2 WHERE id = $1`, u, now)
 	return err
 }
 
 // lockRoles makes everybody who changes a role or suspends somebody wait for the end of this transaction.
 func lockRoles(ctx context.Context, tx *sqlx.Tx) error {
-	_, err := change(ctx, tx, `SELECT pg_advisory_xact_lock(hashtextextended('holdfast roles', 0))`)
+	_, err := pg.Change(ctx, tx, `SELECT pg_advisory_xact_lock(hashtextextended('holdfast roles', 0))`)
 	return err
 }
 
 // countSuperusers counts those who can act.
 func countSuperusers(ctx context.Context, tx *sqlx.Tx) (int, error) {
-	n, err := one[int](ctx, tx, `SELECT count(*) FROM users WHERE role = 'superuser' AND suspended_at IS NULL`)
+	n, err := pg.One[int](ctx, tx, `SELECT count(*) FROM users WHERE role = 'superuser' AND suspended_at IS NULL`)
 	if err != nil {
 		return 0, err
 	}
@@ -144,16 +116,16 @@ type secrets struct {
 const secretColumns = `id, suspended_at IS NOT NULL AS suspended, auth_hash, bundle, recovery_auth_hash, recovery_bundle`
 
 func secretsByKey(ctx context.Context, q sqlx.QueryerContext, key string) (*secrets, error) {
-	return one[secrets](ctx, q, `SELECT `+secretColumns+` FROM users WHERE email_key = $1`, key)
+	return pg.One[secrets](ctx, q, `SELECT `+secretColumns+` FROM users WHERE email_key = $1`, key)
 }
 
 // lockSecrets reads them so that they, the role and the suspension stay as they are until tx ends.
 func lockSecrets(ctx context.Context, tx *sqlx.Tx, u id.User) (*secrets, error) {
-	return one[secrets](ctx, tx, `SELECT `+secretColumns+` FROM users WHERE id = $1 FOR NO KEY UPDATE`, u)
+	return pg.One[secrets](ctx, tx, `SELECT `+secretColumns+` FROM users WHERE id = $1 FOR NO KEY UPDATE`, u)
 }
 
 func loginParams(ctx context.Context, q sqlx.QueryerContext, key string) (*LoginParams, error) {
-	return one[LoginParams](ctx, q, `SELECT kdf_salt, kdf_time, kdf_memory, kdf_threads FROM users WHERE email_key = $1`, key)
+	return pg.One[LoginParams](ctx, q, `SELECT kdf_salt, kdf_time, kdf_memory, kdf_threads FROM users WHERE email_key = $1`, key)
 }
 
 // Invitations.
@@ -162,7 +134,7 @@ const invitationColumns = `id, email, name, role, expires_at`
 
 // insertInvitation takes an empty key for an invitation without an e-mail.
 func insertInvitation(ctx context.Context, tx *sqlx.Tx, inv *Invitation, key string, hash []byte, by *id.User, now time.Time) error {
-	_, err := change(ctx, tx, `
+	_, err := pg.Change(ctx, tx, `
 		INSERT INTO invitations (id, token_hash, email, email_key, name, role, invited_by, created_at, expires_at)
 		VALUES ($1, $2, $3, nullif($4, ''), $5, $6, $7, $8, $9)`, inv.ID, hash, inv.Email, key, inv.Name, inv.Role, by, now, inv.ExpiresAt)
 	return err
@@ -172,50 +144,50 @@ func insertInvitation(ctx context.Context, tx *sqlx.Tx, inv *Invitation, key str
 const open = `accepted_at IS NULL AND expires_at > `
 
 func openInvitation(ctx context.Context, q sqlx.QueryerContext, hash []byte, now time.Time) (*Invitation, error) {
-	return one[Invitation](ctx, q, `SELECT `+invitationColumns+` FROM invitations WHERE token_hash = $1 AND `+open+`$2`, hash, now)
+	return pg.One[Invitation](ctx, q, `SELECT `+invitationColumns+` FROM invitations WHERE token_hash = $1 AND `+open+`$2`, hash, now)
 }
 
 // lockInvitation reads an open invitation that nobody else can accept or withdraw until tx ends.
 func lockInvitation(ctx context.Context, tx *sqlx.Tx, hash []byte, now time.Time) (*Invitation, error) {
-	return one[Invitation](ctx, tx, `SELECT `+invitationColumns+` FROM invitations WHERE token_hash = $1 AND `+open+`$2 FOR UPDATE`, hash, now)
+	return pg.One[Invitation](ctx, tx, `SELECT `+invitationColumns+` FROM invitations WHERE token_hash = $1 AND `+open+`$2 FOR UPDATE`, hash, now)
 }
 
 func openInvitationByID(ctx context.Context, q sqlx.QueryerContext, inv id.Invitation, now time.Time) (*Invitation, error) {
-	return one[Invitation](ctx, q, `SELECT `+invitationColumns+` FROM invitations WHERE id = $1 AND `+open+`$2`, inv, now)
+	return pg.One[Invitation](ctx, q, `SELECT `+invitationColumns+` FROM invitations WHERE id = $1 AND `+open+`$2`, inv, now)
 }
 
 func openInvitationsTo(ctx context.Context, q sqlx.QueryerContext, key string, now time.Time) ([]*Invitation, error) {
-	return many[Invitation](ctx, q, `SELECT `+invitationColumns+` FROM invitations WHERE email_key = $1 AND `+open+`$2`, key, now)
+	return pg.Many[*Invitation](ctx, q, `SELECT `+invitationColumns+` FROM invitations WHERE email_key = $1 AND `+open+`$2`, key, now)
 }
 
 func openInvitations(ctx context.Context, q sqlx.QueryerContext, now time.Time) ([]*Invitation, error) {
-	return many[Invitation](ctx, q, `SELECT `+invitationColumns+` FROM invitations WHERE `+open+`$1 ORDER BY created_at DESC, id DESC`, now)
+	return pg.Many[*Invitation](ctx, q, `SELECT `+invitationColumns+` FROM invitations WHERE `+open+`$1 ORDER BY created_at DESC, id DESC`, now)
 }
 
 func acceptInvitation(ctx context.Context, tx *sqlx.Tx, inv id.Invitation, u id.User, now time.Time) error {
-	_, err := change(ctx, tx, `UPDATE invitations SET accepted_at = $3, accepted_by = $2 WHERE id = $1`, inv, u, now)
+	_, err := pg.Change(ctx, tx, `UPDATE invitations SET accepted_at = $3, accepted_by = $2 WHERE id = $1`, inv, u, now)
 	return err
 }
 
 // deleteInvitation reports whether there was one to delete: an accepted one stays, as a record.
 func deleteInvitation(ctx context.Context, tx *sqlx.Tx, inv id.Invitation) (bool, error) {
-	n, err := change(ctx, tx, `DELETE FROM invitations WHERE id = $1 AND accepted_at IS NULL`, inv)
+	n, err := pg.Change(ctx, tx, `DELETE FROM invitations WHERE id = $1 AND accepted_at IS NULL`, inv)
 	return n > 0, err
 }
 
 func deleteInvitationsBy(ctx context.Context, tx *sqlx.Tx, u id.User) error {
-	_, err := change(ctx, tx, `DELETE FROM invitations WHERE invited_by = $1 AND accepted_at IS NULL`, u)
+	_, err := pg.Change(ctx, tx, `DELETE FROM invitations WHERE invited_by = $1 AND accepted_at IS NULL`, u)
 	return err
 }
 
 // deleteSetupInvitations withdraws the invitations of the first superuser: those that no one is named in.
 func deleteSetupInvitations(ctx context.Context, tx *sqlx.Tx) error {
-	_, err := change(ctx, tx, `DELETE FROM invitations WHERE email IS NULL AND accepted_at IS NULL`)
+	_, err := pg.Change(ctx, tx, `DELETE FROM invitations WHERE email IS NULL AND accepted_at IS NULL`)
 	return err
 }
 
 func anySuperuser(ctx context.Context, q sqlx.QueryerContext) (bool, error) {
-	n, err := one[bool](ctx, q, `SELECT EXISTS (SELECT FROM users WHERE role = 'superuser')`)
+	n, err := pg.One[bool](ctx, q, `SELECT EXISTS (SELECT FROM users WHERE role = 'superuser')`)
 	return n != nil && *n, err
 }
 
@@ -224,30 +196,30 @@ func anySuperuser(ctx context.Context, q sqlx.QueryerContext) (bool, error) {
 const sessionColumns = `id, client, address, created_at, last_seen_at, expires_at, id = $2 AS current`
 
 func insertSession(ctx context.Context, tx *sqlx.Tx, s *Session, u id.User, hash []byte, byRecovery bool) error {
-	_, err := change(ctx, tx, `
+	_, err := pg.Change(ctx, tx, `
 		INSERT INTO sessions (id, user_id, token_hash, client, address, by_recovery, created_at, last_seen_at, expires_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)`, s.ID, u, hash, s.Client, s.Address, byRecovery, s.CreatedAt, s.ExpiresAt)
 	return err
 }
 
 func sessionsOf(ctx context.Context, q sqlx.QueryerContext, u id.User, current id.Session, now time.Time) ([]*Session, error) {
-	return many[Session](ctx, q, `SELECT `+sessionColumns+` FROM sessions WHERE user_id = $1 AND expires_at > $3 ORDER BY last_seen_at DESC, id DESC`, u, current, now)
+	return pg.Many[*Session](ctx, q, `SELECT `+sessionColumns+` FROM sessions WHERE user_id = $1 AND expires_at > $3 ORDER BY last_seen_at DESC, id DESC`, u, current, now)
 }
 
 func deleteSession(ctx context.Context, tx *sqlx.Tx, u id.User, s id.Session) (bool, error) {
-	n, err := change(ctx, tx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2`, s, u)
+	n, err := pg.Change(ctx, tx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2`, s, u)
 	return n > 0, err
 }
 
 // deleteSessions ends all sessions of a user but one, which may be zero.
 func deleteSessions(ctx context.Context, tx *sqlx.Tx, u id.User, but id.Session) error {
-	_, err := change(ctx, tx, `DELETE FROM sessions WHERE user_id = $1 AND id <> $2`, u, but)
+	_, err := pg.Change(ctx, tx, `DELETE FROM sessions WHERE user_id = $1 AND id <> $2`, u, but)
 	return err
 }
 
 // promoteSession makes an ordinary session of one by recovery code.
 func promoteSession(ctx context.Context, tx *sqlx.Tx, s id.Session, expires time.Time) error {
-	_, err := change(ctx, tx, `UPDATE sessions SET by_recovery = false, expires_at = $2 WHERE id = $1 AND by_recovery`, s, expires)
+	_, err := pg.Change(ctx, tx, `UPDATE sessions SET by_recovery = false, expires_at = $2 WHERE id = $1 AND by_recovery`, s, expires)
 	return err
 }
 
@@ -265,14 +237,14 @@ type credential struct {
 }
 
 func sessionByHash(ctx context.Context, q sqlx.QueryerContext, hash []byte) (*credential, error) {
-	return one[credential](ctx, q, `
+	return pg.One[credential](ctx, q, `
 		SELECT s.id AS session, s.user_id, s.by_recovery, s.created_at, s.last_seen_at AS used_at, s.expires_at,
 			u.role, u.suspended_at IS NOT NULL AS suspended
 		FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = $1`, hash)
 }
 
 func apiTokenByHash(ctx context.Context, q sqlx.QueryerContext, hash []byte) (*credential, error) {
-	return one[credential](ctx, q, `
+	return pg.One[credential](ctx, q, `
 		SELECT t.id AS api_token, t.user_id, t.created_at, t.last_used_at AS used_at, t.expires_at,
 			u.role, u.suspended_at IS NOT NULL AS suspended
 		FROM api_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = $1`, hash)
@@ -280,31 +252,31 @@ func apiTokenByHash(ctx context.Context, q sqlx.QueryerContext, hash []byte) (*c
 
 // touchSession writes a use, unless another request has just done so.
 func touchSession(ctx context.Context, q sqlx.ExecerContext, s id.Session, now, before, expires time.Time) error {
-	_, err := change(ctx, q, `UPDATE sessions SET last_seen_at = $2, expires_at = $4 WHERE id = $1 AND last_seen_at < $3 AND NOT by_recovery`, s, now, before, expires)
+	_, err := pg.Change(ctx, q, `UPDATE sessions SET last_seen_at = $2, expires_at = $4 WHERE id = $1 AND last_seen_at < $3 AND NOT by_recovery`, s, now, before, expires)
 	return err
 }
 
 func touchAPIToken(ctx context.Context, q sqlx.ExecerContext, t id.APIToken, now, before time.Time) error {
-	_, err := change(ctx, q, `UPDATE api_tokens SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $3)`, t, now, before)
+	_, err := pg.Change(ctx, q, `UPDATE api_tokens SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $3)`, t, now, before)
 	return err
 }
 
 const apiTokenColumns = `id, name, created_at, last_used_at, expires_at`
 
 func insertAPIToken(ctx context.Context, tx *sqlx.Tx, t *APIToken, u id.User, hash []byte) error {
-	_, err := change(ctx, tx, `INSERT INTO api_tokens (id, user_id, token_hash, name, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+	_, err := pg.Change(ctx, tx, `INSERT INTO api_tokens (id, user_id, token_hash, name, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`,
 		t.ID, u, hash, t.Name, t.CreatedAt, t.ExpiresAt)
 	return err
 }
 
 func apiTokensOf(ctx context.Context, q sqlx.QueryerContext, u id.User, now time.Time) ([]*APIToken, error) {
-	return many[APIToken](ctx, q, `
+	return pg.Many[*APIToken](ctx, q, `
 		SELECT `+apiTokenColumns+` FROM api_tokens
 		WHERE user_id = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY created_at DESC, id DESC`, u, now)
 }
 
 func deleteAPIToken(ctx context.Context, tx *sqlx.Tx, u id.User, t id.APIToken) (bool, error) {
-	n, err := change(ctx, tx, `DELETE FROM api_tokens WHERE id = $1 AND user_id = $2`, t, u)
+	n, err := pg.Change(ctx, tx, `DELETE FROM api_tokens WHERE id = $1 AND user_id = $2`, t, u)
 	return n > 0, err
 }
 
@@ -312,10 +284,10 @@ func deleteAPIToken(ctx context.Context, tx *sqlx.Tx, u id.User, t id.APIToken) 
 
 // failures counts the failures of a key since a time, and keeps others from counting it until tx ends.
 func failures(ctx context.Context, tx *sqlx.Tx, key []byte, since time.Time) (n int, last time.Time, err error) {
-	if _, err := change(ctx, tx, `SELECT pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 0))`, key); err != nil {
+	if _, err := pg.Change(ctx, tx, `SELECT pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 0))`, key); err != nil {
 		return 0, last, err
 	}
-	row, err := one[struct {
+	row, err := pg.One[struct {
 		N    int        `db:"n"`
 		Last *time.Time `db:"last"`
 	}](ctx, tx, `SELECT count(*) AS n, max(at) AS last FROM login_failures WHERE key = $1 AND at > $2`, key, since)
@@ -329,7 +301,7 @@ func failures(ctx context.Context, tx *sqlx.Tx, key []byte, since time.Time) (n 
 }
 
 func addFailure(ctx context.Context, tx *sqlx.Tx, key []byte, now time.Time) (int64, error) {
-	n, err := one[int64](ctx, tx, `INSERT INTO login_failures (key, at) VALUES ($1, $2) RETURNING id`, key, now)
+	n, err := pg.One[int64](ctx, tx, `INSERT INTO login_failures (key, at) VALUES ($1, $2) RETURNING id`, key, now)
 	if err != nil {
 		return 0, err
 	}
@@ -337,12 +309,12 @@ func addFailure(ctx context.Context, tx *sqlx.Tx, key []byte, now time.Time) (in
 }
 
 func forget(ctx context.Context, tx *sqlx.Tx, ids []int64, key []byte) error {
-	_, err := change(ctx, tx, `DELETE FROM login_failures WHERE id = ANY ($1) OR key = $2`, pq.Array(ids), key)
+	_, err := pg.Change(ctx, tx, `DELETE FROM login_failures WHERE id = ANY ($1) OR key = $2`, pq.Array(ids), key)
 	return err
 }
 
 func isKnownPlace(ctx context.Context, tx *sqlx.Tx, emailKey string, place []byte, since time.Time) (bool, error) {
-	known, err := one[bool](ctx, tx, `
+	known, err := pg.One[bool](ctx, tx, `
 		SELECT EXISTS (SELECT FROM known_places p JOIN users u ON u.id = p.user_id
 		               WHERE u.email_key = $1 AND p.place = $2 AND p.last_at > $3)`, emailKey, place, since)
 	return known != nil && *known, err
@@ -350,7 +322,7 @@ func isKnownPlace(ctx context.Context, tx *sqlx.Tx, emailKey string, place []byt
 
 // addKnownPlace reports whether the place was known, as of since.
 func addKnownPlace(ctx context.Context, tx *sqlx.Tx, u id.User, place []byte, now, since time.Time) (bool, error) {
-	known, err := one[bool](ctx, tx, `
+	known, err := pg.One[bool](ctx, tx, `
 		WITH before AS (SELECT last_at FROM known_places WHERE user_id = $1 AND place = $2)
 		INSERT INTO known_places (user_id, place, last_at) VALUES ($1, $2, $3)
 		ON CONFLICT (user_id, place) DO UPDATE SET last_at = greatest(known_places.last_at, excluded.last_at)
@@ -369,7 +341,7 @@ func sweep(ctx context.Context, q sqlx.ExecerContext, now, failuresBefore, place
 		{`DELETE FROM api_tokens WHERE expires_at < $1`, now},
 		{`DELETE FROM invitations WHERE accepted_at IS NULL AND expires_at < $1`, now},
 	} {
-		if _, err := change(ctx, q, s.query, s.before); err != nil {
+		if _, err := pg.Change(ctx, q, s.query, s.before); err != nil {
 			return err
 		}
 	}
@@ -378,6 +350,6 @@ func sweep(ctx context.Context, q sqlx.ExecerContext, now, failuresBefore, place
 
 // isRecovering reports whether a session by recovery code is still that.
 func isRecovering(ctx context.Context, tx *sqlx.Tx, s id.Session, u id.User, now time.Time) (bool, error) {
-	ok, err := one[bool](ctx, tx, `SELECT EXISTS (SELECT FROM sessions WHERE id = $1 AND user_id = $2 AND by_recovery AND expires_at > $3)`, s, u, now)
+	ok, err := pg.One[bool](ctx, tx, `SELECT EXISTS (SELECT FROM sessions WHERE id = $1 AND user_id = $2 AND by_recovery AND expires_at > $3)`, s, u, now)
 	return ok != nil && *ok, err
 }

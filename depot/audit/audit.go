@@ -7,14 +7,13 @@ package audit
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/keyset"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
@@ -72,13 +71,9 @@ func List(ctx context.Context, db *sqlx.DB, a actor.Actor, first int, after stri
 	if first < 0 || first > MaxPage {
 		return nil, fault.New(fault.Invalid, "first: ask for 0 to %d", MaxPage)
 	}
-	var from *position
-	if after != "" {
-		p, err := parseCursor(after)
-		if err != nil {
-			return nil, err
-		}
-		from = &p
+	from, err := keyset.Parse[id.Event](after, "the audit log")
+	if err != nil {
+		return nil, err
 	}
 	lines, err := list(ctx, db, scope, from, first+1)
 	if err != nil {
@@ -91,32 +86,8 @@ func List(ctx context.Context, db *sqlx.DB, a actor.Actor, first int, after stri
 	return page, nil
 }
 
-// position is a place between two lines: time first, because that is what people read by; id makes it unique.
-type position struct {
-	at time.Time
-	id id.Event
-}
-
 // Cursor returns where e stands in the log, for [List].
-func (e *Entry) Cursor() string {
-	b := binary.BigEndian.AppendUint64(nil, uint64(e.At.UnixMicro())) // what PostgreSQL keeps
-	return base64.RawURLEncoding.EncodeToString(append(b, e.ID[:]...))
-}
-
-func parseCursor(s string) (position, error) {
-	var p position
-	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(b) != 8+len(p.id) {
-		return p, fault.New(fault.Invalid, "after: this is not a cursor of the audit log")
-	}
-	micro := int64(binary.BigEndian.Uint64(b))
-	if micro < 0 || micro > 1<<52 { // the year 2112
-		return p, fault.New(fault.Invalid, "after: this is not a cursor of the audit log")
-	}
-	p.at = time.UnixMicro(micro).UTC()
-	copy(p.id[:], b[8:])
-	return p, nil
-}
+func (e *Entry) Cursor() string { return keyset.Position[id.Event]{At: e.At, ID: e.ID}.Cursor() }
 
 func wrap(err error) error {
 	if err != nil {

@@ -2,10 +2,10 @@ package audit
 
 import (
 	"context"
-	"time"
 
 	"github.com/jmoiron/sqlx"
 
+	"github.com/holdfast-backup/holdfast/depot/keyset"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
@@ -19,12 +19,8 @@ func insert(ctx context.Context, tx *sqlx.Tx, e Entry) error {
 }
 
 // list returns up to n lines below from (nil: the newest), for one person (nil: all of them).
-func list(ctx context.Context, db *sqlx.DB, scope *id.User, from *position, n int) ([]*Entry, error) {
-	var at *time.Time
-	var last *id.Event
-	if from != nil {
-		at, last = &from.at, &from.id
-	}
+func list(ctx context.Context, db *sqlx.DB, scope *id.User, from *keyset.Position[id.Event], n int) ([]*Entry, error) {
+	at, last := from.Args()
 	lines := []*Entry{}
 	err := db.SelectContext(ctx, &lines, `
 		SELECT id, at, kind, actor_id, owner_id, text

@@ -10,8 +10,6 @@ package carelog
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -19,6 +17,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/keyset"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
@@ -93,13 +92,9 @@ func List(ctx context.Context, db *sqlx.DB, a actor.Actor, kind string, first in
 	if first < 0 || first > MaxPage {
 		return nil, fault.New(fault.Invalid, "first: ask for 0 to %d", MaxPage)
 	}
-	var from *position
-	if after != "" {
-		p, err := parseCursor(after)
-		if err != nil {
-			return nil, err
-		}
-		from = &p
+	from, err := keyset.Parse[id.Job](after, "the log of care")
+	if err != nil {
+		return nil, err
 	}
 	rows, err := list(ctx, db, kind, from, first+1)
 	if err != nil {
@@ -138,25 +133,5 @@ func (e *Entry) Text() string {
 	return "It is done."
 }
 
-// position is a place between two runs: time first, because that is what people read by; id makes it unique.
-type position struct {
-	at time.Time
-	id id.Job
-}
-
 // Cursor returns where e stands in the log, for [List].
-func (e *Entry) Cursor() string {
-	b := binary.BigEndian.AppendUint64(nil, uint64(e.StartedAt.UnixMicro())) // what PostgreSQL keeps
-	return base64.RawURLEncoding.EncodeToString(append(b, e.ID[:]...))
-}
-
-func parseCursor(s string) (position, error) {
-	var p position
-	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(b) != 8+len(p.id) || b[0] != 0 { // before the year 4253
-		return p, fault.New(fault.Invalid, "after: this is not a cursor of the log of care")
-	}
-	p.at = time.UnixMicro(int64(binary.BigEndian.Uint64(b))).UTC()
-	copy(p.id[:], b[8:])
-	return p, nil
-}
+func (e *Entry) Cursor() string { return keyset.Position[id.Job]{At: e.StartedAt, ID: e.ID}.Cursor() }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
+	"github.com/holdfast-backup/holdfast/depot/keyset"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
@@ -39,12 +40,8 @@ func remove(ctx context.Context, db *sqlx.DB, job id.Job) error {
 }
 
 // list returns up to n runs below from (nil: the newest).
-func list(ctx context.Context, db *sqlx.DB, kind string, from *position, n int) ([]*Entry, error) {
-	var at *time.Time
-	var last *id.Job
-	if from != nil {
-		at, last = &from.at, &from.id
-	}
+func list(ctx context.Context, db *sqlx.DB, kind string, from *keyset.Position[id.Job], n int) ([]*Entry, error) {
+	at, last := from.Args()
 	return entries(ctx, db, `
 		WHERE ($1 = '' OR c.kind = $1) AND ($2::timestamptz IS NULL OR (c.started_at, c.id) < ($2, $3::uuid))
 		ORDER BY c.started_at DESC, c.id DESC LIMIT $4`, kind, at, last, n)

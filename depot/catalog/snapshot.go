@@ -2,13 +2,12 @@ package catalog
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/keyset"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -24,11 +23,9 @@ func (s *Service) Snapshots(ctx context.Context, a actor.Actor, f SnapshotFilter
 	if first < 0 || first > MaxPage {
 		return nil, fault.New(fault.Invalid, "first: ask for 0 to %d", MaxPage)
 	}
-	var from *position
-	if after != "" {
-		if from, err = parseCursor(after); err != nil {
-			return nil, err
-		}
+	from, err := keyset.Parse[id.Snapshot](after, "a list of snapshots")
+	if err != nil {
+		return nil, err
 	}
 	page := &SnapshotPage{}
 	space, err := spaceOf(ctx, s.cfg.DB, user)
@@ -163,25 +160,7 @@ func utc(t *time.Time) *time.Time {
 	return &u
 }
 
-// position is a place between two snapshots: time first, because that is what people read by; id makes it unique.
-type position struct {
-	at time.Time
-	id id.Snapshot
-}
-
 // Cursor returns where sn stands in [Service.Snapshots].
 func (sn *Snapshot) Cursor() string {
-	b := binary.BigEndian.AppendUint64(nil, uint64(sn.CreatedAt.UnixMicro())) // what PostgreSQL keeps
-	return base64.RawURLEncoding.EncodeToString(append(b, sn.ID[:]...))
-}
-
-func parseCursor(s string) (*position, error) {
-	var p position
-	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(b) != 8+len(p.id) || b[0] != 0 { // before the year 4253
-		return nil, fault.New(fault.Invalid, "after: this is not a cursor of a list of snapshots")
-	}
-	p.at = time.UnixMicro(int64(binary.BigEndian.Uint64(b))).UTC()
-	copy(p.id[:], b[8:])
-	return &p, nil
+	return keyset.Position[id.Snapshot]{At: sn.CreatedAt, ID: sn.ID}.Cursor()
 }

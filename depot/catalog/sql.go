@@ -10,6 +10,7 @@ import (
 	"github.com/lib/pq"
 
 	"github.com/holdfast-backup/holdfast/depot/catalog/record"
+	"github.com/holdfast-backup/holdfast/depot/keyset"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
@@ -392,12 +393,8 @@ func snapshotIn(ctx context.Context, q sqlx.QueryerContext, space int, snapshot 
 }
 
 // snapshotsBefore gives a page of a space's live snapshots, newest first.
-func snapshotsBefore(ctx context.Context, q sqlx.QueryerContext, space int, device *id.Device, from *position, n int) (rows []snapshotRow, err error) {
-	var at *time.Time
-	var last *id.Snapshot
-	if from != nil {
-		at, last = &from.at, &from.id
-	}
+func snapshotsBefore(ctx context.Context, q sqlx.QueryerContext, space int, device *id.Device, from *keyset.Position[id.Snapshot], n int) (rows []snapshotRow, err error) {
+	at, last := from.Args()
 	err = sqlx.SelectContext(ctx, q, &rows, snapshotColumns+`
 		WHERE sn.space_id = $1 AND sn.deleted_at IS NULL AND ($2::uuid IS NULL OR sn.device_id = $2)
 			AND ($3::timestamptz IS NULL OR (sn.created_at, sn.id) < ($3, $4::uuid))

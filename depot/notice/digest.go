@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/mail"
+	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
@@ -59,7 +60,7 @@ func (s *Service) Digests(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	now, err := clock(ctx, s.cfg.DB)
+	now, err := pg.Clock(ctx, s.cfg.DB)
 	if err != nil {
 		return err
 	}
@@ -126,7 +127,7 @@ func (s *Service) AdminDigest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	now, err := clock(ctx, s.cfg.DB)
+	now, err := pg.Clock(ctx, s.cfg.DB)
 	if err != nil {
 		return err
 	}

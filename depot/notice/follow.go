@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
@@ -29,7 +30,7 @@ func (s *Service) Follow(ctx context.Context, a actor.Actor) (*Follower, error) 
 	if err != nil {
 		return nil, err
 	}
-	now, err := clock(ctx, s.cfg.DB)
+	now, err := pg.Clock(ctx, s.cfg.DB)
 	if err != nil {
 		return nil, err
 	}

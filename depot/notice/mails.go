@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/keyset"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
@@ -15,7 +16,7 @@ type MailPage struct {
 }
 
 // Cursor returns where m stands in the list, for [Service.Mails].
-func (m *Mail) Cursor() string { return cursor(m.CreatedAt, m.ID) }
+func (m *Mail) Cursor() string { return keyset.Position[id.Mail]{At: m.CreatedAt, ID: m.ID}.Cursor() }
 
 // Mails returns up to first mails that follow the cursor after (empty: from the newest on), to administrators: to whom, about what
 // and with what success, not what is in them.
@@ -23,7 +24,7 @@ func (s *Service) Mails(ctx context.Context, a actor.Actor, failedOnly bool, fir
 	if err := a.Require(actor.Admin); err != nil {
 		return nil, err
 	}
-	from, err := parsePage(first, after)
+	from, err := parsePage[id.Mail](first, after)
 	if err != nil {
 		return nil, err
 	}

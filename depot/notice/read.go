@@ -6,6 +6,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/keyset"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -24,7 +25,9 @@ type Page struct {
 }
 
 // Cursor returns where n stands in the list, for [Service.List].
-func (n *Notification) Cursor() string { return cursor(n.CreatedAt, n.ID) }
+func (n *Notification) Cursor() string {
+	return keyset.Position[id.Notice]{At: n.CreatedAt, ID: n.ID}.Cursor()
+}
 
 // List returns up to first of the caller's own notifications that follow the cursor after (empty: from the newest on).
 func (s *Service) List(ctx context.Context, a actor.Actor, f Filter, first int, after string) (*Page, error) {
@@ -32,7 +35,7 @@ func (s *Service) List(ctx context.Context, a actor.Actor, f Filter, first int, 
 	if err != nil {
 		return nil, err
 	}
-	from, err := parsePage(first, after)
+	from, err := parsePage[id.Notice](first, after)
 	if err != nil {
 		return nil, err
 	}

@@ -132,7 +132,7 @@ func (s *Service) checked(ctx context.Context, tx *sqlx.Tx, in Input) (*Policy, 
 	if err := lockWriters(ctx, tx); err != nil {
 		return nil, err
 	}
-	now, err := clock(ctx, tx)
+	now, err := pg.Clock(ctx, tx)
 	if err != nil {
 		return nil, err
 	}

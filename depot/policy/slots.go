@@ -142,7 +142,7 @@ func (s *Service) Preview(ctx context.Context, schedule plan.Schedule, n int) ([
 	if err := schedule.Validate(); err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "schedule: %s", err)
 	}
-	now, err := clock(ctx, s.cfg.DB)
+	now, err := pg.Clock(ctx, s.cfg.DB)
 	if err != nil {
 		return nil, pg.Fault(err)
 	}

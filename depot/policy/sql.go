@@ -156,11 +156,6 @@ func lock(ctx context.Context, tx *sqlx.Tx, policy id.Policy) (*Policy, error) {
 	return found[0], nil
 }
 
-func clock(ctx context.Context, q sqlx.QueryerContext) (now time.Time, err error) {
-	err = sqlx.GetContext(ctx, q, &now, `SELECT clock_timestamp()`)
-	return now.UTC(), pg.Fault(err)
-}
-
 // What runs ask.
 
 func advance(ctx context.Context, tx *sqlx.Tx, policy id.Policy, to time.Time) error {

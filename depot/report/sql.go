@@ -14,18 +14,6 @@ import (
 
 // The statements of reports. They only read, but for samples.
 
-func many[T any](ctx context.Context, q sqlx.QueryerContext, query string, args ...any) ([]T, error) {
-	rows := []T{}
-	err := sqlx.SelectContext(ctx, q, &rows, query, args...)
-	return rows, pg.Fault(err)
-}
-
-func clock(ctx context.Context, q sqlx.QueryerContext) (time.Time, error) {
-	var now time.Time
-	err := sqlx.GetContext(ctx, q, &now, `SELECT clock_timestamp()`)
-	return now.UTC(), pg.Fault(err)
-}
-
 // Runs.
 
 // dimension says what the rows of a report are. Labels are looked up once the counting is done: runs are many.
@@ -78,7 +66,7 @@ type runsRow struct {
 // backups answer several, so everything is summed, and what was summed again is taken off.
 func countRuns(ctx context.Context, q sqlx.QueryerContext, f Filter, n int) ([]*Row, error) {
 	d := dimensions[f.By]
-	rows, err := many[runsRow](ctx, q, `
+	rows, err := pg.Many[runsRow](ctx, q, `
 		WITH hit AS NOT MATERIALIZED (
 			SELECT `+d.key+` AS key, r.state, r.state IN ('succeeded', 'warned') AS good, r.files, r.bytes, r.uploaded_bytes AS uploaded,
 				extract(epoch FROM r.ended_at - r.started_at) AS seconds, CASE WHEN r.kind = 'backup' THEN coalesce(r.snapshot_id, r.backup_id) END AS work
@@ -146,13 +134,13 @@ func glance(ctx context.Context, q sqlx.QueryerContext, staleDays int) (*Overvie
 }
 
 func failures(ctx context.Context, q sqlx.QueryerContext, n int) ([]id.Run, error) {
-	return many[id.Run](ctx, q, `
+	return pg.Many[id.Run](ctx, q, `
 		SELECT id FROM runs WHERE state IN ('failed', 'missed') AND ended_at > clock_timestamp() - interval '7 days'
 		ORDER BY ended_at DESC, id DESC LIMIT $1`, n)
 }
 
 func stale(ctx context.Context, q sqlx.QueryerContext, days, n int) ([]id.Device, error) {
-	return many[id.Device](ctx, q, `
+	return pg.Many[id.Device](ctx, q, `
 		SELECT device_id FROM device_health($1) WHERE state <> 'revoked' AND stale_days >= $1 ORDER BY stale_days DESC, device_id LIMIT $2`, days, n)
 }
 
@@ -178,7 +166,7 @@ func worst(ctx context.Context, q sqlx.QueryerContext, staleDays int, f DeviceFi
 	for _, state := range f.Health {
 		health = append(health, string(state))
 	}
-	rows, err := many[row](ctx, q, `
+	rows, err := pg.Many[row](ctx, q, `
 		WITH hits AS (
 			SELECT array_position($2::text[], h.state) AS rank, lower(d.name) AS name, d.id
 			FROM device_health($1) h JOIN devices d ON d.id = h.device_id JOIN users u ON u.id = d.user_id
@@ -234,7 +222,7 @@ const perSpace = `
 
 // spaces returns all spaces, the largest first.
 func spaces(ctx context.Context, q sqlx.QueryerContext) ([]spaceRow, error) {
-	return many[spaceRow](ctx, q, `
+	return pg.Many[spaceRow](ctx, q, `
 		SELECT owner_id, stored, quarantined, objects, logical, protected, snapshots,
 			nullif(coalesce(u.quota_bytes, (SELECT (value #>> '{}')::bigint FROM settings WHERE key = 'defaultQuota'), 0), 0) AS quota
 		FROM (`+perSpace+`) each LEFT JOIN users u ON u.id = each.owner_id ORDER BY stored DESC, space_id`)
@@ -242,7 +230,7 @@ func spaces(ctx context.Context, q sqlx.QueryerContext) ([]spaceRow, error) {
 
 // samples returns the samples of the last n days, oldest first: of a user's space, or of the whole if user is nil.
 func samples(ctx context.Context, q sqlx.QueryerContext, user *id.User, n int) ([]*Day, error) {
-	return many[*Day](ctx, q, `
+	return pg.Many[*Day](ctx, q, `
 		WITH today AS (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS day)
 		SELECT to_char(us.day, 'YYYY-MM-DD') AS day, us.stored, us.logical, us.protected, us.free, coalesce(up.uploaded, 0) AS uploaded
 		FROM usage_samples us LEFT JOIN (
@@ -282,7 +270,7 @@ func sample(ctx context.Context, tx *sqlx.Tx, free *int64, keep time.Duration) e
 
 // told returns who was told of something that lasts.
 func told(ctx context.Context, q sqlx.QueryerContext, key string) (map[id.User]bool, error) {
-	users, err := many[id.User](ctx, q, `SELECT user_id FROM notifications WHERE key = $1`, key)
+	users, err := pg.Many[id.User](ctx, q, `SELECT user_id FROM notifications WHERE key = $1`, key)
 	found := map[id.User]bool{}
 	for _, u := range users {
 		found[u] = true

@@ -94,7 +94,7 @@ func (s *Service) Storage(ctx context.Context, a actor.Actor, days int) (*Storag
 		}
 	}
 	r.GrowthPerDay = growth(recent)
-	now, err := clock(ctx, s.cfg.DB)
+	now, err := pg.Clock(ctx, s.cfg.DB)
 	if err != nil {
 		return nil, err
 	}

@@ -2,11 +2,10 @@ package run
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/keyset"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
@@ -115,11 +114,9 @@ func (s *Service) Runs(ctx context.Context, a actor.Actor, f Filter, fleet bool,
 	if first < 1 || first > MaxPage {
 		return nil, fault.New(fault.Invalid, "first: ask for 1 to %d", MaxPage)
 	}
-	var from *position
-	if after != "" {
-		if from, err = parseCursor(after); err != nil {
-			return nil, err
-		}
+	from, err := keyset.Parse[id.Run](after, "a list of runs")
+	if err != nil {
+		return nil, err
 	}
 	rows, err := page(ctx, s.cfg.DB, sc, f, from, first+1)
 	if err != nil {
@@ -222,25 +219,5 @@ func (s *Service) LocationsAllowed(ctx context.Context, a actor.Actor, run id.Ru
 	return err
 }
 
-// position is a place between two runs: time first, because that is what people read by; id makes it unique.
-type position struct {
-	at time.Time
-	id id.Run
-}
-
 // Cursor returns where r stands in [Service.Runs].
-func (r *Run) Cursor() string {
-	b := binary.BigEndian.AppendUint64(nil, uint64(r.CreatedAt.UnixMicro())) // what PostgreSQL keeps
-	return base64.RawURLEncoding.EncodeToString(append(b, r.ID[:]...))
-}
-
-func parseCursor(s string) (*position, error) {
-	var p position
-	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(b) != 8+len(p.id) || b[0] != 0 { // before the year 4253
-		return nil, fault.New(fault.Invalid, "after: this is not a cursor of a list of runs")
-	}
-	p.at = time.UnixMicro(int64(binary.BigEndian.Uint64(b))).UTC()
-	copy(p.id[:], b[8:])
-	return &p, nil
-}
+func (r *Run) Cursor() string { return keyset.Position[id.Run]{At: r.CreatedAt, ID: r.ID}.Cursor() }
