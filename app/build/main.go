@@ -271,7 +271,10 @@ func (b *build) hash() string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// report prints what a visitor loads, and writes it for the size budget.
+// budgets are the most bytes that a program may have on its way to a browser that takes Brotli.
+var budgets = map[string]int{"app.wasm": 2_500_000, "keys.wasm": 1_500_000}
+
+// report prints what a visitor loads, and fails if that is more than the budget. Light compression is not judged.
 func (b *build) report() error {
 	type line struct {
 		Name   string `json:"name"`
@@ -280,9 +283,13 @@ func (b *build) report() error {
 		Brotli int    `json:"brotli,omitempty"`
 	}
 	var lines []line
+	var over error
 	sort.Slice(b.sizes, func(i, j int) bool { return b.sizes[i].plain > b.sizes[j].plain })
 	for _, s := range b.sizes {
 		lines = append(lines, line{s.name, s.plain, s.gzip, s.brotli})
+		if max, ok := budgets[s.name]; ok && !b.fast && s.brotli > max {
+			over = fmt.Errorf("%s has %d bytes with brotli, and its budget is %d", s.name, s.brotli, max)
+		}
 		if s.plain > 50_000 {
 			fmt.Printf("  %-22s %9d  gzip %8d  brotli %8d\n", s.name, s.plain, s.gzip, s.brotli)
 		}
@@ -291,7 +298,7 @@ func (b *build) report() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(b.out, "sizes.json"), append(out, '\n'), 0o644)
+	return errors.Join(over, os.WriteFile(filepath.Join(b.out, "sizes.json"), append(out, '\n'), 0o644))
 }
 
 // sourceMap returns the comment at a file's end that names a source map, which is not served.
