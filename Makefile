@@ -69,6 +69,7 @@ check: setup ## vet, staticcheck, formatting, import rules, fresh generated code
 generate: ## write the generated code again: gqlgen and genqlient
 	$(GO) tool gqlgen generate
 	cd vault/remote && $(GO) tool genqlient
+	cd app/api && $(GO) tool genqlient
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 20s) each
