@@ -96,7 +96,8 @@ func TestTakesAtOnce(t *testing.T) {
 func TestOneDecides(t *testing.T) {
 	t.Parallel()
 	inOneWorld(t, []string{"1", "2", "3", "4"}, func(w *world, _ string) {
-		t, ctx := w.t, w.t.Context()
+		t := w.t.(*testing.T)
+		ctx := t.Context()
 		n, work := w.running()
 		w.exec(`UPDATE runs SET deadline_at = clock_timestamp() WHERE id = $1`, n)
 		sn := w.snapshot(w.laptop)

@@ -109,7 +109,7 @@ func (r *row) settle(now time.Time, sn *snapshotRow) (bool, error) {
 		switch {
 		case r.LeaseUntil.After(now):
 			return false, nil
-		case sn != nil:
+		case r.Kind == Backup && sn != nil && !sn.CreatedAt.Before(*r.StartedAt):
 			return true, r.done(sn, bySweep, now)
 		case r.CancelAsked != nil:
 			return true, r.end(Cancelled, bySweep, now, "")

@@ -36,6 +36,28 @@ func TestSweepRings(t *testing.T) {
 	rung(1, w.laptop)
 }
 
+// TestSilenceIsNoSuccess unless the session that was at work has made a snapshot since: not an older one, and not of a restore.
+func TestSilenceIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	old := w.session(w.laptop)
+	sn := w.commit(w.laptop, old, 0)
+	n, work := w.running()
+	w.keep(w.laptop, work, old)
+	restore, err := w.OrderRestore(t.Context(), w.ann, w.desk.id, *sn, []byte("order"))
+	w.ok(err)
+	desk := w.take(w.desk)
+	fresh := w.session(w.desk)
+	w.keep(w.desk, desk, fresh)
+	w.commit(w.desk, fresh, 0)
+	w.shift(lapse)
+	w.sweep()
+	w.is(run.Waiting, n, restore.ID)
+	if r := w.run(restore.ID); *r.SnapshotID != *sn {
+		t.Error("another snapshot would be restored")
+	}
+}
+
 // TestRevoked cancels what a revoked device has, whatever it is doing, and tells nobody that it failed.
 func TestRevoked(t *testing.T) {
 	t.Parallel()

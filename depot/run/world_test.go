@@ -54,7 +54,7 @@ type machine struct {
 // world is a service on a database whose clock moves on demand, with an administrator, two people and their devices.
 type world struct {
 	*run.Service
-	t        *testing.T
+	t        testing.TB
 	db       *sqlx.DB
 	url      string
 	shift    func(time.Duration)
@@ -65,7 +65,7 @@ type world struct {
 	laptop, desk, box machine // ann's, ann's, bob's
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	db, url, shift := pgtest.NewShifted(t)
 	w := &world{t: t, db: db, url: url, shift: shift, bell: &bell{}}
