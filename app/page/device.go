@@ -49,7 +49,7 @@ func (d *Devices) summary(x *api.DeviceFields, v state.DevicesView) app.UI {
 	revoked := x.RevokedAt != nil
 	tools := []app.UI{
 		app.If(!revoked, func() app.UI {
-			return app.Button().Type("button").Class("btn btn-sm btn-primary").Disabled(v.Busy || run != nil).OnClick(func(app.Context, app.Event) { d.m.BackUpNow(x.Id) }).Body(
+			return app.Button().Type("button").Class("btn btn-sm btn-primary").Disabled(v.Busy || run != nil).OnClick(func(app.Context, app.Event) { d.m.BackUpNow(x.Id) }, app.EventScope(x.Id)).Body(
 				app.Span().Class("me-1").Body(ui.Icon("cloud-arrow-up")), app.Text("Back up now"))
 		}),
 		app.If(x.LatestSnapshot != nil, func() app.UI {
@@ -103,7 +103,7 @@ func (d *Devices) renaming(x *api.DeviceFields, busy bool) app.UI {
 			e.PreventDefault()
 			d.m.Rename(x.Id, *d.rename)
 			d.rename = nil
-		}).Body(
+		}, app.EventScope(x.Id)).Body(
 			ui.Field{ID: "device-name", Label: "Name", Type: "text", Value: *d.rename, Autocomplete: "off", Focus: true, OnInput: func(s string) { d.rename = &s }}.UI(),
 			ui.Submit("Rename", busy),
 		)}

@@ -27,6 +27,7 @@ const (
 func places() []place {
 	return []place{
 		{"/", "Dashboard", "speedometer2", everybody, func() app.UI { return &Dashboard{} }},
+		{"/files", "Files", "folder2-open", everybody, func() app.UI { return &Files{} }},
 		{"/devices", "Devices", "pc-display-horizontal", everybody, func() app.UI { return &Devices{} }},
 		{"/runs", "Activity", "clock-history", everybody, func() app.UI { return &Activity{} }},
 		{"/trash", "Trash", "trash3", everybody, func() app.UI { return &Trash{} }},
@@ -34,6 +35,8 @@ func places() []place {
 		{"/profile", "Profile", "person", everybody, func() app.UI { return &Profile{} }},
 		{"/admin", "Overview", "activity", admins, func() app.UI { return &Overview{} }},
 		{policiesPath, "Policies", "calendar2-week", admins, func() app.UI { return &Policies{} }},
+		{"/admin/people", "People", "people", admins, func() app.UI { return &People{} }},
+		{"/admin/devices", "Fleet", "pc-display-horizontal", admins, func() app.UI { return &FleetDevices{} }},
 	}
 }
 

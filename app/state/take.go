@@ -58,10 +58,16 @@ func extensions(f talk.Filter) []string {
 }
 
 // Save downloads what is chosen, or one entry. One at a time.
-func (m *Files) Save(one *talk.Entry) {
+func (m *Files) Save(one *talk.Entry) { m.save(m.selection(one)) }
+
+// SaveFrom downloads an entry as it was in another snapshot.
+func (m *Files) SaveFrom(snapshot string, e talk.Entry) {
+	m.save(talk.Selection{Snapshot: snapshot, Paths: []string{e.Path}})
+}
+
+func (m *Files) save(what talk.Selection) {
 	saver, ok := m.Keys.(Saver)
 	ctx, cancel := context.WithCancel(context.Background())
-	what := m.selection(one)
 	busy := false
 	m.change(func() {
 		if busy = m.v.Save != nil && !m.v.Save.Over; busy {
@@ -215,4 +221,32 @@ func (m *Files) CloseLook() {
 
 func (m *Files) release(url string) {
 	m.Keys.Call(context.Background(), talk.MethodRelease, talk.URL{URL: url}, nil) //nolint:errcheck // keys that are gone keep nothing
+}
+
+// Content is a content that a file had, in one snapshot or several in a row.
+type Content struct {
+	Newest, Oldest string // the snapshots
+	Count          int    // how many they are
+	Size           int64
+	ModTime        int64
+}
+
+// Distinct joins versions, the newest first, that have the same content and follow each other. Those without the file, and those of which it is not
+// known, are left out.
+func Distinct(list []talk.Version) (out []Content) {
+	content := -1
+	for _, v := range list {
+		switch {
+		case v.Error != "":
+		case v.Absent:
+			content = -1
+		case v.Content == content && v.Content != 0:
+			last := &out[len(out)-1]
+			last.Oldest, last.Count = v.Snapshot, last.Count+1
+		default:
+			content = v.Content
+			out = append(out, Content{v.Snapshot, v.Snapshot, 1, v.Size, v.ModTime})
+		}
+	}
+	return out
 }
