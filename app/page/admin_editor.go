@@ -145,7 +145,7 @@ func (p *policyEditor) devices(v state.EditorView, label, id string, of func(*st
 	}
 	var found []state.Named
 	for _, n := range v.Found.Value {
-		if !has(n) {
+		if p.find != "" && !has(n) {
 			found = append(found, n)
 		}
 	}
@@ -352,7 +352,7 @@ func (p *policyEditor) side(v state.EditorView) app.UI {
 				ElseIf(v.Schedule.Value != nil, func() app.UI {
 					s := v.Schedule.Value
 					return app.Div().Body(
-						app.P().Class("fw-semibold").Text(s.Text),
+						app.P().Class("fw-semibold").Text(state.Capital(s.Text)),
 						app.Ul().Class("list-unstyled mb-0").Body(app.Range(s.Next).Slice(func(i int) app.UI {
 							return app.Li().Class("d-flex justify-content-between gap-2").Body(
 								app.Span().Text(s.Next[i].Local().Format("Mon 2 Jan, 15:04")),

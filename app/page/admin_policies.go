@@ -97,7 +97,7 @@ func (p *policyList) table(list []*api.PolicyRow, v state.PoliciesView) app.UI {
 		return []app.UI{
 			ui.Switch("on-"+row.Id, "“"+row.Name+"” is on", row.Enabled, true, v.Busy != "", func(on bool) { m.Enable(row, on) }),
 			ui.Two(app.A().Class("fw-semibold").Href(policiesPath+"/"+row.Id).Title(row.Name).Text(row.Name), state.Targets(row.Targets)),
-			app.Div().Class("hf-clamp").Title(row.Schedule.Text).Text(row.Schedule.Text),
+			app.Div().Class("hf-clamp").Title(row.Schedule.Text).Text(state.Capital(row.Schedule.Text)),
 			next,
 			app.Text(state.Number(int64(row.DeviceCount))),
 			week(v.Week[row.Id]),

@@ -121,7 +121,7 @@ func (d Draft) input() (*api.PolicyInput, map[string]string) {
 	}
 	for _, r := range d.Roots {
 		if err := plan.CheckRoot(r); err != nil {
-			bad["roots"] = capital(err.Error()) + "."
+			bad["roots"] = Capital(err.Error()) + "."
 		}
 	}
 	if d.Enabled && !d.Everyone && len(d.Groups) == 0 && len(d.Devices) == 0 {
@@ -193,7 +193,7 @@ func (d Draft) retention(bad map[string]string) *api.RetentionInput {
 	}
 	r := &api.RetentionInput{Days: n[0], Last: n[1], Daily: n[2], Weekly: n[3], Monthly: n[4], Yearly: n[5]}
 	if err := planned(r).Validate(); err != nil {
-		bad["retention"] = capital(err.Error()) + "."
+		bad["retention"] = Capital(err.Error()) + "."
 	}
 	return r
 }

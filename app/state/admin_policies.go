@@ -97,7 +97,7 @@ func (p *Policies) Delete(row *api.PolicyRow) {
 // Lost says what the deletion of a policy takes away.
 func Lost(row *api.PolicyRow) string {
 	return fmt.Sprintf("%s will no longer be backed up by it. Its runs and snapshots stay, but nothing is kept because of its retention (%s) any more: "+
-		"what no other policy keeps may be cleaned away. To pause it, switch it off instead.", capital(Count(int64(row.DeviceCount), "device", "devices")), row.Retention.Text)
+		"what no other policy keeps may be cleaned away. To pause it, switch it off instead.", Capital(Count(int64(row.DeviceCount), "device", "devices")), row.Retention.Text)
 }
 
 // Targets says for whom a policy is.
@@ -125,11 +125,11 @@ func Targets(t *api.PolicyRowTargetsPolicyTargets) string {
 	if len(excepted) > 0 {
 		text += " except " + strings.Join(excepted, ", ")
 	}
-	return capital(text)
+	return Capital(text)
 }
 
-// capital begins a text with a capital letter, if it begins with a small Latin one.
-func capital(s string) string {
+// Capital begins a text with a capital letter, if it begins with a small Latin one.
+func Capital(s string) string {
 	if s != "" && s[0] >= 'a' && s[0] <= 'z' {
 		return strings.ToUpper(s[:1]) + s[1:]
 	}

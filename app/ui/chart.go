@@ -29,7 +29,7 @@ type Chart struct {
 // The drawing's units: it is scaled to the width that it gets.
 const (
 	chartWidth, chartHeight = 640, 240
-	chartLeft, chartRight   = 64, 12
+	chartLeft, chartRight   = 76, 12
 	chartTop, chartBottom   = 10, 30
 	chartSteps              = 4 // of the axis, about
 	chartLabels             = 7 // of the other, at most
@@ -142,7 +142,7 @@ func (c Chart) legend() app.UI {
 
 // table is the chart for whoever does not see it.
 func (c Chart) table() app.UI {
-	return app.Table().Class("visually-hidden").Body(
+	return app.Div().Class("visually-hidden").Body(app.Table().Body( // a table itself does not shrink
 		app.Caption().Text(c.Title),
 		app.THead().Body(app.Tr().Body(app.Th().Scope("col").Text("When"), app.Range(c.Series).Slice(func(i int) app.UI {
 			return app.Th().Scope("col").Text(c.Series[i].Name)
@@ -152,7 +152,7 @@ func (c Chart) table() app.UI {
 				return app.Td().Text(c.Text(c.value(c.Series[j], i)))
 			}))
 		})),
-	)
+	))
 }
 
 func shape(tag, class string, attrs ...any) app.HTMLElem {
