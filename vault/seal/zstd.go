@@ -23,26 +23,24 @@ const overAlloc = 16
 // each block of 128 KiB that it keeps as it is.
 func maxEncoded(n int) int { return n + n>>12 + 64 }
 
-func encoders(level zstd.EncoderLevel) *sync.Pool {
-	return &sync.Pool{New: func() any {
-		e, err := zstd.NewWriter(nil,
-			zstd.WithEncoderLevel(level),
-			zstd.WithEncoderConcurrency(1),
-			zstd.WithWindowSize(window),
-			zstd.WithSingleSegment(true), // or short frames would not say their size
-			zstd.WithLowerEncoderMem(true),
-			zstd.WithEncoderCRC(false))
-		if err != nil {
-			panic(err) // the options are constants
-		}
-		return e
-	}}
-}
+// encoders lends encoders by [Level]. They are made where they are needed and not by the pools, so that a program that only opens
+// links no encoder.
+var encoders [LevelNone]sync.Pool
 
-var encoderPools = map[Level]*sync.Pool{
-	LevelDefault: encoders(zstd.SpeedDefault),
-	LevelFast:    encoders(zstd.SpeedFastest),
-	LevelBetter:  encoders(zstd.SpeedBetterCompression),
+var encoderLevels = [LevelNone]zstd.EncoderLevel{LevelDefault: zstd.SpeedDefault, LevelFast: zstd.SpeedFastest, LevelBetter: zstd.SpeedBetterCompression}
+
+func newEncoder(level Level) *zstd.Encoder {
+	e, err := zstd.NewWriter(nil,
+		zstd.WithEncoderLevel(encoderLevels[level]),
+		zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(window),
+		zstd.WithSingleSegment(true), // or short frames would not say their size
+		zstd.WithLowerEncoderMem(true),
+		zstd.WithEncoderCRC(false))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return e
 }
 
 var decoders = sync.Pool{New: func() any {
@@ -59,12 +57,14 @@ var decoders = sync.Pool{New: func() any {
 
 // compress appends p, compressed, to dst. What it appends may be longer than p.
 func compress(dst, p []byte, level Level) []byte {
-	pool, ok := encoderPools[level]
-	if !ok {
-		pool = encoderPools[LevelDefault]
+	if level < 0 || level >= LevelNone {
+		level = LevelDefault
 	}
-	e := pool.Get().(*zstd.Encoder)
-	defer pool.Put(e)
+	e, ok := encoders[level].Get().(*zstd.Encoder)
+	if !ok {
+		e = newEncoder(level)
+	}
+	defer encoders[level].Put(e)
 	return e.EncodeAll(p, dst)
 }
 
