@@ -3284,71 +3284,6 @@ func (v *NotificationPreferenceInput) GetKind() string { return v.Kind }
 // GetMail returns NotificationPreferenceInput.Mail, and is useful for accessing the field via an interface.
 func (v *NotificationPreferenceInput) GetMail() MailMode { return v.Mail }
 
-type ObjectLocationsInput struct {
-	// 16 bytes an object.
-	Ids []byte `json:"ids"`
-}
-
-// GetIds returns ObjectLocationsInput.Ids, and is useful for accessing the field via an interface.
-func (v *ObjectLocationsInput) GetIds() []byte { return v.Ids }
-
-// ObjectLocationsObjectLocations includes the requested fields of the GraphQL type ObjectLocations.
-// The GraphQL type's documentation follows.
-//
-// Where objects lie.
-type ObjectLocationsObjectLocations struct {
-	// The packs that `table` refers to.
-	Packs []*ObjectLocationsObjectLocationsPacksPackLocation `json:"packs"`
-	// 12 bytes an object, in the order that was asked: three big-endian 32-bit numbers, index in packs (0xffffffff: no such object), offset, length.
-	Table []byte `json:"table"`
-}
-
-// GetPacks returns ObjectLocationsObjectLocations.Packs, and is useful for accessing the field via an interface.
-func (v *ObjectLocationsObjectLocations) GetPacks() []*ObjectLocationsObjectLocationsPacksPackLocation {
-	return v.Packs
-}
-
-// GetTable returns ObjectLocationsObjectLocations.Table, and is useful for accessing the field via an interface.
-func (v *ObjectLocationsObjectLocations) GetTable() []byte { return v.Table }
-
-// ObjectLocationsObjectLocationsPacksPackLocation includes the requested fields of the GraphQL type PackLocation.
-// The GraphQL type's documentation follows.
-//
-// A pack to read from.
-type ObjectLocationsObjectLocationsPacksPackLocation struct {
-	Name string `json:"name"`
-	// Bytes.
-	Size int `json:"size"`
-	// Absolute or relative to the server; answers range requests until it expires.
-	Url       string    `json:"url"`
-	ExpiresAt time.Time `json:"expiresAt"`
-}
-
-// GetName returns ObjectLocationsObjectLocationsPacksPackLocation.Name, and is useful for accessing the field via an interface.
-func (v *ObjectLocationsObjectLocationsPacksPackLocation) GetName() string { return v.Name }
-
-// GetSize returns ObjectLocationsObjectLocationsPacksPackLocation.Size, and is useful for accessing the field via an interface.
-func (v *ObjectLocationsObjectLocationsPacksPackLocation) GetSize() int { return v.Size }
-
-// GetUrl returns ObjectLocationsObjectLocationsPacksPackLocation.Url, and is useful for accessing the field via an interface.
-func (v *ObjectLocationsObjectLocationsPacksPackLocation) GetUrl() string { return v.Url }
-
-// GetExpiresAt returns ObjectLocationsObjectLocationsPacksPackLocation.ExpiresAt, and is useful for accessing the field via an interface.
-func (v *ObjectLocationsObjectLocationsPacksPackLocation) GetExpiresAt() time.Time {
-	return v.ExpiresAt
-}
-
-// ObjectLocationsResponse is returned by ObjectLocations on success.
-type ObjectLocationsResponse struct {
-	// Where objects lie, for their owner: at most 20,000 at once. No device token can ask.
-	ObjectLocations *ObjectLocationsObjectLocations `json:"objectLocations"`
-}
-
-// GetObjectLocations returns ObjectLocationsResponse.ObjectLocations, and is useful for accessing the field via an interface.
-func (v *ObjectLocationsResponse) GetObjectLocations() *ObjectLocationsObjectLocations {
-	return v.ObjectLocations
-}
-
 type OrderRestoreInput struct {
 	Device   string `json:"device"`
 	Snapshot string `json:"snapshot"`
@@ -6692,14 +6627,6 @@ func (v *__NoticesInput) GetFirst() int { return v.First }
 // GetAfter returns __NoticesInput.After, and is useful for accessing the field via an interface.
 func (v *__NoticesInput) GetAfter() *string { return v.After }
 
-// __ObjectLocationsInput is used internally by genqlient
-type __ObjectLocationsInput struct {
-	Input *ObjectLocationsInput `json:"input,omitempty"`
-}
-
-// GetInput returns __ObjectLocationsInput.Input, and is useful for accessing the field via an interface.
-func (v *__ObjectLocationsInput) GetInput() *ObjectLocationsInput { return v.Input }
-
 // __OrderRestoreInput is used internally by genqlient
 type __OrderRestoreInput struct {
 	Input *OrderRestoreInput `json:"input,omitempty"`
@@ -9323,46 +9250,6 @@ func Notices(
 	}
 
 	data_ = &NoticesResponse{}
-	resp_ := &graphql.Response{Data: data_}
-
-	err_ = client_.MakeRequest(
-		ctx_,
-		req_,
-		resp_,
-	)
-
-	return data_, err_
-}
-
-// The query executed by ObjectLocations.
-const ObjectLocations_Operation = `
-query ObjectLocations ($input: ObjectLocationsInput!) {
-	objectLocations(input: $input) {
-		packs {
-			name
-			size
-			url
-			expiresAt
-		}
-		table
-	}
-}
-`
-
-func ObjectLocations(
-	ctx_ context.Context,
-	client_ graphql.Client,
-	input *ObjectLocationsInput,
-) (data_ *ObjectLocationsResponse, err_ error) {
-	req_ := &graphql.Request{
-		OpName: "ObjectLocations",
-		Query:  ObjectLocations_Operation,
-		Variables: &__ObjectLocationsInput{
-			Input: input,
-		},
-	}
-
-	data_ = &ObjectLocationsResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
