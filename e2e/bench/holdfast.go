@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/holdfast-backup/holdfast/e2e/stack"
+	"github.com/holdfast-backup/holdfast/e2e/usage"
 )
 
 // holdfast is ourselves, through the real programs.
@@ -43,7 +44,7 @@ func (h *holdfast) Restore(ctx context.Context, _, dst string) (cost, error) {
 
 func (h *holdfast) Stored() (int64, error) { return folderSize(filepath.Join(h.server.Data, "store")) }
 
-func (h *holdfast) Server() (usage, error) { return usageOf(h.server.Cmd.Process.Pid) }
+func (h *holdfast) Server() (usage.Usage, error) { return usage.Of(h.server.Cmd.Process.Pid) }
 
 func (h *holdfast) Stop() error {
 	if h.server == nil {

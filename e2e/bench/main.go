@@ -15,10 +15,11 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/holdfast-backup/holdfast/e2e/usage"
 )
 
 func main() {
@@ -51,8 +52,8 @@ var steps = []string{"first backup", "unchanged backup", "changed backup", "full
 // sample is one round of one program.
 type sample struct {
 	cost   map[string]cost
-	server map[string]usage // what the step added to the server's CPU; memory at its end
-	stored map[string]int64 // after first and changed backup
+	server map[string]usage.Usage // what the step added to the server's CPU; memory at its end
+	stored map[string]int64       // after first and changed backup
 }
 
 func (b *bench) run(ctx context.Context) error {
@@ -156,7 +157,7 @@ func (b *bench) round(ctx context.Context, dir, data string, p peer) (s sample, 
 	if err := p.Start(ctx, dir); err != nil {
 		return s, err
 	}
-	s = sample{map[string]cost{}, map[string]usage{}, map[string]int64{}}
+	s = sample{map[string]cost{}, map[string]usage.Usage{}, map[string]int64{}}
 	before, err := p.Server()
 	if err != nil {
 		return s, err
@@ -172,7 +173,7 @@ func (b *bench) round(ctx context.Context, dir, data string, p peer) (s sample, 
 		if err != nil {
 			return err
 		}
-		s.server[name] = usage{after.cpu - before.cpu, after.rss, after.children}
+		s.server[name] = usage.Usage{CPU: after.CPU - before.CPU, Peak: after.Peak, Children: after.Children}
 		before = after
 		if strings.HasSuffix(name, "backup") {
 			s.stored[name], err = p.Stored()
@@ -219,18 +220,4 @@ func (b *bench) complete(ctx context.Context, data, dst string) error {
 		return fmt.Errorf("restored %d files of %d bytes, want %d of %d", gotFiles, gotBytes, files, bytes)
 	}
 	return nil
-}
-
-// machine describes what the numbers were measured on.
-func machine() string {
-	cpu := "unknown CPU"
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(b)) {
-			if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
-				cpu = strings.TrimSpace(v)
-				break
-			}
-		}
-	}
-	return fmt.Sprintf("%d CPUs (%s), %s, %s/%s", runtime.NumCPU(), cpu, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/holdfast-backup/holdfast/e2e/usage"
 )
 
 // A peer is one backup program with its server, on an empty repository.
@@ -24,8 +26,8 @@ type peer interface {
 	Start(ctx context.Context, dir string) error
 	Backup(ctx context.Context, src string) (cost, error)
 	Restore(ctx context.Context, src, dst string) (cost, error)
-	Stored() (int64, error) // bytes in the repository
-	Server() (usage, error) // of the server's processes since Start; zero without a server
+	Stored() (int64, error)       // bytes in the repository
+	Server() (usage.Usage, error) // of the server's processes since Start; zero without a server
 	Stop() error
 }
 
@@ -144,11 +146,11 @@ func (d *daemon) stop() error {
 	return err
 }
 
-func (d *daemon) usage() (usage, error) {
+func (d *daemon) usage() (usage.Usage, error) {
 	if d.cmd == nil {
-		return usage{}, nil
+		return usage.Usage{}, nil
 	}
-	return usageOf(d.cmd.Process.Pid)
+	return usage.Of(d.cmd.Process.Pid)
 }
 
 func freeAddr() (string, error) {
@@ -221,9 +223,9 @@ func (r *restic) Restore(ctx context.Context, _, dst string) (cost, error) {
 	return c, err
 }
 
-func (r *restic) Stored() (int64, error) { return folderSize(r.repo) }
-func (r *restic) Server() (usage, error) { return r.srv.usage() }
-func (r *restic) Stop() error            { return r.srv.stop() }
+func (r *restic) Stored() (int64, error)       { return folderSize(r.repo) }
+func (r *restic) Server() (usage.Usage, error) { return r.srv.usage() }
+func (r *restic) Stop() error                  { return r.srv.stop() }
 
 // kopia runs straight to disk, or through its repository server, which then does the encryption.
 type kopia struct {
@@ -302,6 +304,6 @@ func (k *kopia) Restore(ctx context.Context, src, dst string) (cost, error) {
 	return c, err
 }
 
-func (k *kopia) Stored() (int64, error) { return folderSize(k.repo) }
-func (k *kopia) Server() (usage, error) { return k.srv.usage() }
-func (k *kopia) Stop() error            { return k.srv.stop() }
+func (k *kopia) Stored() (int64, error)       { return folderSize(k.repo) }
+func (k *kopia) Server() (usage.Usage, error) { return k.srv.usage() }
+func (k *kopia) Stop() error                  { return k.srv.stop() }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/holdfast-backup/holdfast/e2e/usage"
 )
 
 // result is all that was measured on one data set.
@@ -30,7 +32,7 @@ type report struct {
 func (r report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Benchmark of %s\n\n", r.when.Format("2 January 2006"))
-	fmt.Fprintf(&b, "`make bench` on %s. Medians of %d rounds, in which the programs took turns; all servers on loopback.\n", machine(), r.rounds)
+	fmt.Fprintf(&b, "`make bench` on %s. Medians of %d rounds, in which the programs took turns; all servers on loopback.\n", usage.Machine(), r.rounds)
 	b.WriteString("restic 0.19.1 speaks HTTP to rest-server 0.14.0; kopia 0.22.3 with zstd-fastest speaks gRPC over TLS to its repository server, which encrypts, or writes straight to disk. ")
 	b.WriteString("The ratio is Holdfast's figure over that of the best networked peer: below 1 is better. CPU is client + server. Memory is the client's peak; ")
 	b.WriteString("the server's is its own peak and, behind the plus sign, its database and queue.\n")
@@ -59,7 +61,7 @@ func (res *result) table(who []string) string {
 		res.row(&b, who, "stored after "+step, func(s sample) float64 { return float64(s.stored[step]) }, func(v float64) string { return mib(int64(v)) })
 	}
 	for _, step := range steps {
-		res.row(&b, who, "CPU, "+step, func(s sample) float64 { return (s.cost[step].cpu + s.server[step].cpu).Seconds() }, func(v float64) string { return fmt.Sprintf("%.1f s", v) })
+		res.row(&b, who, "CPU, "+step, func(s sample) float64 { return (s.cost[step].cpu + s.server[step].CPU).Seconds() }, func(v float64) string { return fmt.Sprintf("%.1f s", v) })
 	}
 	res.row(&b, who, "client's peak memory", func(s sample) float64 {
 		var peak int64
@@ -73,7 +75,7 @@ func (res *result) table(who []string) string {
 		var own, children []int64
 		for _, s := range res.samples[w] {
 			last := s.server[steps[len(steps)-1]]
-			own, children = append(own, last.rss), append(children, last.children)
+			own, children = append(own, last.Peak), append(children, last.Children)
 		}
 		if median(own) == 0 {
 			b.WriteString(" - |")
