@@ -18,7 +18,8 @@ type Modal struct {
 	OnClose func()
 
 	id     string
-	before app.Value
+	before app.Value // where the cursor was
+	escape func()    // stops listening for Escape; nil until the dialog is open
 }
 
 var modals atomic.Int64
@@ -27,37 +28,67 @@ var modals atomic.Int64
 func (m *Modal) OnInit() { m.id = "modal-" + strconv.FormatInt(modals.Add(1), 10) }
 
 // OnMount implements app.Mounter.
-func (m *Modal) OnMount(ctx app.Context) { ctx.Defer(func(app.Context) { m.enter() }) }
+func (m *Modal) OnMount(ctx app.Context) { ctx.Defer(m.enter) }
+
+// OnUpdate implements app.Updater.
+func (m *Modal) OnUpdate(ctx app.Context) { ctx.Defer(func(app.Context) { m.stay() }) }
 
 // OnDismount implements app.Dismounter.
 func (m *Modal) OnDismount() { m.leave() }
 
-func (m *Modal) enter() {
+func (m *Modal) enter(ctx app.Context) {
 	doc := app.Window().Get("document")
 	m.before = doc.Get("activeElement")
 	doc.Get("body").Get("classList").Call("add", "hf-modal-open")
-	m.focus("input, select, textarea, .modal-body button, .modal-footer .btn:last-child, .btn-close")
+	pressed := app.FuncOf(func(_ app.Value, args []app.Value) any {
+		if args[0].Get("key").String() == "Escape" {
+			ctx.Dispatch(func(app.Context) { m.OnClose() })
+		}
+		return nil
+	})
+	app.Window().Call("addEventListener", "keydown", pressed)
+	m.escape = func() {
+		app.Window().Call("removeEventListener", "keydown", pressed)
+		pressed.Release()
+	}
+	m.first()
+}
+
+// stay takes the cursor back in when what it was on is gone.
+func (m *Modal) stay() {
+	dialog := app.Window().GetElementByID(m.id)
+	if m.escape != nil && dialog.Truthy() && !dialog.Call("contains", app.Window().Get("document").Get("activeElement")).Bool() {
+		m.first()
+	}
 }
 
 func (m *Modal) leave() {
-	if m.before == nil {
+	if m.escape == nil {
 		return
 	}
+	m.escape()
 	app.Window().Get("document").Get("body").Get("classList").Call("remove", "hf-modal-open")
 	if m.before.Truthy() {
 		m.before.Call("focus")
 	}
 }
 
-// focus puts the cursor into the first element of a kind, or into the dialog.
-func (m *Modal) focus(selector string) {
+// first puts the cursor where somebody begins: what is typed into, else the last button, which goes on.
+func (m *Modal) first() {
+	m.focus(".modal-body input:not([readonly]), .modal-body select, .modal-body textarea", ".modal-footer .btn:last-child", ".modal-body .btn-primary", ".btn-close")
+}
+
+// focus puts the cursor into the first element that there is of some kinds, or into the dialog.
+func (m *Modal) focus(kinds ...string) {
 	dialog := app.Window().GetElementByID(m.id)
 	if !dialog.Truthy() {
 		return
 	}
-	if e := dialog.Call("querySelector", selector); e.Truthy() {
-		e.Call("focus")
-		return
+	for _, kind := range kinds {
+		if e := dialog.Call("querySelector", kind); e.Truthy() {
+			e.Call("focus")
+			return
+		}
 	}
 	dialog.Call("focus")
 }
@@ -68,8 +99,8 @@ func (m *Modal) Render() app.UI {
 	if m.Size != "" {
 		size = " modal-" + m.Size
 	}
-	edge := func(selector string) app.UI { // the cursor that leaves at one end comes in at the other
-		return app.Span().TabIndex(0).Aria("hidden", "true").OnFocus(func(app.Context, app.Event) { m.focus(selector) })
+	edge := func(kinds ...string) app.UI { // the cursor that leaves at one end comes in at the other
+		return app.Span().TabIndex(0).OnFocus(func(app.Context, app.Event) { m.focus(kinds...) })
 	}
 	return app.Div().Body(
 		app.Div().Class("modal-backdrop show"),
@@ -77,12 +108,8 @@ func (m *Modal) Render() app.UI {
 			if e.Get("target").Equal(ctx.JSSrc()) {
 				m.OnClose()
 			}
-		}).OnKeyDown(func(ctx app.Context, e app.Event) {
-			if e.Get("key").String() == "Escape" {
-				m.OnClose()
-			}
 		}).Body(
-			edge(".modal-footer .btn:last-child, .btn-close"),
+			edge(".modal-footer .btn:last-child", ".modal-body .btn-primary", ".btn-close"),
 			app.Div().ID(m.id).Class("modal-dialog modal-dialog-centered modal-dialog-scrollable"+size).TabIndex(-1).
 				Attr("role", "dialog").Aria("modal", "true").Aria("labelledby", m.id+"-title").Body(
 				app.Div().Class("modal-content").Body(
