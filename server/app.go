@@ -21,6 +21,20 @@ func (s *Server) asset(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// downloads serves the service worker that makes downloads of what the app decrypts. Its scope is /dl/, where nothing else is: an address
+// there that comes as far as this server belongs to no download under way.
+func (s *Server) downloads(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/dl/download.js" {
+		writeError(w, r, fault.New(fault.NotFound, "this download is over, or was begun in another window: begin it again"))
+		return
+	}
+	w.Header().Set("Service-Worker-Allowed", "/dl/") // nothing above it, whatever proxies make of the address
+	if s.cfg.App == nil || !s.cfg.App(w, r, "download.js") {
+		w.Header().Del("Service-Worker-Allowed")
+		writeError(w, r, fault.New(fault.NotFound, "there is nothing at this address"))
+	}
+}
+
 // app serves the web app's page, which finds out by itself what its address means. It reports false if there is no app.
 func (s *Server) app(w http.ResponseWriter, r *http.Request) bool {
 	if s.cfg.App == nil {

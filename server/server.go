@@ -108,6 +108,7 @@ func New(cfg Config) *Server {
 	for _, path := range []string{"/assets/", "/sw.js", "/manifest.webmanifest", "/offline.html"} {
 		mux.HandleFunc("GET "+path, s.asset)
 	}
+	mux.HandleFunc("GET /dl/", s.downloads)
 	mux.HandleFunc("GET /download/ca.pem", s.ca)
 	mux.HandleFunc("GET /download/agent/{os}/{arch}", s.agent)
 	mux.HandleFunc("GET /metrics", s.metrics)
