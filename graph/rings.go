@@ -10,11 +10,12 @@ import (
 	"github.com/holdfast-backup/holdfast/graph/internal/exec"
 )
 
-// ringEvery is how long a device is not rung at most.
-const ringEvery = run.LookEvery
+const (
+	ringEvery = run.LookEvery          // a device is rung at least so often
+	ringSoon  = 100 * time.Millisecond // hints that come within this are one ring: several policies may be due at once
+)
 
-// rings rings a device at once, whenever there may be work for it, and every now and then. Rings that come while one waits to be
-// sent are one. The channel is closed when ctx ends.
+// rings rings a device at once, whenever there may be work for it, and every now and then. The channel is closed when ctx ends.
 func (c Config) rings(ctx context.Context, a actor.Actor) (<-chan *exec.Ring, error) {
 	device, err := a.RequireDevice()
 	if err != nil {
@@ -34,31 +35,24 @@ func (c Config) rings(ctx context.Context, a actor.Actor) (<-chan *exec.Ring, er
 			case <-ctx.Done():
 				return
 			}
-			for quiet := false; !quiet; { // what was rung until now, this ring has told
-				select {
-				case _, ok := <-hints:
-					quiet = !ok
-				default:
-					quiet = true
-				}
-			}
 			wait.Reset(ringEvery)
-		listen:
-			for {
+			soon, cutOff := false, false
+			for waiting := true; waiting; {
 				select {
 				case <-ctx.Done():
 					return
 				case <-wait.C:
-					break listen
+					waiting = false
 				case m, ok := <-hints:
 					switch {
 					case !ok:
 						hints = nil // the bus is closed; the clock goes on
-					case m.Topic == "":
-						// The bus was cut off, for every device at once: they do not all ask at once.
-						wait.Reset(rand.N(c.Sweep))
-					default:
-						break listen
+					case m.Topic != "" && !soon:
+						soon = true
+						wait.Reset(ringSoon)
+					case m.Topic == "" && !soon && !cutOff:
+						cutOff = true
+						wait.Reset(rand.N(c.Sweep)) // every device was cut off: they do not all ask at once
 					}
 				}
 			}

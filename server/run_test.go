@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/blob/mem"
+	"github.com/holdfast-backup/holdfast/depot/bus"
+	"github.com/holdfast-backup/holdfast/depot/local"
 	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
 	"github.com/holdfast-backup/holdfast/depot/run"
 	"github.com/holdfast-backup/holdfast/server"
@@ -210,6 +213,59 @@ func TestRingsEnd(t *testing.T) {
 	w.ok(err)
 	if code := s.closed(t); code != 4401 {
 		t.Errorf("closed with %d", code)
+	}
+}
+
+// TestRingsAfterRedis: what was rung while Redis was away is lost, so everybody is rung when it is back. Rings that come close together are few.
+func TestRingsAfterRedis(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	dir := t.TempDir()
+	start := func() *local.Local {
+		t.Helper()
+		l, err := local.Start(ctx, local.Config{Dir: dir, NoPostgres: true, Throwaway: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	redis := start()
+	client, err := bus.Connect(ctx, redis.RedisURL(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hints := bus.New(client)
+	t.Cleanup(func() { hints.Close(); client.Close() })
+	w := newWorldOn(t, pgtest.New(t), mem.New(), func(c *server.Config) { c.API.Bus, c.API.Sweep = hints, 200*time.Millisecond })
+	d := w.device(w.person("ada", actor.Staff), "laptop")
+	alive := hints.Subscribe(ctx, run.RingTopic(d.ID)) // so that the test knows when rings arrive
+	defer alive.Close()
+	rings := w.follow(d.Token, ringsQuery, nil)
+	rings.next()
+	w.ok(alive.Live(ctx))
+	redis.Close()
+	redis = start()
+	t.Cleanup(redis.Close)
+	rings.next()
+
+	for range 50 {
+		hints.Publish(ctx, run.RingTopic(d.ID), nil)
+	}
+	rings.next()
+	w.ok(rings.send(message{ID: "f", Type: "complete"}))
+	w.ok(rings.subscribe("g", ringsQuery, nil))
+	more := 0
+	for m, err := rings.receive(); m.ID != "g"; m, err = rings.receive() {
+		w.ok(err)
+		more++
+	}
+	if more > 5 {
+		t.Errorf("%d more rings for 50 hints at once", more)
+	}
+	hints.Close() // the clock goes on, and so does the subscription
+	w.ok(rings.send(message{Type: "ping"}))
+	for m, err := rings.receive(); m.Type != "pong"; m, err = rings.receive() {
+		w.ok(err)
 	}
 }
 

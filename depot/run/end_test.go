@@ -242,7 +242,7 @@ func TestWordsOfEnds(t *testing.T) {
 		{"run.first", "success", "The first backup of “laptop” is done", "1,200 files of this device are saved."},
 		{"run.succeeded", "success", "“laptop” is backed up", "1,200 files are saved by the policy “Office” for "},
 		{"run.warned", "warning", "1 file of “laptop” could not be read", "1,200 files are saved"},
-		{"restore.finished", "success", "A restore on “laptop” has ended", "1 file were restored."},
+		{"restore.finished", "success", "A restore on “laptop” has ended", "1 file was restored."},
 		{"restore.finished", "warning", "A restore on “laptop” has ended", "1,234,567 files were restored, 12 were not."},
 		{"restore.failed", "error", "A restore on “laptop” failed", "The device refused the order: "},
 	}

@@ -60,8 +60,11 @@ func (s *Service) TickPolicy(ctx context.Context, tx *sqlx.Tx, p *policy.Policy)
 // tick makes the rows of a portion of a policy's slots and reports whether there are more.
 func (s *Service) tick(ctx context.Context, tx *sqlx.Tx, p id.Policy, n *news) (more bool, err error) {
 	due, err := policy.Due(ctx, tx, p)
-	if err != nil || due == nil || len(due.Slots) == 0 {
+	if err != nil || due == nil {
 		return false, err
+	}
+	if len(due.Slots) == 0 { // by this rule: those of another rule do not count up to here
+		return false, policy.Advance(ctx, tx, p, due.Until)
 	}
 	targets, err := policy.DevicesOf(ctx, tx, p)
 	if err != nil {

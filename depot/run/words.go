@@ -59,7 +59,7 @@ func tell(ctx context.Context, tx *sqlx.Tx, rows []*row, n *news) error {
 // first adds that it is the device's first backup, which stands for the news of its success.
 func first(r *row, events []notice.Event) []notice.Event {
 	e := notice.Event{Kind: "run.first", Title: fmt.Sprintf("The first backup of “%s” is done", r.Device),
-		Body: fmt.Sprintf("%s of this device are saved. From now on every backup stores only what has changed.", files(r.Files))}
+		Body: fmt.Sprintf("%s of this device %s saved. From now on every backup stores only what has changed.", files(r.Files), verb(r.Files, "is", "are"))}
 	if r.State == Succeeded {
 		return []notice.Event{e}
 	}
@@ -74,10 +74,11 @@ func events(group []*row) []notice.Event {
 	case r.Kind == Restore && r.State.good():
 		e.Kind = "restore.finished"
 		e.Title = fmt.Sprintf("A restore on “%s” has ended", r.Device)
-		e.Body = fmt.Sprintf("%s were restored.", files(r.Files))
+		e.Body = fmt.Sprintf("%s %s restored.", files(r.Files), verb(r.Files, "was", "were"))
 		if r.State == Warned {
 			e.Severity = notice.Warning
-			e.Body = fmt.Sprintf("%s were restored, %s were not. Open the restore to see which, and why.", files(r.Files), number(r.Problems))
+			e.Body = fmt.Sprintf("%s %s restored, %s %s not. Open the restore to see which, and why.",
+				files(r.Files), verb(r.Files, "was", "were"), number(r.Problems), verb(r.Problems, "was", "were"))
 		}
 	case r.Kind == Restore && r.State == Failed:
 		e.Kind = "restore.failed"
@@ -90,11 +91,11 @@ func events(group []*row) []notice.Event {
 	case r.State == Succeeded:
 		e.Kind = "run.succeeded"
 		e.Title = fmt.Sprintf("“%s” is backed up", r.Device)
-		e.Body = fmt.Sprintf("%s are saved%s.", files(r.Files), whose(group))
+		e.Body = fmt.Sprintf("%s %s saved%s.", files(r.Files), verb(r.Files, "is", "are"), whose(group))
 	case r.State == Warned:
 		e.Kind = "run.warned"
 		e.Title = fmt.Sprintf("%s of “%s” could not be read", files(r.Problems), r.Device)
-		e.Body = fmt.Sprintf("%s are saved%s. Open the backup to see which are missing, and why.", files(r.Files), whose(group))
+		e.Body = fmt.Sprintf("%s %s saved%s. Open the backup to see what is missing, and why.", files(r.Files), verb(r.Files, "is", "are"), whose(group))
 	case r.State == Failed:
 		e.Kind = "run.failed"
 		e.Title = fmt.Sprintf("The backup of “%s” failed", r.Device)
@@ -168,6 +169,13 @@ func files(n int64) string {
 		return "1 file"
 	}
 	return number(n) + " files"
+}
+
+func verb(n int64, one, more string) string {
+	if n == 1 {
+		return one
+	}
+	return more
 }
 
 // number writes a count with commas.
