@@ -45,17 +45,26 @@ func (Window) Print() {
 // Update takes the new release that waits, and reloads the page.
 func (Window) Update() { global.Call("holdfastUpdate") }
 
-// Focus puts the cursor into an element, once the page has been painted.
+// focusFrames is how many times the page is painted while Focus waits for an element.
+const focusFrames = 30
+
+// Focus puts the cursor into an element, as soon as it is there.
 func (Window) Focus(id string) {
-	var once js.Func
-	once = js.FuncOf(func(js.Value, []js.Value) any {
-		defer once.Release()
-		if e := global.Get("document").Call("getElementById", id); e.Truthy() {
+	left := focusFrames
+	var frame js.Func
+	frame = js.FuncOf(func(js.Value, []js.Value) any {
+		e := global.Get("document").Call("getElementById", id)
+		if left--; !e.Truthy() && left > 0 {
+			global.Call("requestAnimationFrame", frame)
+			return nil
+		}
+		if e.Truthy() {
 			e.Call("focus")
 		}
+		frame.Release()
 		return nil
 	})
-	global.Call("requestAnimationFrame", once)
+	global.Call("requestAnimationFrame", frame)
 }
 
 // Get returns a setting of this browser's, "" if it was never made or storage is switched off.

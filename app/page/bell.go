@@ -85,7 +85,7 @@ func noticeRow(n api.NoticeFields, read func(id string)) app.UI {
 		if n.ReadAt == nil {
 			read(n.Id)
 		}
-	}).Body(
+	}, ui.Fresh()).Body(
 		app.Span().Class("text-"+color).Body(ui.Icon(icon)),
 		app.Span().Class("flex-grow-1 hf-shrink").Body(
 			app.Span().Class("d-block text-break hf-notice-title").Body(app.If(n.ReadAt == nil, func() app.UI {

@@ -34,12 +34,17 @@ func doorOf(class, title, text string, body ...app.UI) app.UI {
 
 // form is a form that Go sends.
 func form(submit func(), body ...app.UI) app.UI {
-	return app.Form().NoValidate(true).OnSubmit(func(ctx app.Context, e app.Event) { e.PreventDefault(); submit() }).Body(body...)
+	return app.Form().NoValidate(true).OnSubmit(func(ctx app.Context, e app.Event) { e.PreventDefault(); submit() }, ui.Fresh()).Body(body...)
 }
 
 // link is a button that looks like a link.
 func link(text string, on func()) app.UI {
-	return app.Button().Type("button").Class("btn btn-link btn-sm").Text(text).OnClick(func(app.Context, app.Event) { on() })
+	return app.Button().Type("button").Class("btn btn-link btn-sm").Text(text).OnClick(func(app.Context, app.Event) { on() }, ui.Fresh())
+}
+
+// username tells the browser's password manager whose password is typed beside it.
+func username(email string) app.UI {
+	return app.Input().Type("text").Name("email").Class("visually-hidden").Value(email).ReadOnly(true).TabIndex(-1).Aria("hidden", "true").Attr("autocomplete", "username")
 }
 
 // Login is the page at which everybody comes in.
@@ -87,8 +92,7 @@ func (u *Unlock) Render() app.UI {
 	return door("Locked", "The keys of "+v.User.Email+" are closed. Your password opens them again.",
 		ui.Trouble(v.Err, nil),
 		form(u.submit,
-			// For the browser's password manager, which wants to know whose password it is.
-			app.Input().Type("text").Name("email").Class("visually-hidden").Value(v.User.Email).ReadOnly(true).TabIndex(-1).Aria("hidden", "true").Attr("autocomplete", "username"),
+			username(v.User.Email),
 			&ui.Password{ID: "password", Label: "Password", Value: u.password, Autocomplete: "current-password", OnInput: func(s string) { u.password = s }},
 			ui.Submit("Unlock", v.Busy),
 		),

@@ -147,7 +147,7 @@ func (j *Join) confirm(v state.JoinView) app.UI {
 }
 
 func back(on func()) app.UI {
-	return app.Button().Type("button").Class("btn btn-outline-secondary").Text("Back").OnClick(func(app.Context, app.Event) { on() })
+	return app.Button().Type("button").Class("btn btn-outline-secondary").Text("Back").OnClick(func(app.Context, app.Event) { on() }, ui.Fresh())
 }
 
 // step says how far somebody is.

@@ -146,7 +146,7 @@ func (p *Profile) password(u *api.AccountFields, v state.ProfileView) app.UI {
 	return ui.Card("Password", nil,
 		ui.Trouble(v.Err[state.FormPassword], nil),
 		form(func() { p.profile.SetPassword(p.old, p.new) },
-			app.Input().Type("text").Name("email").Class("visually-hidden").Value(u.Email).ReadOnly(true).TabIndex(-1).Aria("hidden", "true").Attr("autocomplete", "username"),
+			username(u.Email),
 			&ui.Password{ID: "old", Label: "Present password", Value: p.old, Autocomplete: "current-password", OnInput: func(s string) { p.old = s }},
 			&ui.Password{ID: "new", Label: "New password", Value: p.new, Autocomplete: "new-password",
 				OnInput: func(s string) { p.new = s; p.profile.Judge(s) }, Meter: func() app.UI { return meter(v.Strength) }},
@@ -158,7 +158,7 @@ func (p *Profile) password(u *api.AccountFields, v state.ProfileView) app.UI {
 func (p *Profile) recovery() app.UI {
 	return ui.Card("Recovery code", nil,
 		app.P().Class("mb-3").Text("It lets you in when the password is forgotten. If you do not have it any more, or somebody else may have seen it, make a new one: the old one opens nothing then."),
-		app.Button().Type("button").Class("btn btn-outline-secondary").Text("Make a new code").OnClick(func(app.Context, app.Event) { p.renewing = true }),
+		app.Button().Type("button").Class("btn btn-outline-secondary").Text("Make a new code").OnClick(func(app.Context, app.Event) { p.renewing = true }, ui.Fresh()),
 	)
 }
 
@@ -171,7 +171,7 @@ func (p *Profile) sessions(v state.ProfileView) app.UI {
 		s := v.Sessions.Value[i]
 		end := app.UI(ui.Badge("success", "this one"))
 		if !s.Current {
-			end = app.Button().Type("button").Class("btn btn-sm btn-outline-danger").Text("End").OnClick(func(app.Context, app.Event) { p.ending = &s })
+			end = app.Button().Type("button").Class("btn btn-sm btn-outline-danger").Text("End").OnClick(func(app.Context, app.Event) { p.ending = &s }, ui.Fresh())
 		}
 		return []app.UI{app.Span().Class("text-break").Text(s.Client), app.Span().Class("font-monospace small text-break").Text(s.Address), when(&s.CreatedAt), when(&s.LastSeenAt), end}
 	}))
@@ -189,7 +189,7 @@ func (p *Profile) tokens(v state.ProfileView) app.UI {
 	return ui.Panel("API tokens", add, ui.Table("API tokens", columns, len(v.Tokens.Value), func(i int) []app.UI {
 		t := v.Tokens.Value[i]
 		return []app.UI{app.Span().Class("text-break").Text(t.Name), when(&t.CreatedAt), when(t.LastUsedAt), when(t.ExpiresAt),
-			app.Button().Type("button").Class("btn btn-sm btn-outline-danger").Text("Revoke").OnClick(func(app.Context, app.Event) { p.revoking = &t })}
+			app.Button().Type("button").Class("btn btn-sm btn-outline-danger").Text("Revoke").OnClick(func(app.Context, app.Event) { p.revoking = &t }, ui.Fresh())}
 	}))
 }
 
@@ -230,7 +230,7 @@ func (p *Profile) token(v state.ProfileView) app.UI {
 				ui.Button("outline-secondary", "clipboard", "Copy", "Copy the token", func() { copied(v.Secret, "The token") }),
 			}
 		}, Footer: func() []app.UI {
-			return []app.UI{app.Button().Type("button").Class("btn btn-primary").Text("Done").OnClick(func(app.Context, app.Event) { closed() })}
+			return []app.UI{app.Button().Type("button").Class("btn btn-primary").Text("Done").OnClick(func(app.Context, app.Event) { closed() }, ui.Fresh())}
 		}}
 	}
 	return &ui.Modal{Title: "New API token", OnClose: closed, Body: func() []app.UI {
@@ -260,6 +260,7 @@ func (p *Profile) renewal(u *api.AccountFields, v state.ProfileView) app.UI {
 				app.P().Text("Your password first. The old code stays good until you have typed some of the new one back."),
 				ui.Trouble(v.Err[state.FormCode], nil),
 				form(func() { p.profile.NewCode(p.codePassword) },
+					username(u.Email),
 					&ui.Password{ID: "code-password", Label: "Password", Value: p.codePassword, Autocomplete: "current-password", OnInput: func(s string) { p.codePassword = s }},
 					ui.Submit("Make a new code", v.Busy == state.FormCode)),
 			}

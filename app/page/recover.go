@@ -47,6 +47,7 @@ func (r *Recover) Render() app.UI {
 		return door("Choose a new password", "The code is right, "+v.User.Name+". Your backups stay as they are; all other sessions end.",
 			ui.Trouble(v.Err, nil),
 			form(func() { r.recover.Password(r.password) },
+				username(v.User.Email),
 				&ui.Password{ID: "password", Label: "New password", Value: r.password, Autocomplete: "new-password",
 					OnInput: func(s string) { r.password = s; r.recover.Judge(s) }, Meter: func() app.UI { return meter(v.Strength) }},
 				ui.Submit("Set the password", v.Busy),

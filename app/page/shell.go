@@ -46,7 +46,19 @@ func (f *Frame) OnMount(ctx app.Context) { f.open(ctx) }
 // OnNav implements app.Navigator.
 func (f *Frame) OnNav(ctx app.Context) { f.navigate(ctx.Page().URL().Path, ctx.Page().URL().Fragment) }
 
-func (f *Frame) open(ctx app.Context) { f.watch(ctx, World.Session) }
+func (f *Frame) open(ctx app.Context) {
+	f.stops = append(f.stops, World.Session.Observe(func() { ctx.Dispatch(func(app.Context) { f.enter() }) }))
+}
+
+// enter leaves the address of a door behind once somebody is in.
+func (f *Frame) enter() {
+	v := World.Session.View()
+	if v.Phase != state.Open || f.token != "" && !v.Joined || inside(f.path) == f.path {
+		return
+	}
+	f.path, f.token = inside(f.path), ""
+	World.Window.Replace(f.path)
+}
 
 func (f *Frame) navigate(path, hash string) {
 	f.path = path

@@ -141,7 +141,7 @@ func (j *Join) Confirm(typed []string) {
 		if err := j.session.open(ctx, &u.AccountFields, in.Join.Bundle, u.IdentityPublic); err != nil {
 			return nil, err
 		}
-		j.session.enter(&u.AccountFields)
+		j.session.enter(&u.AccountFields, true)
 		return func(v *JoinView) { *v, j.input = JoinView{}, nil }, nil
 	})
 }

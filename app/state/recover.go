@@ -87,7 +87,7 @@ func (r *Recover) Password(password string) {
 		if left {
 			return nil, fault.New(fault.Conflict, "the new password is set: log in with it")
 		}
-		r.session.enter(user)
+		r.session.enter(user, false)
 		return func() { r.v = RecoverView{} }, nil
 	})
 }

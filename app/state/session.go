@@ -39,10 +39,11 @@ type Session struct {
 
 // SessionView is what pages show of a [Session].
 type SessionView struct {
-	Phase Phase
-	User  *api.AccountFields // nil while nobody is logged in
-	Busy  bool               // a login, a join or an unlocking is under way
-	Err   error              // of the last one
+	Phase  Phase
+	User   *api.AccountFields // nil while nobody is logged in
+	Busy   bool               // a login, a join or an unlocking is under way
+	Err    error              // of the last one
+	Joined bool               // the account was made on this page
 }
 
 // Admin reports whether the user runs the fleet.
@@ -173,7 +174,9 @@ func (s *Session) open(ctx context.Context, u *api.AccountFields, bundle, identi
 }
 
 // enter takes in somebody whose login and keys stand.
-func (s *Session) enter(u *api.AccountFields) { s.set(SessionView{Phase: Open, User: u}) }
+func (s *Session) enter(u *api.AccountFields, joined bool) {
+	s.set(SessionView{Phase: Open, User: u, Joined: joined})
+}
 
 // set takes in what came of a start or a login.
 func (s *Session) set(v SessionView) {

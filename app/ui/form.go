@@ -106,7 +106,7 @@ func (p *Password) Render() app.UI {
 	}
 	in := app.Input().ID(p.ID).Name(p.ID).Class(class).Type(kind).Value(p.Value).Attr("autocomplete", p.Autocomplete).
 		Attr("autocapitalize", "none").Attr("spellcheck", "false").
-		OnInput(func(ctx app.Context, e app.Event) { p.OnInput(ctx.JSSrc().Get("value").String()) })
+		OnInput(func(ctx app.Context, e app.Event) { p.OnInput(ctx.JSSrc().Get("value").String()) }, fresh())
 	if p.Problem != "" || p.Meter != nil {
 		in = in.Aria("describedby", p.ID+"-help")
 	}

@@ -100,7 +100,7 @@ func (m *Modal) Render() app.UI {
 		size = " modal-" + m.Size
 	}
 	edge := func(kinds ...string) app.UI { // the cursor that leaves at one end comes in at the other
-		return app.Span().TabIndex(0).OnFocus(func(app.Context, app.Event) { m.focus(kinds...) })
+		return app.Span().TabIndex(0).OnFocus(func(app.Context, app.Event) { m.focus(kinds...) }, fresh())
 	}
 	return app.Div().Body(
 		app.Div().Class("modal-backdrop show"),
