@@ -2,6 +2,7 @@ package page
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/maxence-charriere/go-app/v10/pkg/app"
@@ -27,9 +28,10 @@ func (f *Files) list(v state.FilesView) app.UI {
 		return ui.Empty("folder2", "This folder is empty", "It was empty when it was saved.", nil)
 	}
 	key := v.Snapshot + "\n" + v.Path + "\n" + v.Text + "\n" + string(v.Sort.By) + strconv.FormatBool(v.Sort.Descending)
-	return app.Div().Body(f.heads(v), &ui.List{
+	return app.Div().Body(&ui.List{
 		Key: key, Label: "Files", Total: v.Listing.Value.Total, Need: f.m.Need,
-		Row: func(i int) app.UI { return f.row(v, v.Entry(i)) },
+		Head: func() app.UI { return f.heads(v) },
+		Row:  func(i int) app.UI { return f.row(v, v.Entry(i)) },
 	})
 }
 
@@ -44,13 +46,13 @@ func (f *Files) heads(v state.FilesView) app.UI {
 				icon, sorted = "caret-down-fill", "descending"
 			}
 		}
-		return app.Span().Class(class).Body(app.Button().Type("button").Class("btn btn-sm btn-link link-secondary link-underline-opacity-0 px-0").
-			Title("Sort by "+title+", now "+sorted).
+		return app.Span().Class(class).Attr("role", "columnheader").Aria("sort", sorted).Body(app.Button().Type("button").Class("btn btn-sm btn-link link-secondary link-underline-opacity-0 px-0").
+			Title("Sort by "+strings.ToLower(title)).
 			OnClick(func(app.Context, app.Event) { f.m.Order(by) }, app.EventScope(string(by))).
 			Body(app.Text(title+" "), app.If(icon != "", func() app.UI { return ui.Icon(icon) })))
 	}
-	return app.Div().Class("hf-file hf-file-head").Body(
-		app.Span().Class("hf-file-check"),
+	return app.Div().Class("hf-file hf-file-head").Attr("role", "row").Body(
+		app.Span().Class("hf-file-check").Attr("role", "columnheader").Aria("label", "Chosen"),
 		head("Name", "hf-file-name", talk.ByName),
 		head("Size", "hf-file-size", talk.BySize),
 		head("Kind", "hf-file-kind", talk.ByKind),

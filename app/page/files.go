@@ -106,7 +106,7 @@ func (f *Files) choices(v state.FilesView, list []*api.DeviceFields) app.UI {
 			OnChange: func(s string) {
 				f.leave(strings.TrimSuffix("/files/"+v.Device+"/"+s, "/") + (&url.URL{Fragment: v.Path}).String())
 			}}.UI()),
-		app.Div().Class("col-lg-4").Body(ui.Search("files-search", "Search names, such as *.pdf", v.Text, f.m.Find)),
+		app.Div().Class("col-lg-4 hf-files-search").Body(ui.Search("files-search", "Search names, such as *.pdf", v.Text, f.m.Find)),
 	)
 }
 

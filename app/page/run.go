@@ -54,7 +54,7 @@ func (r *Run) Render() app.UI {
 				return ui.Card("", nil, ui.Empty("question-circle", "There is no such run", "It may belong to somebody else.", app.A().Class("btn btn-primary").Href("/runs").Text("To the activity")))
 			}
 			return app.Div().Body(
-				crumbs("/runs", "Activity", kindWord(x.Kind)+" of "+x.Device.Name),
+				crumbs("/runs", "Activity", runTitle(&x.RunFields)),
 				r.head(x, v),
 				r.causes(x),
 				r.report(x, v.Report),
@@ -103,7 +103,7 @@ func (r *Run) head(x *api.RunDetail, v state.RunView) app.UI {
 		app.Div().Class("d-flex flex-wrap align-items-center gap-3 mb-3").Body(
 			app.Span().Class("hf-device-icon text-"+runColor(x.State)).Body(ui.Icon(kindIcon(x.Kind))),
 			app.Div().Class("flex-grow-1 hf-shrink d-flex flex-wrap align-items-center gap-2").Body(
-				app.H2().Class("h4 mb-0 text-truncate").Text(kindWord(x.Kind)+" of "+x.Device.Name),
+				app.H2().Class("h4 mb-0 text-truncate").Text(runTitle(&x.RunFields)),
 				ui.Badge(runColor(x.State), runWord(x.State)),
 			),
 			app.Div().Class("d-flex flex-wrap gap-2").Body(tools...),

@@ -28,12 +28,12 @@ func kindIcon(k api.RunKind) string {
 	return "cloud-arrow-up"
 }
 
-// kindWord is a kind of run in a word.
-func kindWord(k api.RunKind) string {
-	if k == api.RunKindRestore {
-		return "Restore"
+// runTitle says what a run is, and of which device.
+func runTitle(r *api.RunFields) string {
+	if r.Kind == api.RunKindRestore {
+		return "Restore to " + r.Device.Name
 	}
-	return "Backup"
+	return "Backup of " + r.Device.Name
 }
 
 // phaseWord is what a run does at the moment.
@@ -56,7 +56,7 @@ func phaseWord(r *api.RunFields) string {
 // runProgress is the bar of a run that is under way: by bytes if it is known how many there are, else by files.
 func runProgress(r *api.RunFields) app.UI {
 	p := r.Progress
-	label := kindWord(r.Kind) + " of " + r.Device.Name
+	label := runTitle(r)
 	if p.TotalBytes > 0 {
 		return ui.Progress(label, p.Bytes, p.TotalBytes)
 	}
@@ -122,7 +122,7 @@ func runItems(list []*api.RunFields) app.UI {
 				app.Span().Class("hf-item-icon text-"+runColor(r.State)).Body(ui.Icon(kindIcon(r.Kind))),
 				app.Span().Class("hf-item-main").Body(
 					app.Span().Class("d-flex align-items-center gap-2").Body(
-						app.Span().Class("fw-medium text-truncate").Text(kindWord(r.Kind)+" of "+r.Device.Name),
+						app.Span().Class("fw-medium text-truncate").Text(runTitle(r)),
 						ui.Badge(runColor(r.State), runWord(r.State)),
 					),
 					app.If(open, func() app.UI {
