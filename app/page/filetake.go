@@ -16,7 +16,7 @@ func (f *Files) saving(s *state.Saving) app.UI {
 		return app.Text("")
 	}
 	if s.Err != nil {
-		return app.Div().Body(ui.Trouble(s.Err, f.m.CancelSave))
+		return app.Div().Body(ui.Trouble(s.Err, nil), app.Div().Class("mb-3 text-end").Body(ui.Button("outline-secondary", "x-lg", "Dismiss", "Take this away", f.m.CancelSave)))
 	}
 	name := s.Plan.Name
 	if name == "" {
@@ -84,8 +84,8 @@ func (f *Files) restoring(v state.FilesView) app.UI {
 			ui.Trouble(v.Work.Err, nil),
 			app.P().Text("The order is sealed for the device: it fetches and decrypts the files itself. The server can neither read nor make such an order."),
 			ui.Select{ID: "restore-device", Label: "Device", Value: r.device, Choices: devices, OnChange: func(s string) { r.device = s }}.UI(),
-			app.FieldSet().Class("mb-3").Body(
-				app.Legend().Class("form-label fs-6").Text("Where to"),
+			app.Div().Class("mb-3").Attr("role", "radiogroup").Aria("labelledby", "restore-where").Body(
+				app.Div().ID("restore-where").Class("form-label").Text("Where to"),
 				f.radio("restore-original", "Where each file was", !r.elsewhere, func() { r.elsewhere = false }),
 				f.radio("restore-folder", "Into a folder, each with its whole path", r.elsewhere, func() { r.elsewhere = true }),
 			),
