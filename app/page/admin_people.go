@@ -92,7 +92,7 @@ func (p *People) links(v state.PeopleView) app.UI {
 
 func (p *People) users(v state.PeopleView) app.UI {
 	m := p.m
-	tools := app.Div().Class("d-flex flex-wrap gap-2 justify-content-end").Body(
+	tools := app.Div().Class("d-flex gap-2 justify-content-end").Body(
 		ui.Search("people-search", "Name or address", v.Search, m.Find),
 		ui.Button("primary", "person-plus", "Invite", "Invite people", func() { p.inviting = true }),
 	)

@@ -37,6 +37,11 @@ func places() []place {
 		{policiesPath, "Policies", "calendar2-week", admins, func() app.UI { return &Policies{} }},
 		{"/admin/people", "People", "people", admins, func() app.UI { return &People{} }},
 		{"/admin/devices", "Fleet", "pc-display-horizontal", admins, func() app.UI { return &FleetDevices{} }},
+		{"/admin/reports", "Reports", "clipboard-data", admins, func() app.UI { return &Reports{} }},
+		{"/admin/storage", "Storage", "hdd-stack", admins, func() app.UI { return &Storage{} }},
+		{"/admin/tasks", "Tasks", "list-task", admins, func() app.UI { return &Tasks{} }},
+		{"/admin/settings", "Settings", "gear", admins, func() app.UI { return &Settings{} }},
+		{"/admin/audit", "Audit", "journal-text", admins, func() app.UI { return &Audit{} }},
 	}
 }
 

@@ -2,7 +2,6 @@ package state
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -234,4 +233,4 @@ func ids(list []Named) []string {
 }
 
 // list is a list that is written as one, even if it is empty.
-func list(s []string) []string { return slices.Concat([]string{}, s) }
+func list(s []string) []string { return append([]string{}, s...) }

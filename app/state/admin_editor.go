@@ -120,6 +120,9 @@ func (e *PolicyEditor) Edit(fn func(*Draft)) {
 		if len(e.v.Problems) > 0 { // they were shown: they go as soon as they are mended
 			_, bad := d.input()
 			maps.DeleteFunc(e.v.Problems, func(field, _ string) bool { return bad[field] == "" })
+			if len(e.v.Problems) == 0 {
+				e.work.Err = nil
+			}
 		}
 		if again {
 			if e.timer != nil {

@@ -1,0 +1,154 @@
+package page
+
+import (
+	"github.com/maxence-charriere/go-app/v10/pkg/app"
+
+	"github.com/holdfast-backup/holdfast/app/api"
+	"github.com/holdfast-backup/holdfast/app/state"
+	"github.com/holdfast-backup/holdfast/app/ui"
+)
+
+// Settings is the screen of what can be set for the whole installation.
+type Settings struct {
+	app.Compo
+	watched
+	m *state.Installation
+}
+
+// OnMount implements app.Mounter.
+func (s *Settings) OnMount(ctx app.Context) { s.open(ctx) }
+
+func (s *Settings) open(ctx app.Context) {
+	s.watch(ctx, s.model())
+	s.model().Reload()
+}
+
+func (s *Settings) model() *state.Installation {
+	if s.m == nil {
+		s.m = state.NewInstallation(World.API)
+	}
+	return s.m
+}
+
+// Render implements app.Composer.
+func (s *Settings) Render() app.UI {
+	m := s.model()
+	v := m.View()
+	return loading(v.Load, 10, m.Reload, func(set *api.SettingsFields) app.UI {
+		field := func(name, label, help string) app.UI {
+			return ui.Field{ID: "set-" + name, Label: label, Help: help, Type: "text", Autocomplete: "off", Value: v.Form[name], Problem: v.Problems[name], OnInput: func(s string) { m.Edit(name, s) }}.UI()
+		}
+		return app.Div().Body(
+			worked(v.Work, m.Dismiss),
+			app.Form().NoValidate(true).OnSubmit(func(ctx app.Context, e app.Event) { e.PreventDefault(); m.Save() }).Body(
+				app.Div().Class("row").Body(
+					app.Div().Class("col-xl-6").Body(
+						ui.Card("Name and storage", nil,
+							field("productName", "Name", "What people see in mails and in the app."),
+							field("defaultQuota", "Limit for each person in GiB", "For people without a limit of their own. Nothing: no limit."),
+							field("storageLowPercent", "Warn below per cent of free room", ""),
+							field("undoDays", "Days in which a deleted snapshot can be taken back", ""),
+						),
+						ui.Card("Backups", nil,
+							field("staleDays", "Days without a backup after which a device is stale", ""),
+							field("runHistoryDays", "Days for which backups and their reports are kept", ""),
+						),
+					),
+					app.Div().Class("col-xl-6").Body(
+						ui.Card("Mail", nil, mailState(set),
+							ui.Select{ID: "set-adminDigest", Label: "Digest to administrators", Value: v.Form["adminDigest"], Choices: []ui.Choice{{Value: "NEVER", Title: "Never"}, {Value: "DAILY", Title: "Every day"}, {Value: "WEEKLY", Title: "On Mondays"}},
+								OnChange: func(s string) { m.Edit("adminDigest", s) }}.UI(),
+							field("digestHour", "Hour of the day for digests", "0 to 23, in the time zone below."),
+							field("zone", "Time zone", "An IANA name such as Europe/Athens."),
+							field("mailsPerHour", "Mails an hour to one address", "More than that are gathered into one."),
+							app.If(set.MailFrom != nil, func() app.UI {
+								return ui.Button("outline-secondary", "envelope", "Send me a test mail", "", m.TestMail)
+							}),
+						),
+						ui.Card("The installation's own backup", nil, ownBackup(set)),
+					),
+				),
+				app.Button().Type("submit").Class("btn btn-primary mb-4").Disabled(v.Busy != "" || !v.Changed).Body(
+					app.If(v.Busy != "", func() app.UI { return app.Span().Class("me-2").Body(ui.Spinner()) }), app.Text("Save the settings")),
+			),
+		)
+	})
+}
+
+func mailState(s *api.SettingsFields) app.UI {
+	if s.MailFrom == nil {
+		return app.P().Class("text-body-secondary").Text("No mail server is configured, so nobody gets mail: docs/operations.md says how to name one. Notifications in the app work without.")
+	}
+	return app.P().Body(app.Text("Mail is sent as "), app.Strong().Text(*s.MailFrom), app.Text("."))
+}
+
+func ownBackup(s *api.SettingsFields) app.UI {
+	switch {
+	case !s.SelfBackupConfigured:
+		return app.P().Class("mb-0").Text("It is not configured. Should the database be lost, nobody could find their backups in the store: docs/operations.md says how to switch it on.")
+	case s.SelfBackupAt == nil:
+		return app.P().Class("mb-0").Text("It is configured, and has not succeeded yet.")
+	}
+	return app.P().Class("mb-0").Body(app.Text("It last succeeded "), ago(s.SelfBackupAt), app.Text("."))
+}
+
+// Audit is the screen of what was done, and of the mails that were written.
+type Audit struct {
+	app.Compo
+	watched
+	m *state.Audit
+}
+
+// OnMount implements app.Mounter.
+func (a *Audit) OnMount(ctx app.Context) { a.open(ctx) }
+
+func (a *Audit) open(ctx app.Context) {
+	a.watch(ctx, a.model())
+	a.model().Reload()
+}
+
+func (a *Audit) model() *state.Audit {
+	if a.m == nil {
+		a.m = state.NewAudit(World.API)
+	}
+	return a.m
+}
+
+// Render implements app.Composer.
+func (a *Audit) Render() app.UI {
+	m := a.model()
+	v := m.View()
+	tools := app.Div().Class("d-flex gap-2").Body(
+		ui.Search("audit-search", "Kind, person or text", v.Filter, m.Find),
+		ui.Button("outline-secondary", "filetype-csv", "CSV", "Download what is shown as comma-separated values", func() { World.Window.Save("audit.csv", state.AuditCSV(m.View().Events.Value)) }),
+	)
+	return app.Div().Body(
+		loading(v.Events.Load, 8, m.Reload, func(list []*api.AuditFields) app.UI {
+			return ui.Panel("What was done", tools,
+				app.If(len(list) == 0, func() app.UI {
+					return ui.Empty("search", "Nothing found", "Of what is loaded, nothing has this text. Older lines can be loaded below.", nil)
+				}).Else(func() app.UI {
+					return ui.Table("What was done", []ui.Column{{Title: "When"}, {Title: "Who"}, {Title: "What"}, {Title: "Kind", Class: "text-end"}}, len(list), func(i int) []app.UI {
+						e := list[i]
+						return []app.UI{ago(&e.At), ui.Name(state.ActorOf(e)), app.Span().Class("text-break").Text(e.Text), app.Code().Text(e.Kind)}
+					})
+				}),
+				ui.More(len(list), 0, v.Events.More, v.Events.Loading, func(n int) string { return state.Count(int64(n), "line", "lines") }, m.MoreEvents),
+			)
+		}),
+		loading(v.Mails.Load, 4, m.Reload, func(list []*api.MailFields) app.UI {
+			failed := ui.Switch("mails-failed", "Only failed ones", v.Failed, false, false, m.OnlyFailed)
+			if len(list) == 0 {
+				return ui.Panel("Mails", failed, ui.Empty("envelope", "No mail", "Mails that were written, and whether they could be sent, stand here.", nil))
+			}
+			return ui.Panel("Mails", failed,
+				ui.Table("Mails", []ui.Column{{Title: "To"}, {Title: "Subject"}, {Title: "State"}, {Title: "Written", Class: "text-end"}}, len(list), func(i int) []app.UI {
+					mail := list[i]
+					badge := map[api.MailState]app.UI{api.MailStateSent: ui.Badge("success", "sent"), api.MailStateFailed: ui.Badge("danger", "failed"), api.MailStateWaiting: ui.Badge("info", "waiting")}[mail.State]
+					return []app.UI{ui.Name(mail.Address), ui.Two(app.Text(mail.Subject), mail.Kind), app.Div().Body(badge, app.Div().Class("small text-body-secondary hf-clamp").Title(orElse(mail.Error, "")).Text(orElse(mail.Error, ""))), ago(&mail.CreatedAt)}
+				}),
+				ui.More(len(list), 0, v.Mails.More, v.Mails.Loading, func(n int) string { return state.Count(int64(n), "mail", "mails") }, m.MoreMails),
+			)
+		}),
+	)
+}

@@ -1,0 +1,245 @@
+package state
+
+import (
+	"context"
+	"encoding/csv"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/holdfast-backup/holdfast/app/api"
+)
+
+// Installation is what can be set for the whole installation. Make it with [NewInstallation].
+type Installation struct {
+	Desk
+	fetch fetch
+	v     InstallationView
+}
+
+// InstallationView is what pages show of an [Installation].
+type InstallationView struct {
+	Work
+	Load     Load[*api.SettingsFields]
+	Form     map[string]string // what stands in the fields, by the server's names
+	Changed  bool
+	Problems map[string]string
+}
+
+// The fields of the settings, as the server names them.
+var settingFields = []string{"productName", "staleDays", "undoDays", "defaultQuota", "storageLowPercent", "digestHour", "zone", "adminDigest", "mailsPerHour", "runHistoryDays"}
+
+// NewInstallation returns the settings.
+func NewInstallation(client *api.Client) *Installation { return &Installation{Desk: Desk{api: client}} }
+
+// View returns what to show.
+func (i *Installation) View() (v InstallationView) {
+	i.read(func() {
+		v = i.v
+		v.Work = i.work
+	})
+	return v
+}
+
+// Reload loads them, and drops what was typed.
+func (i *Installation) Reload() {
+	fetchInto(&i.Model, &i.fetch, &i.v.Load, func(ctx context.Context) (*api.SettingsFields, error) {
+		r, err := api.AdminSettings(ctx, i.api)
+		if err != nil {
+			return nil, err
+		}
+		i.change(func() { i.v.Form, i.v.Changed, i.v.Problems = formOf(r.Settings), false, nil })
+		return r.Settings, nil
+	})
+}
+
+func formOf(s *api.SettingsFields) map[string]string {
+	return map[string]string{
+		"productName": s.ProductName, "staleDays": strconv.Itoa(s.StaleDays), "undoDays": strconv.Itoa(s.UndoDays), "defaultQuota": inUnits(s.DefaultQuota, 1<<30),
+		"storageLowPercent": strconv.Itoa(s.StorageLowPercent), "digestHour": strconv.Itoa(s.DigestHour), "zone": s.Zone, "adminDigest": string(s.AdminDigest),
+		"mailsPerHour": strconv.Itoa(s.MailsPerHour), "runHistoryDays": strconv.Itoa(s.RunHistoryDays),
+	}
+}
+
+// Edit changes a field.
+func (i *Installation) Edit(field, value string) {
+	i.change(func() {
+		form := map[string]string{}
+		for k, v := range i.v.Form {
+			form[k] = v
+		}
+		form[field] = value
+		i.v.Form, i.v.Changed = form, true
+		if i.v.Problems[field] != "" {
+			i.v.Problems = nil
+			i.work.Err = nil
+		}
+	})
+}
+
+// Save writes what was changed.
+func (i *Installation) Save() {
+	v := i.View()
+	bad := map[string]string{}
+	number := func(field string) *int {
+		n := whole(bad, field, v.Form[field])
+		return &n
+	}
+	text := func(field string) *string {
+		s := strings.TrimSpace(v.Form[field])
+		return &s
+	}
+	quota, err := gib(v.Form["defaultQuota"])
+	if err != nil {
+		_, bad["defaultQuota"] = FieldOf(err)
+	}
+	if quota == nil {
+		quota = new(int64)
+	}
+	digest := api.DigestPeriod(v.Form["adminDigest"])
+	in := &api.UpdateSettingsInput{
+		ProductName: text("productName"), StaleDays: number("staleDays"), UndoDays: number("undoDays"), DefaultQuota: quota, StorageLowPercent: number("storageLowPercent"),
+		DigestHour: number("digestHour"), Zone: text("zone"), AdminDigest: &digest, MailsPerHour: number("mailsPerHour"), RunHistoryDays: number("runHistoryDays"),
+	}
+	if len(bad) > 0 {
+		i.change(func() { i.v.Problems = bad })
+		return
+	}
+	i.do("save", func(ctx context.Context) (string, error) {
+		r, err := api.UpdateSettings(ctx, i.api, in)
+		field, text := FieldOf(err, settingFields...)
+		i.change(func() {
+			i.v.Problems = nil
+			if field != "" {
+				i.v.Problems = map[string]string{field: text}
+			}
+			if err == nil {
+				i.v.Load.end(r.UpdateSettings.Settings, nil)
+				i.v.Form, i.v.Changed = formOf(r.UpdateSettings.Settings), false
+			}
+		})
+		return "Saved.", err
+	})
+}
+
+// TestMail sends a mail to the person who asks.
+func (i *Installation) TestMail() {
+	i.do("mail", func(ctx context.Context) (string, error) {
+		r, err := api.SendTestMail(ctx, i.api)
+		if err != nil {
+			return "", err
+		}
+		return "The mail server took a mail to " + r.SendTestMail.Address + ".", nil
+	})
+}
+
+// Audit is what was done, and the mails that were written. Make it with [NewAudit].
+type Audit struct {
+	Desk
+	v AuditView
+}
+
+// AuditView is what pages show of an [Audit].
+type AuditView struct {
+	Filter string
+	Events Rows[*api.AuditFields] // Value: those with the filter's text
+	Failed bool                   // only mails that could not be sent
+	Mails  Rows[*api.MailFields]
+}
+
+// NewAudit returns the log.
+func NewAudit(client *api.Client) *Audit { return &Audit{Desk: Desk{api: client}} }
+
+// View returns what to show.
+func (a *Audit) View() (v AuditView) {
+	a.read(func() { v = a.v })
+	if s := strings.ToLower(strings.TrimSpace(v.Filter)); s != "" {
+		var list []*api.AuditFields
+		for _, e := range v.Events.Value {
+			if strings.Contains(strings.ToLower(e.Kind+" "+e.Text+" "+ActorOf(e)), s) {
+				list = append(list, e)
+			}
+		}
+		v.Events.Value = list
+	}
+	return v
+}
+
+// ActorOf is who did something.
+func ActorOf(e *api.AuditFields) string {
+	if e.Actor == nil {
+		return "the system"
+	}
+	return e.Actor.Name
+}
+
+// Reload loads the newest of both.
+func (a *Audit) Reload() {
+	a.events(false)
+	a.mails(false)
+}
+
+// MoreEvents loads older events.
+func (a *Audit) MoreEvents() { a.events(true) }
+
+// MoreMails loads older mails.
+func (a *Audit) MoreMails() { a.mails(true) }
+
+// Find shows only events with a text in them, of those that were loaded.
+func (a *Audit) Find(text string) { a.change(func() { a.v.Filter = text }) }
+
+// OnlyFailed shows only mails that could not be sent, or all.
+func (a *Audit) OnlyFailed(on bool) {
+	a.change(func() { a.v.Failed = on })
+	a.mails(false)
+}
+
+func (a *Audit) events(more bool) {
+	fetchRows(&a.Model, &a.v.Events, more, func(ctx context.Context, after *string) (slice[*api.AuditFields], error) {
+		r, err := api.AdminAudit(ctx, a.api, pageSize, after)
+		if err != nil {
+			return slice[*api.AuditFields]{}, err
+		}
+		page := slice[*api.AuditFields]{after: next(r.AuditEvents.PageInfo.HasNextPage, r.AuditEvents.PageInfo.EndCursor)}
+		for _, e := range r.AuditEvents.Edges {
+			page.rows = append(page.rows, e.Node)
+		}
+		return page, nil
+	})
+}
+
+func (a *Audit) mails(more bool) {
+	failed := false
+	a.read(func() { failed = a.v.Failed })
+	fetchRows(&a.Model, &a.v.Mails, more, func(ctx context.Context, after *string) (slice[*api.MailFields], error) {
+		r, err := api.AdminMails(ctx, a.api, failed, pageSize, after)
+		if err != nil {
+			return slice[*api.MailFields]{}, err
+		}
+		page := slice[*api.MailFields]{after: next(r.Mails.PageInfo.HasNextPage, r.Mails.PageInfo.EndCursor)}
+		for _, e := range r.Mails.Edges {
+			page.rows = append(page.rows, e.Node)
+		}
+		return page, nil
+	})
+}
+
+// AuditCSV writes events as comma-separated values. A text that a spreadsheet would take for a formula gets a quote before it.
+func AuditCSV(events []*api.AuditFields) string {
+	var b strings.Builder
+	w := csv.NewWriter(&b)
+	row := func(cells ...string) {
+		for i, c := range cells {
+			if c != "" && strings.ContainsRune("=+-@\t\r", rune(c[0])) {
+				cells[i] = "'" + c
+			}
+		}
+		w.Write(cells) //nolint:errcheck // into memory
+	}
+	row("time", "kind", "who", "what")
+	for _, e := range events {
+		row(e.At.UTC().Format(time.RFC3339), e.Kind, ActorOf(e), e.Text)
+	}
+	w.Flush()
+	return b.String()
+}
