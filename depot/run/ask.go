@@ -60,7 +60,7 @@ func (s *Service) StartByDevice(ctx context.Context, a actor.Actor) (*Run, error
 	})
 }
 
-// ask makes the run that allow gives for a device, unless there is one.
+// ask makes the run that allow gives for a device, unless there is one: then that is due at once.
 func (s *Service) ask(ctx context.Context, a actor.Actor, device id.Device, allow func(*deviceRow) (*row, error)) (*Run, error) {
 	effective, err := s.effective(ctx, a, device)
 	if err != nil {
@@ -90,8 +90,15 @@ func (s *Service) ask(ctx context.Context, a actor.Actor, device id.Device, allo
 			return err
 		}
 		if len(open) > 0 {
+			// It may wait for its next try: whoever asks does not want to wait.
 			run = open[0]
-			return nil
+			hastened, err := hasten(ctx, tx, run.ID)
+			if err != nil || !hastened {
+				return err
+			}
+			run, err = reread(ctx, tx, run.ID)
+			n.changed, n.devices = []*row{run}, []id.Device{device}
+			return err
 		}
 		r.Kind, r.ID, r.DeviceID = Backup, id.Run{}.New(), device
 		ttl, by := askedTime, byPerson

@@ -18,6 +18,32 @@ func byCode(a actor.Actor) actor.Actor {
 	return a
 }
 
+// TestBackUpNowAgain: a backup that failed and waits for its next try is due at once for whoever asks.
+func TestBackUpNowAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := t.Context()
+	w.policy(hourly("Office"))
+	r, err := w.BackUpNow(ctx, w.ann, w.laptop.id)
+	w.ok(err)
+	w.end(w.laptop, w.take(w.laptop), run.EndInput{Outcome: run.OutcomeFailed, Code: "UNAVAILABLE", Retry: true})
+	w.idle(w.laptop)
+	w.bell.take(run.RingTopic(w.laptop.id))
+	for who, ask := range map[string]func() (*run.Run, error){
+		"its owner":  func() (*run.Run, error) { return w.BackUpNow(ctx, w.ann, w.laptop.id) },
+		"the device": func() (*run.Run, error) { return w.StartByDevice(ctx, w.laptop.actor) },
+	} {
+		again, err := ask()
+		if err != nil || again.ID != r.ID || again.State != run.Waiting || again.DueAt.After(w.now()) {
+			t.Errorf("%s: %+v, %v", who, again, err)
+		}
+	}
+	equal(t, "the ring", w.bell.take(run.RingTopic(w.laptop.id)), []string{""})
+	if work := w.take(w.laptop); work.Runs[0].ID != r.ID {
+		t.Errorf("%+v", work)
+	}
+}
+
 func TestBackUpNow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

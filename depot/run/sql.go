@@ -2,9 +2,7 @@ package run
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -31,31 +29,6 @@ const isOpen = `r.state IN ('waiting', 'running')`
 func clock(ctx context.Context, q sqlx.QueryerContext) (at time.Time, err error) {
 	err = sqlx.GetContext(ctx, q, &at, `SELECT clock_timestamp()`)
 	return at, pg.Fault(err)
-}
-
-func one[T any](ctx context.Context, q sqlx.QueryerContext, query string, args ...any) (*T, error) {
-	var v T
-	switch err := sqlx.GetContext(ctx, q, &v, query, args...); {
-	case errors.Is(err, sql.ErrNoRows):
-		return nil, nil
-	case err != nil:
-		return nil, pg.Fault(err)
-	}
-	return &v, nil
-}
-
-func many[T any](ctx context.Context, q sqlx.QueryerContext, query string, args ...any) (list []T, err error) {
-	err = sqlx.SelectContext(ctx, q, &list, query, args...)
-	return list, pg.Fault(err)
-}
-
-// change runs a statement and returns how many rows it changed.
-func change(ctx context.Context, q sqlx.ExecerContext, query string, args ...any) (int64, error) {
-	r, err := q.ExecContext(ctx, query, args...)
-	if err != nil {
-		return 0, pg.Fault(err)
-	}
-	return r.RowsAffected()
 }
 
 // Making runs.
@@ -87,7 +60,7 @@ func insertScheduled(ctx context.Context, tx *sqlx.Tx, rows []*row) (made []*row
 		if err != nil {
 			return nil, err
 		}
-		ids, err := many[id.Run](ctx, tx, `
+		ids, err := pg.Many[id.Run](ctx, tx, `
 			INSERT INTO runs (id, device_id, kind, trigger, policy_id, slot, state, due_at, deadline_at, ended_at)
 			SELECT u.id, u.device, 'backup', 'schedule', u.policy, u.slot, u.state, u.due, u.deadline,
 				CASE WHEN u.state = 'missed' THEN clock_timestamp() END
@@ -111,7 +84,7 @@ func insertAsked(ctx context.Context, tx *sqlx.Tx, rows []*row, order []byte, tt
 		ids[i], devices[i] = r.ID, r.DeviceID
 	}
 	r := rows[0]
-	_, err := change(ctx, tx, `
+	_, err := pg.Change(ctx, tx, `
 		INSERT INTO runs (id, device_id, kind, trigger, asked_by, policy_id, snapshot_id, sealed_order, due_at, deadline_at)
 		SELECT u.id, u.device, $3::run_kind, $4::run_trigger, $5::uuid, $6::uuid, $7::uuid, $8::bytea, clock_timestamp(), clock_timestamp() + make_interval(secs => $9)
 		FROM unnest($1::uuid[], $2::uuid[]) AS u (id, device)`,
@@ -132,13 +105,13 @@ type deviceRow struct {
 
 // lockDevices makes others who want to make or take runs of these devices wait until tx ends.
 func lockDevices(ctx context.Context, tx *sqlx.Tx, devices []id.Device) ([]*deviceRow, error) {
-	return many[*deviceRow](ctx, tx, `
+	return pg.Many[*deviceRow](ctx, tx, `
 		SELECT d.id, d.user_id, d.name, d.revoked_at IS NOT NULL AS revoked, u.suspended_at IS NOT NULL AS suspended
 		FROM devices d JOIN users u ON u.id = d.user_id WHERE d.id = ANY ($1::uuid[]) ORDER BY d.id FOR NO KEY UPDATE OF d`, pq.Array(devices))
 }
 
 func deviceNames(ctx context.Context, tx *sqlx.Tx, devices []id.Device) (map[id.Device]string, error) {
-	rows, err := many[deviceRow](ctx, tx, `SELECT id, name FROM devices WHERE id = ANY ($1::uuid[])`, pq.Array(devices))
+	rows, err := pg.Many[deviceRow](ctx, tx, `SELECT id, name FROM devices WHERE id = ANY ($1::uuid[])`, pq.Array(devices))
 	names := make(map[id.Device]string, len(rows))
 	for _, r := range rows {
 		names[r.ID] = r.Name
@@ -148,12 +121,12 @@ func deviceNames(ctx context.Context, tx *sqlx.Tx, devices []id.Device) (map[id.
 
 // lockOpen returns the runs of a device that are not over.
 func lockOpen(ctx context.Context, tx *sqlx.Tx, device id.Device) ([]*row, error) {
-	return many[*row](ctx, tx, columns+` WHERE r.device_id = $1 AND `+isOpen+` ORDER BY r.id FOR UPDATE OF r`, device)
+	return pg.Many[*row](ctx, tx, columns+` WHERE r.device_id = $1 AND `+isOpen+` ORDER BY r.id FOR UPDATE OF r`, device)
 }
 
 // lockRuns returns those of the runs that are the device's, over or not.
 func lockRuns(ctx context.Context, tx *sqlx.Tx, device id.Device, runs []id.Run) ([]*row, error) {
-	return many[*row](ctx, tx, columns+` WHERE r.device_id = $1 AND r.id = ANY ($2::uuid[]) ORDER BY r.id FOR UPDATE OF r`, device, pq.Array(runs))
+	return pg.Many[*row](ctx, tx, columns+` WHERE r.device_id = $1 AND r.id = ANY ($2::uuid[]) ORDER BY r.id FOR UPDATE OF r`, device, pq.Array(runs))
 }
 
 // unsettled is what a sweep has to decide about: see [row.settle].
@@ -162,19 +135,19 @@ const unsettled = isOpen + ` AND CASE r.state
 	ELSE r.lease_until <= clock_timestamp() END`
 
 func unsettledDevices(ctx context.Context, q sqlx.QueryerContext, after id.Device, n int) ([]id.Device, error) {
-	return many[id.Device](ctx, q, `
+	return pg.Many[id.Device](ctx, q, `
 		SELECT DISTINCT r.device_id FROM runs r JOIN devices d ON d.id = r.device_id
 		WHERE r.device_id > $1 AND `+unsettled+` ORDER BY r.device_id LIMIT $2`, after, n)
 }
 
 func lockUnsettled(ctx context.Context, tx *sqlx.Tx, devices []id.Device) ([]*row, error) {
-	return many[*row](ctx, tx, columns+` WHERE r.device_id = ANY ($1::uuid[]) AND `+unsettled+` ORDER BY r.id FOR UPDATE OF r`, pq.Array(devices))
+	return pg.Many[*row](ctx, tx, columns+` WHERE r.device_id = ANY ($1::uuid[]) AND `+unsettled+` ORDER BY r.id FOR UPDATE OF r`, pq.Array(devices))
 }
 
 // dueDevices returns the devices that have something to take and are not at work. It goes through the open runs once: PostgreSQL's idea of how many
 // there are is old whenever it matters, and a join of them with themselves would be planned for none.
 func dueDevices(ctx context.Context, q sqlx.QueryerContext) ([]id.Device, error) {
-	return many[id.Device](ctx, q, `
+	return pg.Many[id.Device](ctx, q, `
 		SELECT o.device_id FROM (
 			SELECT r.device_id, bool_or(r.state = 'running') AS busy,
 				bool_or(r.state = 'waiting' AND r.due_at <= clock_timestamp() AND r.deadline_at > clock_timestamp()) AS due
@@ -230,7 +203,7 @@ func save(ctx context.Context, tx *sqlx.Tx, rows []*row) error {
 	if err != nil {
 		return err
 	}
-	n, err := change(ctx, tx, `
+	n, err := pg.Change(ctx, tx, `
 		UPDATE runs r SET state = u.state, due_at = u.due, attempts = u.attempts, started_at = u.started, ended_at = u.ended, lease = u.lease,
 			lease_until = u.lease_until, cancel_asked_at = u.cancel_asked, backup_id = u.backup, snapshot_id = u.snapshot, code = u.code,
 			problems = u.problems, causes = coalesce(u.causes, '{}'), phase = u.phase, files = u.files, bytes = u.bytes,
@@ -254,14 +227,14 @@ func text[T interface{ UUID() string }](v *T) *string {
 }
 
 func saveReport(ctx context.Context, tx *sqlx.Tx, runs []id.Run, report []byte) error {
-	_, err := change(ctx, tx, `UPDATE runs SET sealed_report = $2 WHERE id = ANY ($1::uuid[])`, pq.Array(runs), report)
+	_, err := pg.Change(ctx, tx, `UPDATE runs SET sealed_report = $2 WHERE id = ANY ($1::uuid[])`, pq.Array(runs), report)
 	return err
 }
 
 // What runs refer to.
 
 func readOrder(ctx context.Context, q sqlx.QueryerContext, run id.Run) ([]byte, error) {
-	order, err := one[[]byte](ctx, q, `SELECT sealed_order FROM runs WHERE id = $1`, run)
+	order, err := pg.One[[]byte](ctx, q, `SELECT sealed_order FROM runs WHERE id = $1`, run)
 	if err != nil || order == nil {
 		return nil, err
 	}
@@ -287,7 +260,7 @@ type snapshotRow struct {
 const snapshotColumns = `SELECT id, backup_id, created_at, files, bytes, problems, uploaded_bytes FROM snapshots`
 
 func snapshotOf(ctx context.Context, q sqlx.QueryerContext, device id.Device, snapshot id.Snapshot) (*snapshotRow, error) {
-	return one[snapshotRow](ctx, q, snapshotColumns+` WHERE device_id = $1 AND id = $2`, device, snapshot)
+	return pg.One[snapshotRow](ctx, q, snapshotColumns+` WHERE device_id = $1 AND id = $2`, device, snapshot)
 }
 
 // snapshotsOf returns what committed sessions made, by session.
@@ -295,7 +268,7 @@ func snapshotsOf(ctx context.Context, q sqlx.QueryerContext, backups []id.Backup
 	if len(backups) == 0 {
 		return nil, nil
 	}
-	rows, err := many[*snapshotRow](ctx, q, snapshotColumns+` WHERE backup_id = ANY ($1::uuid[])`, pq.Array(backups))
+	rows, err := pg.Many[*snapshotRow](ctx, q, snapshotColumns+` WHERE backup_id = ANY ($1::uuid[])`, pq.Array(backups))
 	found := make(map[id.Backup]*snapshotRow, len(rows))
 	for _, r := range rows {
 		found[*r.BackupID] = r
@@ -321,8 +294,15 @@ func hasSucceeded(ctx context.Context, q sqlx.QueryerContext, device id.Device, 
 
 // askedOpen returns the backups of devices that somebody asked for and that are not over, oldest first.
 func askedOpen(ctx context.Context, q sqlx.QueryerContext, devices []id.Device) ([]*row, error) {
-	return many[*row](ctx, q, columns+` WHERE r.device_id = ANY ($1::uuid[]) AND `+isOpen+` AND r.kind = 'backup' AND r.trigger <> 'schedule'
+	return pg.Many[*row](ctx, q, columns+` WHERE r.device_id = ANY ($1::uuid[]) AND `+isOpen+` AND r.kind = 'backup' AND r.trigger <> 'schedule'
 		ORDER BY r.created_at, r.id`, pq.Array(devices))
+}
+
+// hasten makes a run that waits due now, and reports whether it was not.
+func hasten(ctx context.Context, tx *sqlx.Tx, run id.Run) (bool, error) {
+	n, err := pg.Change(ctx, tx, `
+		UPDATE runs SET due_at = clock_timestamp() WHERE id = $1 AND state = 'waiting' AND due_at > clock_timestamp()`, run)
+	return n > 0, err
 }
 
 func countRestores(ctx context.Context, q sqlx.QueryerContext, device id.Device) (n int, err error) {
@@ -331,7 +311,7 @@ func countRestores(ctx context.Context, q sqlx.QueryerContext, device id.Device)
 }
 
 func find(ctx context.Context, q sqlx.QueryerContext, run id.Run) (*row, error) {
-	return one[row](ctx, q, columns+` WHERE r.id = $1`, run)
+	return pg.One[row](ctx, q, columns+` WHERE r.id = $1`, run)
 }
 
 // reread reads a run that is there.
@@ -345,7 +325,7 @@ func reread(ctx context.Context, tx *sqlx.Tx, run id.Run) (*row, error) {
 
 // lockWith returns a run of a device, over or not, and the device's runs that are not over.
 func lockWith(ctx context.Context, tx *sqlx.Tx, device id.Device, run id.Run) ([]*row, error) {
-	return many[*row](ctx, tx, columns+` WHERE r.device_id = $1 AND (r.id = $2 OR `+isOpen+`) ORDER BY r.id FOR UPDATE OF r`, device, run)
+	return pg.Many[*row](ctx, tx, columns+` WHERE r.device_id = $1 AND (r.id = $2 OR `+isOpen+`) ORDER BY r.id FOR UPDATE OF r`, device, run)
 }
 
 // Reading them.
@@ -361,24 +341,24 @@ type scope struct {
 const mine = ` ($1::uuid IS NULL OR r.device_id = ANY (ARRAY(SELECT id FROM devices WHERE user_id = $1))) AND ($2::uuid IS NULL OR r.device_id = $2)`
 
 func byID(ctx context.Context, q sqlx.QueryerContext, sc scope, runs []id.Run) ([]*row, error) {
-	return many[*row](ctx, q, columns+` WHERE`+mine+` AND r.id = ANY ($3::uuid[])`, sc.owner, sc.device, pq.Array(runs))
+	return pg.Many[*row](ctx, q, columns+` WHERE`+mine+` AND r.id = ANY ($3::uuid[])`, sc.owner, sc.device, pq.Array(runs))
 }
 
 // sinceRows returns the runs that are open, and those that have ended since a time, oldest first.
 func sinceRows(ctx context.Context, q sqlx.QueryerContext, sc scope, since time.Time, n int) ([]*row, error) {
-	return many[*row](ctx, q, columns+` WHERE`+mine+` AND (`+isOpen+` OR r.ended_at >= $3) ORDER BY r.created_at, r.id LIMIT $4`,
+	return pg.Many[*row](ctx, q, columns+` WHERE`+mine+` AND (`+isOpen+` OR r.ended_at >= $3) ORDER BY r.created_at, r.id LIMIT $4`,
 		sc.owner, sc.device, since, n)
 }
 
 // latest returns up to n of the newest runs of each device.
 func latest(ctx context.Context, q sqlx.QueryerContext, sc scope, devices []id.Device, n int) ([]*row, error) {
-	return many[*row](ctx, q, `
+	return pg.Many[*row](ctx, q, `
 		SELECT l.* FROM unnest($3::uuid[]) AS w (id) CROSS JOIN LATERAL (`+columns+`
 			WHERE`+mine+` AND r.device_id = w.id ORDER BY r.created_at DESC, r.id DESC LIMIT $4) l`, sc.owner, sc.device, pq.Array(devices), n)
 }
 
 func health(ctx context.Context, q sqlx.QueryerContext, sc scope, devices []id.Device, stale int) ([]*Health, error) {
-	return many[*Health](ctx, q, `
+	return pg.Many[*Health](ctx, q, `
 		SELECT device_id, state, last_success_at, last_run_id, stale_days FROM device_health($4)
 		WHERE ($1::uuid IS NULL OR user_id = $1) AND ($2::uuid IS NULL OR device_id = $2) AND device_id = ANY ($3::uuid[])`,
 		sc.owner, sc.device, pq.Array(devices), stale)
@@ -404,7 +384,7 @@ func (f Filter) args(sc scope) []any {
 // page gives up to n runs below from, newest first.
 func page(ctx context.Context, q sqlx.QueryerContext, sc scope, f Filter, from *keyset.Position[id.Run], n int) ([]*row, error) {
 	at, last := from.Args()
-	return many[*row](ctx, q, columns+` WHERE`+mine+filtered+` AND ($11::timestamptz IS NULL OR (r.created_at, r.id) < ($11, $12::uuid))
+	return pg.Many[*row](ctx, q, columns+` WHERE`+mine+filtered+` AND ($11::timestamptz IS NULL OR (r.created_at, r.id) < ($11, $12::uuid))
 		ORDER BY r.created_at DESC, r.id DESC LIMIT $13`, append(f.args(sc), at, last, n)...)
 }
 
@@ -414,7 +394,7 @@ func count(ctx context.Context, q sqlx.QueryerContext, sc scope, f Filter) (n in
 }
 
 func readReport(ctx context.Context, q sqlx.QueryerContext, owner id.User, run id.Run) ([]byte, error) {
-	report, err := one[[]byte](ctx, q, `
+	report, err := pg.One[[]byte](ctx, q, `
 		SELECT r.sealed_report FROM runs r JOIN devices d ON d.id = r.device_id WHERE r.id = $2 AND d.user_id = $1`, owner, run)
 	if err != nil || report == nil {
 		return nil, err
@@ -434,7 +414,7 @@ func isAtRestore(ctx context.Context, q sqlx.QueryerContext, device id.Device, r
 
 // prune deletes up to n runs that ended longer ago than so many days, apart from the newest backup of each device that succeeded.
 func prune(ctx context.Context, q sqlx.ExecerContext, days, n int) (int64, error) {
-	return change(ctx, q, `
+	return pg.Change(ctx, q, `
 		DELETE FROM runs WHERE id IN (
 			SELECT r.id FROM runs r WHERE r.ended_at < clock_timestamp() - make_interval(days => $1)
 				AND (r.kind <> 'backup' OR r.state NOT IN ('succeeded', 'warned') OR EXISTS (
@@ -459,7 +439,7 @@ const staleKey = `'stale:' || d.id`
 // stale returns the devices that are stale, and those that were and of which that must be forgotten. It looks at snapshots and runs, and at
 // no schedule.
 func stale(ctx context.Context, tx *sqlx.Tx, days int) ([]staleRow, error) {
-	return many[staleRow](ctx, tx, `
+	return pg.Many[staleRow](ctx, tx, `
 		WITH seen AS (
 			SELECT d.id, d.user_id, d.name, d.created_at, EXISTS (SELECT 1 FROM notifications n WHERE n.user_id = d.user_id AND n.key = `+staleKey+`) AS told,
 				d.revoked_at IS NULL AND u.suspended_at IS NULL AS counts,
@@ -475,6 +455,6 @@ func stale(ctx context.Context, tx *sqlx.Tx, days int) ([]staleRow, error) {
 
 // staleLock keeps two from finding the same devices stale.
 func staleLock(ctx context.Context, tx *sqlx.Tx) error {
-	_, err := change(ctx, tx, `SELECT pg_advisory_xact_lock(hashtext('holdfast.run.stale'))`)
+	_, err := pg.Change(ctx, tx, `SELECT pg_advisory_xact_lock(hashtext('holdfast.run.stale'))`)
 	return err
 }
