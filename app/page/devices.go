@@ -51,6 +51,7 @@ func (d *Devices) navigate(path string) {
 		return
 	}
 	d.path, d.rename, d.revoke = path, nil, false
+	d.m.Dismiss()
 	adding := d.m.View().Enrol != nil
 	switch id := below(path, "/devices"); {
 	case id == "add" && !adding:

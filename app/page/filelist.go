@@ -71,10 +71,10 @@ func (f *Files) row(v state.FilesView, e *talk.Entry) app.UI {
 	name := app.Button().Type("button").Class("btn btn-link p-0 text-truncate text-start link-body-emphasis link-underline-opacity-0 link-underline-opacity-75-hover").
 		Title(entry.Path).Text(entry.Name).OnClick(func(app.Context, app.Event) { f.m.Look(entry) }, scope)
 	var link app.UI = name
-	size := state.Size(entry.Size)
+	inside := ""
 	if entry.Kind == talk.Folder {
 		link = app.A().Href(folder(v, entry.Path)).Class("text-truncate fw-medium link-body-emphasis link-underline-opacity-0 link-underline-opacity-75-hover").Title(entry.Path).Text(entry.Name)
-		size += ", " + state.Count(entry.Files, "file", "files")
+		inside = state.Count(entry.Files, "file", "files") + ", "
 	}
 	return app.Div().Class("hf-file").Body(
 		app.Span().Class("hf-file-check").Attr("role", "cell").Body(app.Input().Type("checkbox").Class("form-check-input").Aria("label", "Choose "+entry.Name).Checked(on).
@@ -86,7 +86,7 @@ func (f *Files) row(v state.FilesView, e *talk.Entry) app.UI {
 					return app.Span().Class("small text-body-secondary text-truncate hf-file-in").Text("in " + parent(entry.Path))
 				})),
 		),
-		app.Span().Class("hf-file-size text-body-secondary").Attr("role", "cell").Text(size),
+		app.Span().Class("hf-file-size text-body-secondary").Attr("role", "cell").Body(app.Span().Class("d-none d-md-inline").Text(inside), app.Text(state.Size(entry.Size))),
 		app.Span().Class("hf-file-kind text-body-secondary").Attr("role", "cell").Text(entry.Kind.String()),
 		app.Span().Class("hf-file-time text-body-secondary").Attr("role", "cell").Body(changed(entry.ModTime)),
 	)
