@@ -47,6 +47,7 @@ func (f Field) UI() app.UI {
 	return app.Div().Class("mb-3").Body(
 		app.Label().For(f.ID).Class("form-label").Text(f.Label),
 		in,
+		&empties{ID: f.ID, Value: f.Value},
 		app.If(f.Problem != "", func() app.UI { return app.Div().ID(f.ID + "-problem").Class("invalid-feedback").Text(f.Problem) }).
 			ElseIf(f.Help != "", func() app.UI { return app.Div().ID(f.ID + "-help").Class("form-text").Text(f.Help) }),
 	)
@@ -112,6 +113,7 @@ func (p *Password) Render() app.UI {
 	}
 	return app.Div().Class("mb-3").Body(
 		app.Label().For(p.ID).Class("form-label").Text(p.Label),
+		&empties{ID: p.ID, Value: p.Value},
 		app.Div().Class("input-group").Body(
 			in,
 			app.Button().Type("button").Class("btn btn-outline-secondary").Title(title).Aria("label", title).Aria("pressed", word(p.shown)).
