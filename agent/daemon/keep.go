@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/holdfast-backup/holdfast/vault/backup"
 	"github.com/holdfast-backup/holdfast/vault/remote"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -23,6 +24,7 @@ const beatEvery = 3 * time.Second
 // keeper sends the heartbeats of work under way.
 type keeper struct {
 	client *remote.Client
+	work   context.Context
 	runs   []id.Run
 	lease  int64
 	ttl    time.Duration
@@ -41,17 +43,23 @@ type keeper struct {
 // fault.Unauthenticated.
 func (s *service) keep(ctx context.Context, w *remote.Work) (context.Context, *keeper) {
 	ctx, end := context.WithCancelCause(ctx)
-	k := &keeper{client: s.client, runs: runIDs(w.Runs), lease: w.Lease, ttl: w.TTL, end: end, show: s.cfg.OnProgress,
+	k := &keeper{client: s.client, work: ctx, runs: runIDs(w.Runs), lease: w.Lease, ttl: w.TTL, end: end, show: s.cfg.OnProgress,
 		quit: make(chan struct{}), gone: make(chan struct{})}
 	go k.run(context.WithoutCancel(ctx))
 	return ctx, k
 }
 
-// session says which backup session works.
+// session says which backup session works, and tells the server before it returns: whatever becomes of this process after the commit, the server
+// knows then whose snapshot it is.
 func (k *keeper) session(b id.Backup) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.backup, k.news = b, true
+	k.backup = b
+	if k.now.Phase == "" {
+		k.now.Phase = backup.PhaseScan
+	}
+	in := remote.KeepInput{Runs: k.runs, Lease: k.lease, Backup: b, Progress: k.now}
+	k.mu.Unlock()
+	k.beat(k.work, in)
 }
 
 // progress says how far the work is.
