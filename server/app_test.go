@@ -1,43 +1,61 @@
-package server
+package server_test
 
 import (
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/fstest"
+
+	"github.com/holdfast-backup/holdfast/depot/blob/mem"
+	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
+	"github.com/holdfast-backup/holdfast/server"
+	"github.com/holdfast-backup/holdfast/server/web"
+	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
-// What makes downloads is served where its scope is, and nothing else is there: not the app's page, which would otherwise show in the hidden
-// frame of a download that is over.
-func TestDownloadsWorker(t *testing.T) {
+// TestApp: every address that is not the API's leads to the app's page, and nothing on it may come from elsewhere.
+func TestApp(t *testing.T) {
 	t.Parallel()
-	app := func(w http.ResponseWriter, r *http.Request, name string) bool {
-		if name != "download.js" && name != "index.html" {
-			return false
-		}
-		io.WriteString(w, name) //nolint:errcheck
-		return true
+	files := fstest.MapFS{
+		"index.html": {Data: []byte("<!doctype html><p>the app")}, "sw.js": {Data: []byte("// worker")},
+		"assets/app.0123.js": {Data: []byte("// app")}, "manifest.webmanifest": {Data: []byte("{}")}, "offline.html": {Data: []byte("offline")},
 	}
-	for _, c := range []struct {
-		path   string
-		app    App
-		status int
-		body   string
-		scope  string
-	}{
-		{"/dl/download.js", app, 200, "download.js", "/dl/"},
-		{"/dl/download.js", func(http.ResponseWriter, *http.Request, string) bool { return false }, 404, "nothing at this address", ""},
-		{"/dl/download.js", nil, 404, "nothing at this address", ""},
-		{"/dl/XYZ", app, 404, "this download is over", ""},
-		{"/dl/", app, 404, "this download is over", ""},
-	} {
-		s := &Server{cfg: Config{App: c.app}}
-		rec, r := httptest.NewRecorder(), httptest.NewRequest("GET", c.path, nil)
-		r.Header.Set("Accept", "text/html")
-		s.downloads(rec, r)
-		if rec.Code != c.status || !strings.Contains(rec.Body.String(), c.body) || rec.Header().Get("Service-Worker-Allowed") != c.scope {
-			t.Errorf("%s: %d %s %v", c.path, rec.Code, rec.Body, rec.Header())
+	w := newWorldOn(t, pgtest.New(t), mem.New(), func(c *server.Config) { c.App = web.New(files).Serve })
+	html := header{"Accept": "text/html,*/*"}
+	for _, path := range []string{"/", "/setup", "/join", "/devices/dev_1", "/admin/policies"} {
+		r := w.get(path, html)
+		if r.Status != http.StatusOK || !strings.Contains(r.Raw, "the app") {
+			t.Errorf("%s: %d %s", path, r.Status, r.Raw)
 		}
+		policy := r.Header.Get("Content-Security-Policy")
+		for _, part := range []string{"default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
+			if !strings.Contains(policy, part) {
+				t.Errorf("%s: the policy %q lacks %q", path, policy, part)
+			}
+		}
+		if strings.Contains(policy, "unsafe-inline") || strings.Contains(policy, "http") || strings.Contains(policy, "*") {
+			t.Errorf("%s: the policy %q lets others in", path, policy)
+		}
+	}
+	for path, want := range map[string]string{"/sw.js": "// worker", "/assets/app.0123.js": "// app", "/manifest.webmanifest": "{}", "/offline.html": "offline"} {
+		if r := w.get(path); r.Status != http.StatusOK || r.Raw != want {
+			t.Errorf("%s: %d %s", path, r.Status, r.Raw)
+		}
+	}
+	for _, path := range []string{"/assets/none.js", "/assets/../index.html", "/assets/"} {
+		if r := w.get(path); r.Status == http.StatusOK && strings.Contains(r.Raw, "the app") {
+			t.Errorf("%s: %d %s", path, r.Status, r.Raw)
+		}
+	}
+	if r := w.get("/assets/none.js"); r.code() != fault.NotFound {
+		t.Errorf("a file that is not there: %s", r.Raw)
+	}
+	// Programs get errors, not pages.
+	if r := w.get("/no/where"); r.Status != http.StatusNotFound || r.code() != fault.NotFound {
+		t.Errorf("%d %s", r.Status, r.Raw)
+	}
+	// Without an app its addresses are not there.
+	if r := newWorld(t).get("/sw.js"); r.code() != fault.NotFound {
+		t.Errorf("%d %s", r.Status, r.Raw)
 	}
 }
