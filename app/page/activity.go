@@ -70,9 +70,9 @@ func (l *RunList) close() {
 // Render implements app.Composer.
 func (l *RunList) Render() app.UI {
 	v := l.m.View()
-	var filters app.UI
+	title, filters := "Activity", app.UI(app.Text(""))
 	if l.Device == "" {
-		filters = l.filters(v.Filter)
+		title, filters = "", l.filters(v.Filter)
 	}
 	return loading(v.Runs, 8, l.m.Reload, func(list []*api.RunFields) app.UI {
 		if len(list) == 0 {
@@ -81,19 +81,11 @@ func (l *RunList) Render() app.UI {
 				empty = ui.Empty("funnel", "Nothing like this", "No run passes these filters.", app.Button().Type("button").Class("btn btn-outline-secondary").Text("Show all").
 					OnClick(func(app.Context, app.Event) { l.m.Choose(state.ActivityFilter{Device: l.Device}) }))
 			}
-			return app.Div().Body(only(filters), ui.Panel("Activity", nil, empty))
+			return app.Div().Body(filters, ui.Panel(title, nil, empty))
 		}
-		return app.Div().Body(only(filters), ui.Panel("Activity", nil, runItems(list),
+		return app.Div().Body(filters, ui.Panel(title, nil, runItems(list),
 			ui.More(len(list), v.Total, v.More, v.Adding, func(n int) string { return state.Count(int64(n), "run", "runs") }, l.m.LoadMore)))
 	})
-}
-
-// only is a part of a page that may be missing.
-func only(u app.UI) app.UI {
-	if u == nil {
-		return app.Text("")
-	}
-	return u
 }
 
 func (l *RunList) filters(f state.ActivityFilter) app.UI {

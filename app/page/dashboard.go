@@ -1,6 +1,7 @@
 package page
 
 import (
+	"strings"
 	"time"
 
 	"github.com/maxence-charriere/go-app/v10/pkg/app"
@@ -62,7 +63,7 @@ func dashboardBoxes(v state.DevicesView) []app.UI {
 	files, bytes := v.Protected()
 	last, lastOf := v.Last()
 	next, nextOf := v.Next()
-	good, all := 0, 0
+	good, fresh, all := 0, 0, 0
 	color := "success"
 	for _, d := range v.Devices.Value {
 		switch d.Health.State {
@@ -70,6 +71,8 @@ func dashboardBoxes(v state.DevicesView) []app.UI {
 			continue
 		case api.HealthStateGood, api.HealthStateWorking:
 			good++
+		case api.HealthStateNew:
+			fresh++
 		case api.HealthStateBad:
 			color = "danger"
 		case api.HealthStateWarning:
@@ -79,20 +82,24 @@ func dashboardBoxes(v state.DevicesView) []app.UI {
 		}
 		all++
 	}
+	well := "devices are well"
+	if fresh > 0 {
+		well += ", " + state.Number(int64(fresh)) + " new"
+	}
 	lastText, lastLabel := "Never", "no backup yet"
 	if last != nil {
-		lastText, lastLabel = state.Ago(*last, time.Now()), "last backup, of "+lastOf
+		lastText, lastLabel = capital(state.Ago(*last, time.Now())), "last backup, of "+lastOf
 	}
 	nextText, nextLabel := "Not planned", "no policy saves your devices"
 	if next != nil {
-		nextText, nextLabel = state.Ago(*next, time.Now()), "next backup, of "+nextOf
+		nextText, nextLabel = capital(state.Ago(*next, time.Now())), "next backup, of "+nextOf
 		if next.Before(time.Now()) {
 			nextText = "Due now"
 		}
 	}
 	return []app.UI{
 		box("primary", "shield-check", state.Size(bytes), state.Count(files, "file", "files")+" protected", "/files", "Browse files"),
-		box(color, "pc-display-horizontal", state.Number(int64(good))+" of "+state.Number(int64(all)), "devices are well", "/devices", "Devices"),
+		box(color, "pc-display-horizontal", state.Number(int64(good))+" of "+state.Number(int64(all)), well, "/devices", "Devices"),
 		box("success", "clock-history", lastText, lastLabel, "/runs", "Activity"),
 		box("secondary", "calendar-event", nextText, nextLabel, "/devices", "Devices"),
 	}
@@ -150,4 +157,12 @@ func usageCard(v state.DevicesView, retry func()) app.UI {
 			app.Div().Class("col-xl-6").Body(ui.Card("New data by day", nil, chart(fresh, "Bytes that were uploaded, by day", false))),
 		)
 	})
+}
+
+// capital begins a phrase as a sentence begins. It is for English letters.
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
 }

@@ -146,7 +146,7 @@ func (d *DeviceRules) Render() app.UI {
 		for _, p := range r.Policies {
 			items = append(items, app.Div().Class("mb-3").Body(
 				app.Div().Class("fw-medium").Text(p.Name),
-				app.Div().Class("small").Text("When: "+p.Schedule.Text+" ("+p.Zone+")"),
+				app.Div().Class("small").Text("When: "+p.Schedule.Text),
 				app.Div().Class("small").Text("Kept: "+p.Retention.Text),
 				app.Range(r.Selections).Slice(func(i int) app.UI {
 					if r.Selections[i].Policy != p.Name {

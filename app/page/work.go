@@ -2,6 +2,7 @@ package page
 
 import (
 	"strings"
+	"time"
 
 	"github.com/maxence-charriere/go-app/v10/pkg/app"
 
@@ -84,7 +85,11 @@ func took(r *api.RunFields) string {
 	if r.StartedAt == nil || r.EndedAt == nil {
 		return ""
 	}
-	return state.Duration(r.EndedAt.Sub(*r.StartedAt))
+	d := r.EndedAt.Sub(*r.StartedAt)
+	if d < 100*time.Millisecond {
+		return "under 0.1 s"
+	}
+	return state.Duration(d)
 }
 
 // why is a sentence about a run that did not simply succeed; "" for others.
