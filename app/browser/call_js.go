@@ -78,6 +78,17 @@ func await(ctx context.Context, promise js.Value) (js.Value, error) {
 	}
 }
 
+// promised returns what a new promise is made with. begin gets the functions that keep and break it.
+func promised(begin func(yes, no js.Value)) js.Value {
+	var f js.Func
+	f = js.FuncOf(func(_ js.Value, args []js.Value) any {
+		begin(args[0], args[1])
+		f.Release()
+		return nil
+	})
+	return f.Value
+}
+
 // call calls a method that returns a promise, and waits for it.
 func call(ctx context.Context, on js.Value, method string, args ...any) (js.Value, error) {
 	promise, err := try(func() js.Value { return on.Call(method, args...) })

@@ -94,7 +94,7 @@ func (w *Worker) fail(err error) {
 
 // Call asks the worker for something and reads its answer into out, which may be nil. event, which may be nil, is called with
 // what the worker says meanwhile. When ctx ends the worker is told to stop.
-func (w *Worker) Call(ctx context.Context, method string, in, out any, event func(json.RawMessage), ports ...js.Value) error {
+func (w *Worker) Call(ctx context.Context, method string, in, out any, event func(json.RawMessage), ports ...*Port) error {
 	text, err := json.Marshal(in)
 	if err != nil {
 		return err
@@ -114,7 +114,7 @@ func (w *Worker) Call(ctx context.Context, method string, in, out any, event fun
 	w.mu.Unlock()
 	list := global.Get("Array").New()
 	for _, port := range ports {
-		list.Call("push", port)
+		list.Call("push", port.v)
 	}
 	select {
 	case <-w.ready:
@@ -149,7 +149,7 @@ type Request struct {
 	Method string
 	In     json.RawMessage
 	Emit   func(event any) // says something before the answer
-	Ports  []js.Value      // that came along
+	Ports  []*Port         // that came along
 }
 
 // Serve answers a page's calls in this worker, each in a goroutine of its own, for ever.
@@ -174,7 +174,7 @@ func Serve(handle func(context.Context, Request) (any, error)) {
 		req := Request{Method: data.Get("method").String(), In: json.RawMessage(data.Get("in").String())}
 		if ports := data.Get("ports"); ports.Truthy() {
 			for i := range ports.Length() {
-				req.Ports = append(req.Ports, ports.Index(i))
+				req.Ports = append(req.Ports, &Port{v: ports.Index(i)})
 			}
 		}
 		req.Emit = func(event any) {
