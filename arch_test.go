@@ -33,7 +33,9 @@ var load = func() func(t *testing.T, goos, goarch string) map[string]pkg {
 			return m
 		}
 		patterns := []string{"./..."}
-		if goos == "windows" { // where only the knowing half runs
+		if goos == "js" {
+			patterns = []string{"./app", "./app/keys"}
+		} else if goos == "windows" { // where only the knowing half runs
 			patterns = []string{"./agent/...", "./cmd/holdfast-agent", "./vault/...", "./wire/..."}
 		}
 		cmd := exec.Command("go", append([]string{"list", "-deps", "-json=ImportPath,Standard,Imports,Deps"}, patterns...)...)
@@ -154,6 +156,23 @@ var rules = []rule{
 		direct: true,
 		why:    "it gets readers and interfaces, so it runs on a device, in the browser and in a test",
 	}, {
+		name:   "what screens know is plain Go",
+		from:   []string{"app/state", "app/safe", "app/api", "app/live"},
+		never:  []string{"github.com/maxence-charriere/go-app", "./app/page", "./app/ui", "./app/browser", "syscall/js", "os", "net"},
+		direct: true,
+		why:    "state and keys are tested without a browser, and a browser has no files and no sockets",
+	}, {
+		name:   "pieces of screens hold no data",
+		from:   []string{"app/ui"},
+		never:  []string{"./app/state", "./app/api", "./app/live", "./app/page", "./app/safe"},
+		direct: true,
+		why:    "a piece takes what it shows as arguments, so that every screen can use it",
+	}, {
+		name:  "the page has no keys",
+		from:  []string{"app/page", "app/ui", "app/state"},
+		never: []string{"./vault", "./app/safe"},
+		why:   "what opens backups lives in the worker: a page that links key code could be made to hold a key",
+	}, {
 		name:   "syscall/js lives in app/browser",
 		except: []string{"app/browser"},
 		never:  []string{"syscall/js"},
@@ -162,7 +181,7 @@ var rules = []rule{
 	},
 }
 
-var targets = [][2]string{{"linux", "amd64"}, {"darwin", "arm64"}, {"windows", "amd64"}}
+var targets = [][2]string{{"linux", "amd64"}, {"darwin", "arm64"}, {"windows", "amd64"}, {"js", "wasm"}}
 
 func TestNeverList(t *testing.T) {
 	t.Parallel()
