@@ -24,7 +24,7 @@ func TestStart(t *testing.T) {
 		c.change(w)
 		s := w.session()
 		s.Start()
-		until(t, s, func() bool { return s.View().Phase != Starting })
+		await(t, s, func() bool { return s.View().Phase != Starting })
 		v := s.View()
 		if v.Phase != c.phase || c.err == "" && v.Err != nil || c.err != "" && fault.KindOf(v.Err) != c.err {
 			t.Errorf("%s: %+v", name, v)
@@ -40,9 +40,9 @@ func TestLogin(t *testing.T) {
 	s.Entered = func() { entered <- struct{}{} }
 	w.server["Me"] = refuse(fault.Unauthenticated, "log in")
 	s.Start()
-	until(t, s, func() bool { return s.View().Phase == LoggedOut })
+	await(t, s, func() bool { return s.View().Phase == LoggedOut })
 	s.Login("ada@example.org", "a password")
-	until(t, s, func() bool { return s.View().Phase == Open })
+	await(t, s, func() bool { return s.View().Phase == Open })
 	<-entered
 	if v := s.View(); v.Busy || v.User.Email != "ada@example.org" || v.Admin() || v.Superuser() {
 		t.Errorf("%+v", v)
@@ -72,7 +72,7 @@ func TestLoginFails(t *testing.T) {
 		c.change(w)
 		s := w.session()
 		s.Login(c.email, "a password")
-		until(t, s, func() bool { return s.View().Err != nil })
+		await(t, s, func() bool { return s.View().Err != nil })
 		if v := s.View(); fault.KindOf(v.Err) != c.kind || v.Busy || v.Phase == Open {
 			t.Errorf("%s: %+v", name, v)
 		}
@@ -91,7 +91,7 @@ func TestOneLoginAtATime(t *testing.T) {
 	s.Login("a@b", "x")
 	s.Login("a@b", "x")
 	close(hold)
-	until(t, s, func() bool { return s.View().Err != nil })
+	await(t, s, func() bool { return s.View().Err != nil })
 	n := 0
 	for _, a := range w.asked {
 		if a == "LoginParams" {
@@ -113,27 +113,27 @@ func TestLockAndUnlock(t *testing.T) {
 	}
 	w.set(w.server, "Login", refuse(fault.WrongPassword, "wrong"))
 	s.Unlock("no")
-	until(t, s, func() bool { return s.View().Err != nil })
+	await(t, s, func() bool { return s.View().Err != nil })
 	if s.View().Phase != Locked || s.View().User == nil {
 		t.Fatalf("%+v", s.View())
 	}
 	w.set(w.server, "Login", say(`{"login":`+adaIn+`}`))
 	s.Unlock("yes")
-	until(t, s, func() bool { return s.View().Phase == Open })
+	await(t, s, func() bool { return s.View().Phase == Open })
 	if got := w.last("EndSession"); got != `{"input":{"id":"ses_1"}}` {
 		t.Errorf("the login before was not ended: %s", got)
 	}
 	w.set(w.server, "Access", refuse(fault.Unavailable, "later"))
 	s.Lock()
 	s.Unlock("yes") // without knowing the login before
-	until(t, s, func() bool { return s.View().Phase == Open })
+	await(t, s, func() bool { return s.View().Phase == Open })
 }
 
 func TestUnlockNobody(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t).session()
 	s.Unlock("x")
-	until(t, s, func() bool { return s.View().Err != nil })
+	await(t, s, func() bool { return s.View().Err != nil })
 	fails(t, s.View().Err, fault.Conflict, "reload")
 }
 
@@ -142,7 +142,7 @@ func TestLockedElsewhere(t *testing.T) {
 	w := newWorld(t)
 	s := w.in()
 	close(w.locked)
-	until(t, s, func() bool { return s.View().Phase == Locked })
+	await(t, s, func() bool { return s.View().Phase == Locked })
 }
 
 func TestLogout(t *testing.T) {
@@ -151,13 +151,13 @@ func TestLogout(t *testing.T) {
 	s := w.in()
 	w.set(w.server, "Logout", refuse(fault.Unavailable, "later"))
 	s.Logout()
-	until(t, s, func() bool { return s.View().Err != nil })
+	await(t, s, func() bool { return s.View().Err != nil })
 	if s.View().Phase != Locked || !w.was(talk.MethodLock) {
 		t.Errorf("%+v", s.View())
 	}
 	w.set(w.server, "Logout", refuse(fault.Unauthenticated, "over"))
 	s.Logout()
-	until(t, s, func() bool { return s.View().Phase == LoggedOut })
+	await(t, s, func() bool { return s.View().Phase == LoggedOut })
 }
 
 func TestTheServerEndsTheSession(t *testing.T) {
@@ -171,7 +171,7 @@ func TestTheServerEndsTheSession(t *testing.T) {
 		return "null", nil
 	})
 	NewProfile(s).Load()
-	until(t, s, func() bool { return s.View().Phase == LoggedOut })
+	await(t, s, func() bool { return s.View().Phase == LoggedOut })
 	fails(t, s.View().Err, fault.Unauthenticated, "log in again")
 	<-dropped
 }

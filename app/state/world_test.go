@@ -194,7 +194,7 @@ func (w *world) session() *Session { return NewSession(w.client(), w) }
 func (w *world) in() *Session {
 	s := w.session()
 	s.Start()
-	until(w.t, s, func() bool { return s.View().Phase == Open })
+	await(w.t, s, func() bool { return s.View().Phase == Open })
 	return s
 }
 
@@ -218,8 +218,8 @@ func (w *world) last(name string) string {
 	return string(out)
 }
 
-// until waits until a model is as it should be.
-func until(t *testing.T, m interface{ Observe(func()) func() }, is func() bool) {
+// await waits until a model is as it should be.
+func await(t *testing.T, m interface{ Observe(func()) func() }, is func() bool) {
 	t.Helper()
 	changed := make(chan struct{}, 1)
 	defer m.Observe(func() {
