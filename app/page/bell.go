@@ -92,7 +92,7 @@ func noticeRow(n api.NoticeFields, read func(id string)) app.UI {
 				return app.Span().Class("visually-hidden").Text("Unread: ")
 			}), app.Text(n.Title)),
 			app.If(n.Body != "", func() app.UI {
-				return app.Span().Class("d-block small text-body-secondary text-break hf-clamp").Text(n.Body)
+				return app.Span().Class("small text-body-secondary text-break hf-lines").Text(n.Body)
 			}),
 			app.Span().Class("d-block small text-body-secondary").Body(when(&n.CreatedAt)),
 		),

@@ -31,7 +31,7 @@ func Toast(severity, title, body, href string, dismiss func()) app.UI {
 					app.If(href != "", func() app.UI {
 						return app.A().Class("link-body-emphasis text-decoration-none").Href(href).Text(title).OnClick(func(app.Context, app.Event) { dismiss() }, fresh())
 					}).Else(func() app.UI { return app.Text(title) })),
-				app.If(body != "", func() app.UI { return app.Div().Class("small text-body-secondary text-break hf-clamp").Text(body) }),
+				app.If(body != "", func() app.UI { return app.Div().Class("small text-body-secondary text-break hf-lines").Text(body) }),
 			),
 			app.Button().Type("button").Class("btn-close flex-shrink-0").Aria("label", "Dismiss").OnClick(func(app.Context, app.Event) { dismiss() }, fresh()),
 		),
