@@ -61,6 +61,10 @@ test: setup ## every test, on real PostgreSQL, Redis, S3 and the real programs (
 test-chaos: setup build ## kill agent, server, PostgreSQL and Redis at random moments, 50 times
 	HOLDFAST_CHAOS_KILLS=50 $(GO) test -count=1 -timeout 60m -v -run 'TestChaos' ./e2e
 
+.PHONY: test-sim
+test-sim: setup ## live through four hundred days of backups, with kills, outages and sleeping devices
+	HOLDFAST_SIM_DAYS=400 $(GO) test -count=1 -timeout 60m -v -run 'TestNinetyDays' ./e2e/sim
+
 .PHONY: check
 check: setup ## vet, staticcheck, formatting, import rules, fresh generated code, cross builds, race detector
 	@scripts/check
@@ -76,8 +80,9 @@ fuzz: ## run every fuzz target for FUZZTIME (default 20s) each
 	@scripts/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: setup build ## measure against restic and kopia, side by side, and write docs/benchmarks
+bench: setup build ## measure against restic and kopia, side by side, then with 2,000 devices, and write docs/benchmarks
 	$(GO) run ./e2e/bench -bin bin -out docs/benchmarks
+	$(GO) run ./e2e/load -bin bin -out docs/benchmarks
 
 .PHONY: release
 release: ## cross-compile both programs into dist/ with checksums
