@@ -8,6 +8,8 @@ type Link struct {
 	offline bool // the browser says that there is no network
 	lost    bool // the socket stood once, and has been away for a while
 	turn    int
+
+	patience time.Duration // for tests; 0: linkPatience
 }
 
 // linkPatience is how long the socket may be away before anybody is told: servers are restarted.
@@ -38,11 +40,18 @@ func (l *Link) Socket(up bool) {
 	if up {
 		return
 	}
-	time.AfterFunc(linkPatience, func() {
-		l.change(func() {
-			if l.turn == turn {
-				l.lost = true
-			}
-		})
+	patience := l.patience
+	if patience == 0 {
+		patience = linkPatience
+	}
+	time.AfterFunc(patience, func() { l.away(turn) })
+}
+
+// away says that the socket has been away for a while, if it still is.
+func (l *Link) away(turn int) {
+	l.change(func() {
+		if l.turn == turn {
+			l.lost = true
+		}
 	})
 }
