@@ -87,7 +87,7 @@ func (p *policyList) Render() app.UI {
 
 func (p *policyList) table(list []*api.PolicyRow, v state.PoliciesView) app.UI {
 	m := p.model()
-	columns := []ui.Column{{Title: "On"}, {Title: "Policy"}, {Title: "When"}, {Title: "Next"}, {Title: "Devices", Class: "text-end"}, {Title: "Seven days", Class: "text-end"}, {Class: "text-end"}}
+	columns := []ui.Column{{Title: "Policy"}, {Title: "On"}, {Title: "When"}, {Title: "Next"}, {Title: "Devices", Class: "text-end"}, {Title: "Seven days", Class: "text-end"}, {Class: "text-end"}}
 	return ui.Table("Policies", columns, len(list), func(i int) []app.UI {
 		row := list[i]
 		next := app.UI(app.Span().Class("text-body-secondary").Text("–"))
@@ -95,8 +95,8 @@ func (p *policyList) table(list []*api.PolicyRow, v state.PoliciesView) app.UI {
 			next = ago(&row.Next[0])
 		}
 		return []app.UI{
-			ui.Switch("on-"+row.Id, "“"+row.Name+"” is on", row.Enabled, true, v.Busy != "", func(on bool) { m.Enable(row, on) }),
 			ui.Two(app.A().Class("fw-semibold").Href(policiesPath+"/"+row.Id).Title(row.Name).Text(row.Name), state.Targets(row.Targets)),
+			ui.Switch("on-"+row.Id, "“"+row.Name+"” is on", row.Enabled, true, v.Busy != "", func(on bool) { m.Enable(row, on) }),
 			app.Div().Class("hf-clamp").Title(row.Schedule.Text).Text(state.Capital(row.Schedule.Text)),
 			next,
 			app.Text(state.Number(int64(row.DeviceCount))),
