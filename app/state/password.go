@@ -14,12 +14,6 @@ type Strength struct {
 	Known bool // false: nothing was typed yet
 }
 
-// leastScore is what the worker wants of a new password.
-const leastScore = 2
-
-// Enough reports whether the worker will take the password.
-func (s Strength) Enough() bool { return s.Score >= leastScore }
-
 // judge asks the worker about passwords while they are typed, one at a time: what is typed meanwhile waits, and only the newest of it.
 type judge struct {
 	keys Keys
