@@ -24,7 +24,9 @@ func (d *Devices) one(v state.DevicesView, id string) app.UI {
 			d.summary(x, v),
 			app.Div().Class("row").Body(
 				app.Div().Class("col-xl-7").Body(&DeviceSnapshots{Device: id, Name: x.Name}),
-				app.Div().Class("col-xl-5").Body(&DeviceRules{Device: id}, &RunList{Device: id}),
+				app.Div().Class("col-xl-5").Body(
+					app.If(x.RevokedAt == nil, func() app.UI { return &DeviceRules{Device: id} }),
+					&RunList{Device: id}),
 			),
 			app.If(d.rename != nil, func() app.UI { return d.renaming(x, v.Busy) }),
 			app.If(d.revoke, func() app.UI {

@@ -46,7 +46,7 @@ func (f *Files) heads(v state.FilesView) app.UI {
 				icon, sorted = "caret-down-fill", "descending"
 			}
 		}
-		return app.Span().Class(class).Attr("role", "columnheader").Aria("sort", sorted).Body(app.Button().Type("button").Class("btn btn-sm btn-link link-secondary link-underline-opacity-0 px-0").
+		return app.Span().Class(class).Attr("role", "columnheader").Aria("sort", sorted).Body(app.Button().Type("button").Class("btn btn-sm btn-link text-body-secondary link-underline-opacity-0 px-0").
 			Title("Sort by "+strings.ToLower(title)).
 			OnClick(func(app.Context, app.Event) { f.m.Order(by) }, app.EventScope(string(by))).
 			Body(app.Text(title+" "), app.If(icon != "", func() app.UI { return ui.Icon(icon) })))
