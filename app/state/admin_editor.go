@@ -23,8 +23,8 @@ type PolicyEditor struct {
 	delay    time.Duration
 	timer    *time.Timer
 
-	load, choicesF, previewF, keepF, findF fetch
-	v                                      EditorView
+	choicesF, previewF, keepF, findF fetch
+	v                                EditorView
 }
 
 // EditorView is what pages show of a [PolicyEditor].
