@@ -29,6 +29,14 @@ func kindIcon(k api.RunKind) string {
 	return "cloud-arrow-up"
 }
 
+// tint is the colour of a run's picture: that of its state, if it can be seen on a card.
+func tint(s api.RunState) string {
+	if c := runColor(s); c != "light" {
+		return c
+	}
+	return "body-secondary"
+}
+
 // runTitle says what a run is, and of which device.
 func runTitle(r *api.RunFields) string {
 	if r.Kind == api.RunKindRestore {
@@ -124,7 +132,7 @@ func runItems(list []*api.RunFields) app.UI {
 		}
 		return app.Li().Class("list-group-item px-0 py-0").Body(
 			app.A().Href("/runs/"+r.Id).Class("hf-item").Body(
-				app.Span().Class("hf-item-icon text-"+runColor(r.State)).Body(ui.Icon(kindIcon(r.Kind))),
+				app.Span().Class("hf-item-icon text-"+tint(r.State)).Body(ui.Icon(kindIcon(r.Kind))),
 				app.Span().Class("hf-item-main").Body(
 					app.Span().Class("d-flex align-items-center gap-2").Body(
 						app.Span().Class("fw-medium text-truncate").Text(runTitle(r)),
