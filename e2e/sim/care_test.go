@@ -36,6 +36,7 @@ func (s *sim) careFor(now time.Time) {
 	s.ok(collect(ctx, s.workers[0]))
 	if now.Sub(s.last["bound"]) >= 7*24*time.Hour {
 		s.last["bound"] = now
+		s.ok(squeeze(ctx, s.workers[0]))
 		s.bounded(now, 9*24*time.Hour)
 	}
 }
@@ -88,10 +89,10 @@ func (s *sim) retain() {
 	}
 }
 
-// Overheads of what is stored, generously: of a snapshot, its tree, record and indexes; of a space, what a compaction must win before it is made.
+// Overheads of what is stored, generously: of a snapshot, its tree, record and indexes; of a space, its first record.
 const (
 	overSnapshot = 24 << 10
-	overSpace    = 4 << 20
+	overSpace    = 4 << 10
 	leastFill    = 0.6
 )
 

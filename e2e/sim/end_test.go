@@ -53,10 +53,24 @@ func (s *sim) epilogue() {
 	for range 3 {
 		s.jump(s.now().Add(10 * 24 * time.Hour))
 		s.ok(s.workers[0].ExpireSessions(ctx))
-		s.ok(collect(ctx, s.workers[0]))
+		s.ok(squeeze(ctx, s.workers[0]))
 	}
 	s.bounded(s.now(), 0)
+	s.cleaned()
 	s.restoreAll()
+}
+
+// cleaned checks that there was something to clean, and that all of it was done: otherwise it proves nothing that all survivors come back.
+func (s *sim) cleaned() {
+	s.t.Helper()
+	var sum struct{ Purged, Objects, Swept, Compacted, Unlinked, Damaged int64 }
+	s.ok(s.depot.DB.Get(&sum, `SELECT coalesce(sum((report->>'purged')::int), 0) AS purged, coalesce(sum((report->>'objects')::int), 0) AS objects,
+		coalesce(sum((report->>'swept')::int), 0) AS swept, coalesce(sum((report->>'compacted')::int), 0) AS compacted,
+		coalesce(sum((report->>'unlinked')::int), 0) AS unlinked, coalesce(sum((report->>'damaged')::int), 0) AS damaged FROM care_log WHERE kind = 'gc'`))
+	s.t.Logf("cleaned: %+v", sum)
+	if sum.Damaged > 0 || s.days >= 60 && min(sum.Purged, sum.Objects, sum.Swept, sum.Compacted, sum.Unlinked) == 0 {
+		s.t.Errorf("what was cleaned: %+v", sum)
+	}
 }
 
 func (s *sim) devicesAsleep() {

@@ -17,11 +17,14 @@ import (
 	"time"
 
 	"github.com/holdfast-backup/holdfast/depot"
+	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/fleet"
 	"github.com/holdfast-backup/holdfast/depot/local"
 	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
 	"github.com/holdfast-backup/holdfast/graph"
 	"github.com/holdfast-backup/holdfast/server"
+	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
 // world is an installation: a database whose clock can be moved, a Redis that comes and goes, a store on disk, a server that
@@ -187,6 +190,21 @@ func collect(ctx context.Context, d *depot.Depot) error {
 	var errs []error
 	for _, s := range spaces {
 		errs = append(errs, d.CollectSpace(ctx, s.String()))
+	}
+	return errors.Join(errs...)
+}
+
+// squeeze cleans all spaces and copies every pack that is mostly dead, however little that wins: what is stored here is small.
+func squeeze(ctx context.Context, d *depot.Depot) error {
+	spaces, err := d.Catalog.Spaces(ctx, actor.System())
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, s := range spaces {
+		if _, err := d.Catalog.Collect(ctx, actor.System(), s, catalog.GCOptions{Win: -1}); !errors.Is(err, fault.Conflict) {
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }
