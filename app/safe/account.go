@@ -32,7 +32,7 @@ type account struct {
 }
 
 // Sizes of the reader. A browser has six connections to a server; one or two are left to the page.
-var readerOptions = restore.Options{Reads: 4, MaxRead: 4 << 20, CacheSize: 8 << 20}
+var readerOptions = restore.Options{Reads: 4, MaxRead: 2 << 20, CacheSize: 8 << 20}
 
 func newAccount(s *Safe, keys *keyring.Account, user string) *account {
 	a := &account{user: user, keys: keys, space: keys.Space(), manifests: map[id.Snapshot]*manifest.Manifest{}, trees: map[id.Snapshot]*loading{}}

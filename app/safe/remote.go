@@ -7,29 +7,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/holdfast-backup/holdfast/app/api"
 	"github.com/holdfast-backup/holdfast/vault/restore"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
 // remote returns the keeping half as this browser sees it.
-func (s *Safe) remote() restore.Remote {
-	return patient{&restore.Packs{
-		Ask: func(ctx context.Context, ids []byte) ([]restore.Address, []byte, error) {
-			r, err := api.ObjectLocations(ctx, s.api, &api.ObjectLocationsInput{Ids: ids})
-			if err != nil {
-				return nil, nil, err
-			}
-			packs := make([]restore.Address, len(r.ObjectLocations.Packs))
-			for i, p := range r.ObjectLocations.Packs {
-				packs[i] = restore.Address{Name: p.Name, Size: int64(p.Size), URL: p.Url, Expires: p.ExpiresAt}
-			}
-			return packs, r.ObjectLocations.Table, nil
-		},
-		Get: s.get,
-	}}
-}
+func (s *Safe) remote() restore.Remote { return patient{&restore.Packs{Ask: s.locate, Get: s.get}} }
 
 // get is one ranged request.
 func (s *Safe) get(ctx context.Context, pack id.Pack, at restore.Address, offset int64, dst []byte) (stale bool, err error) {

@@ -25,7 +25,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/holdfast-backup/holdfast/app/api"
 	"github.com/holdfast-backup/holdfast/app/talk"
 	"github.com/holdfast-backup/holdfast/vault/keyring"
 	"github.com/holdfast-backup/holdfast/vault/seal"
@@ -34,8 +33,8 @@ import (
 
 // Outside is what a safe needs of the world around it.
 type Outside struct {
-	// Post sends a GraphQL operation with the page's login.
-	Post api.Fetch
+	// Post sends a GraphQL operation with the page's login. Its error says that no answer came.
+	Post func(ctx context.Context, body []byte) (status int, answer []byte, err error)
 
 	// Range fills dst with the bytes of what is at an address of this server from offset on, if the status is 206. Its error says that no
 	// answer came.
@@ -94,7 +93,6 @@ type Request struct {
 // Safe holds the keys of at most one account. It is safe for concurrent use.
 type Safe struct {
 	out Outside
-	api *api.Client
 
 	mu      sync.Mutex
 	wrap    *keyring.WrapKey      // of the password or code that was derived last, for open
@@ -108,7 +106,7 @@ func New(out Outside) *Safe {
 	if out.Now == nil {
 		out.Now = time.Now
 	}
-	s := &Safe{out: out, api: &api.Client{Fetch: out.Post}, closed: make(chan struct{})}
+	s := &Safe{out: out, closed: make(chan struct{})}
 	close(s.closed)
 	return s
 }
