@@ -52,7 +52,7 @@ func (r *Reports) Render() app.UI {
 	day := func(id, label, value string, set func(string)) app.UI {
 		return app.Div().Body(app.Label().For(id).Class("form-label small mb-1").Text(label),
 			app.Input().ID(id).Type("date").Class("form-control form-control-sm").Value(value).
-				OnChange(func(ctx app.Context, e app.Event) { set(ctx.JSSrc().Get("value").String()) }))
+				OnChange(func(ctx app.Context, e app.Event) { set(ctx.JSSrc().Get("value").String()) }, ui.Fresh()))
 	}
 	return app.Div().Body(
 		app.Div().Class("d-flex flex-wrap gap-3 align-items-end mb-3 hf-no-print").Body(
