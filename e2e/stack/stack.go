@@ -251,6 +251,11 @@ func (s *Server) Person(ctx context.Context, dir, email, name, role string) (*Ag
 	return a, a.Run(ctx, "join", s.URL, "--invite", token, "--password-file", a.PasswordFile, "--recovery-file", a.RecoveryFile).Err()
 }
 
+// Device returns an agent with a state directory of its own that belongs to nobody yet.
+func (s *Server) Device(state string) *Agent {
+	return &Agent{State: state, programs: s.programs, server: s}
+}
+
 // Enroll makes the agent a device of its account.
 func (a *Agent) Enroll(ctx context.Context, name string) error {
 	return a.Run(ctx, "enroll", a.server.URL, "--email", a.Email, "--password-file", a.PasswordFile, "--name", name).Err()
