@@ -100,8 +100,7 @@ func (p *Port) Close(ctx context.Context) error {
 func (p *Port) Abort(why string) {
 	p.listen()
 	p.v.Call("postMessage", record("abort", why))
-	// Closing now could overtake the message nowhere, but the other end closes it, too, and knows when.
-	p.v.Set("onmessage", js.Null())
+	p.done() // what was posted before still arrives
 }
 
 // Tabs tells the same program in the browser's other tabs of something, and hears it of them.

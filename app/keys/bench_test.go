@@ -124,7 +124,7 @@ func BenchmarkBrowse(b *testing.B) {
 		if i%2 == 0 {
 			dir = fmt.Sprintf("projects/%d", i%1000)
 		}
-		files = append(files, safetest.Text(fmt.Sprintf("home/ada/%s/file %d of many.%s", dir, i, []string{"txt", "docx", "jpg", "xlsx"}[i%4]), fmt.Sprint(i)))
+		files = append(files, safetest.Text(fmt.Sprintf("home/ada/%s/file %d of many.%s", dir, i, []string{"txt", "docx", "jpg", "xlsx"}[i/2%4]), fmt.Sprint(i)))
 	}
 	s := r.snap(files...)
 	before := renderer(b)

@@ -268,3 +268,17 @@ func TestPreviews(t *testing.T) {
 	refused(r, fault.ObjectsMissing, talk.MethodPreview, talk.Path{Snapshot: s, Path: "bin"})
 	refused(r, fault.NotFound, talk.MethodPreview, talk.Path{Snapshot: s, Path: "none"})
 }
+
+func TestNamesOfDownloads(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{"a.txt": "a.txt", `a<b>:"/\|?*`: "a_b________", "x\x01.": "x_", "...": "download", "b\xff": "b\uFFFDFF"} {
+		if got := fileName(in); got != want {
+			t.Errorf("%q becomes %q, want %q", in, got, want)
+		}
+	}
+	for want, in := range map[string][]string{"": {"a", "b/c"}, "x/y/": {"x/y/a", "x/y/b/c"}, "x/": {"x/ya", "x/yb/c"}, "home/ada/": {"home/ada/docs"}} {
+		if got := above(in); got != want {
+			t.Errorf("above %q lies %q, want %q", in, got, want)
+		}
+	}
+}
