@@ -50,11 +50,17 @@ func username(email string) app.UI {
 // Login is the page at which everybody comes in.
 type Login struct {
 	app.Compo
+	watched
 	email, password string
 }
 
 // OnMount implements app.Mounter.
-func (l *Login) OnMount(app.Context) { World.Window.Focus("email") }
+func (l *Login) OnMount(ctx app.Context) { l.open(ctx) }
+
+func (l *Login) open(ctx app.Context) {
+	l.watch(ctx, World.Session) // the frame renders a door again only when it becomes another one
+	World.Window.Focus("email")
+}
 
 // Render implements app.Composer.
 func (l *Login) Render() app.UI {
@@ -80,11 +86,17 @@ func (l *Login) submit() { World.Session.Login(l.email, l.password) }
 // Unlock is the page of whoever is logged in and has closed the keys.
 type Unlock struct {
 	app.Compo
+	watched
 	password string
 }
 
 // OnMount implements app.Mounter.
-func (u *Unlock) OnMount(app.Context) { World.Window.Focus("password") }
+func (u *Unlock) OnMount(ctx app.Context) { u.open(ctx) }
+
+func (u *Unlock) open(ctx app.Context) {
+	u.watch(ctx, World.Session)
+	World.Window.Focus("password")
+}
 
 // Render implements app.Composer.
 func (u *Unlock) Render() app.UI {
