@@ -84,6 +84,9 @@ func (r *queryResolver) ObjectLocations(ctx context.Context, input exec.ObjectLo
 	if err != nil {
 		return nil, err
 	}
+	if input.Relay {
+		return r.cfg.Catalog.RelayedLocations(ctx, actor.FromContext(ctx), ids)
+	}
 	return r.cfg.Catalog.Locations(ctx, actor.FromContext(ctx), ids)
 }
 

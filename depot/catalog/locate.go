@@ -27,7 +27,17 @@ func (s *Service) Locations(ctx context.Context, a actor.Actor, ids []id.Object)
 	if err != nil {
 		return nil, err
 	}
-	return s.locations(ctx, user, ids)
+	return s.locations(ctx, user, ids, s.address)
+}
+
+// RelayedLocations is [Service.Locations] with addresses of this server only: for pages, which may read from nowhere else, even
+// if the store has addresses of its own.
+func (s *Service) RelayedLocations(ctx context.Context, a actor.Actor, ids []id.Object) (*ObjectLocations, error) {
+	user, err := a.SignedIn()
+	if err != nil {
+		return nil, err
+	}
+	return s.locations(ctx, user, ids, s.relayed)
 }
 
 // LocationsForDevice is [Service.Locations] for a device that carries out a restore order of its owner's: of the owner's space. The caller
@@ -36,10 +46,13 @@ func (s *Service) LocationsForDevice(ctx context.Context, a actor.Actor, ids []i
 	if _, err := a.RequireDevice(); err != nil {
 		return nil, err
 	}
-	return s.locations(ctx, a.User, ids)
+	return s.locations(ctx, a.User, ids, s.address)
 }
 
-func (s *Service) locations(ctx context.Context, user id.User, ids []id.Object) (*ObjectLocations, error) {
+// addressing makes an address for a pack.
+type addressing func(ctx context.Context, space id.Space, p index.Located) (*PackLocation, error)
+
+func (s *Service) locations(ctx context.Context, user id.User, ids []id.Object, address addressing) (*ObjectLocations, error) {
 	if len(ids) > MaxIDs {
 		return nil, fault.New(fault.TooLarge, "ask for at most %d objects at once, not %d", MaxIDs, len(ids))
 	}
@@ -58,7 +71,7 @@ func (s *Service) locations(ctx context.Context, user id.User, ids []id.Object) 
 			return nil, pg.Fault(err)
 		}
 		for _, p := range packs {
-			l, err := s.address(ctx, space.PublicID, p)
+			l, err := address(ctx, space.PublicID, p)
 			if err != nil {
 				return nil, err
 			}
@@ -77,20 +90,26 @@ func (s *Service) locations(ctx context.Context, user id.User, ids []id.Object) 
 	return out, nil
 }
 
-// address makes an address for a pack: the store's own if it can, or one of this server's.
+// address makes an address of the store's own if it can, or one of this server's.
 func (s *Service) address(ctx context.Context, space id.Space, p index.Located) (*PackLocation, error) {
-	l := &PackLocation{Name: p.Name.String(), Size: int(p.Size), ExpiresAt: time.Now().Add(s.cfg.URLTTL).UTC()}
+	expires := time.Now().Add(s.cfg.URLTTL).UTC()
 	url, ok, err := s.cfg.Store.URL(ctx, packName(space, p.Name), s.cfg.URLTTL)
 	switch {
 	case err != nil:
 		return nil, err
 	case ok:
-		l.URL = url
-	case s.cfg.Sign != nil:
-		l.URL, l.ExpiresAt = s.cfg.Sign(space, p.Name, p.Size)
-	default:
+		return &PackLocation{Name: p.Name.String(), Size: int(p.Size), URL: url, ExpiresAt: expires}, nil
+	}
+	return s.relayed(ctx, space, p)
+}
+
+// relayed makes an address of this server's.
+func (s *Service) relayed(_ context.Context, space id.Space, p index.Located) (*PackLocation, error) {
+	if s.cfg.Sign == nil {
 		return nil, errors.New("catalog: no way to sign addresses of packs was configured")
 	}
+	l := &PackLocation{Name: p.Name.String(), Size: int(p.Size)}
+	l.URL, l.ExpiresAt = s.cfg.Sign(space, p.Name, p.Size)
 	return l, nil
 }
 

@@ -349,6 +349,8 @@ type NotificationPreferencesPayload struct {
 type ObjectLocationsInput struct {
 	// 16 bytes an object.
 	Ids []byte `json:"ids"`
+	// Only addresses of this server, as a page needs, even if the store has addresses of its own.
+	Relay bool `json:"relay"`
 }
 
 type OrderRestoreInput struct {

@@ -6561,6 +6561,8 @@ type SnapshotEdge {
 input ObjectLocationsInput {
   "16 bytes an object."
   ids: Bytes!
+  "Only addresses of this server, as a page needs, even if the store has addresses of its own."
+  relay: Boolean! = false
 }
 
 "Where objects lie."

@@ -728,7 +728,11 @@ func (ec *executionContext) unmarshalInputObjectLocationsInput(ctx context.Conte
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"ids"}
+	if _, present := asMap["relay"]; !present {
+		asMap["relay"] = false
+	}
+
+	fieldsInOrder := [...]string{"ids", "relay"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -742,6 +746,13 @@ func (ec *executionContext) unmarshalInputObjectLocationsInput(ctx context.Conte
 				return it, err
 			}
 			it.Ids = data
+		case "relay":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("relay"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Relay = data
 		}
 	}
 	return it, nil

@@ -1225,10 +1225,15 @@ func (v *MissingObjectsResponse) GetMissingObjects() MissingObjectsMissingObject
 type ObjectLocationsInput struct {
 	// 16 bytes an object.
 	Ids []byte `json:"ids"`
+	// Only addresses of this server, as a page needs, even if the store has addresses of its own.
+	Relay bool `json:"relay"`
 }
 
 // GetIds returns ObjectLocationsInput.Ids, and is useful for accessing the field via an interface.
 func (v *ObjectLocationsInput) GetIds() []byte { return v.Ids }
+
+// GetRelay returns ObjectLocationsInput.Relay, and is useful for accessing the field via an interface.
+func (v *ObjectLocationsInput) GetRelay() bool { return v.Relay }
 
 // ObjectLocationsResponse is returned by ObjectLocations on success.
 type ObjectLocationsResponse struct {
