@@ -35,9 +35,9 @@ type locations struct {
 	}
 }
 
-// locate asks where objects lie.
+// locate asks where objects lie, with addresses of this server: a page may read from nowhere else.
 func (s *Safe) locate(ctx context.Context, ids []byte) ([]restore.Address, []byte, error) {
-	question := map[string]any{"operationName": "ObjectLocations", "query": locationsQuery, "variables": map[string]any{"input": map[string]any{"ids": ids}}}
+	question := map[string]any{"operationName": "ObjectLocations", "query": locationsQuery, "variables": map[string]any{"input": map[string]any{"ids": ids, "relay": true}}}
 	body, err := json.Marshal(question)
 	if err != nil {
 		return nil, nil, err
