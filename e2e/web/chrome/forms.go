@@ -38,9 +38,13 @@ func Forms(secret string) map[string][]byte {
 	}
 	var escaped, wide bytes.Buffer
 	for _, u := range utf16.Encode([]rune(secret)) {
-		if u < 0x80 {
+		switch {
+		case u == '\\' || u == '"':
+			escaped.WriteByte('\\')
 			escaped.WriteByte(byte(u))
-		} else {
+		case u < 0x80:
+			escaped.WriteByte(byte(u))
+		default:
 			fmt.Fprintf(&escaped, `\u%04x`, u)
 		}
 		wide.Write([]byte{byte(u), byte(u >> 8)})

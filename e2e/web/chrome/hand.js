@@ -19,8 +19,7 @@ window.hand = (() => {
     e.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
     const at = () => { const r = e.getClientRects()[0]; return r && { x: r.left + r.width / 2, y: r.top + r.height / 2 }; };
     const before = at();
-    await frame();
-    await frame();
+    for (let i = 0; i < 4; i++) await frame();
     const now = at();
     if (!before || !now || before.x !== now.x || before.y !== now.y) return null;
     const top = document.elementFromPoint(now.x, now.y);
@@ -46,9 +45,20 @@ window.hand = (() => {
   const press = "button, a[href], [role=button], summary, input[type=checkbox], input[type=radio]";
   const type = "input:not([type=checkbox]):not([type=radio]):not([readonly]), textarea";
 
+  // What was aimed at, and whether it was hit: something may move at the last moment.
+  let aim = null, hit = false;
+  addEventListener("click", (e) => { hit ||= aim !== null && (aim.contains(e.target) || [...(aim.labels ?? [])].some((l) => l.contains(e.target))); }, true);
+
   return {
+    // missed returns whether the last press hit something else.
+    missed: () => aim !== null && !hit,
     // press returns where to press what is called so; null: nowhere yet.
-    press: async (name) => (await find(press, name))?.[1] ?? null,
+    press: async (name) => {
+      const found = await find(press, name);
+      if (!found) return null;
+      [aim, hit] = [found[0], false];
+      return found[1];
+    },
     // type marks all that stands in the field that is called so, and returns whether it could.
     type: async (name) => {
       const e = (await find(type, name))?.[0];

@@ -29,14 +29,24 @@ func (p *Page) Go(address string) error {
 // Reload loads the page again.
 func (p *Page) Reload() error { return chromedp.Do(p.ctx, chromedp.Reload()) }
 
-// Press presses what is called so: a button, a link, a box to tick. A name that ends in * stands for all that begin so. It waits until
-// that can be pressed.
+// Press presses what is called so: a button, a link, a box to tick. A name that ends in * stands for all that begin so; “Folders > Pictures” is the
+// one within what is called Folders. It waits until that can be pressed, and tries again if it moved away at the last moment.
 func (p *Page) Press(name string) error {
-	at, err := await[struct{ X, Y float64 }](p, "press “"+name+"”", `hand.press(`+quote(name)+`)`)
-	if err != nil {
-		return err
+	const tries = 5
+	for range tries {
+		at, err := await[struct{ X, Y float64 }](p, "press “"+name+"”", `hand.press(`+quote(name)+`)`)
+		if err != nil {
+			return err
+		}
+		if err := chromedp.Do(p.ctx, chromedp.MouseClickXY(at.X, at.Y)); err != nil {
+			return err
+		}
+		missed := false
+		if err := p.Run(`hand.missed()`, &missed); err != nil || !missed { // an error: it led to another page, which is no miss
+			return nil
+		}
 	}
-	return chromedp.Do(p.ctx, chromedp.MouseClickXY(at.X, at.Y))
+	return fmt.Errorf("“%s” moved away %d times: %s", name, tries, p.picture())
 }
 
 // Type types into the field that is called so, in place of what is there.

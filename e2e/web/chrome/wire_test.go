@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -101,15 +102,7 @@ func TestWireSees(t *testing.T) {
 		if err := p.Run(`(async (s) => { await `+script+`; })(`+quote(secret)+`)`, nil); err != nil {
 			t.Errorf("%s: %v", where, err)
 		}
-		seen := func() bool {
-			for _, s := range Find(wire.Sent(), secret) {
-				if strings.HasPrefix(s, where+",") {
-					return true
-				}
-			}
-			return false
-		}
-		if !seen() {
+		if !wire.saw(t, where) {
 			t.Errorf("%s: it got away", where)
 		}
 	}
@@ -122,5 +115,25 @@ func TestWireSees(t *testing.T) {
 	troubles, err := p.Troubles()
 	if err != nil || !slices.Contains(troubles, "asks somebody else: http://example.org/") {
 		t.Errorf("of the page it is said %q (%v)", troubles, err)
+	}
+}
+
+// saw waits until the secret was seen somewhere: a beacon is sent when the browser likes.
+func (w *Wire) saw(t *testing.T, where string) bool {
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if slices.ContainsFunc(Find(w.Sent(), secret), func(s string) bool { return strings.HasPrefix(s, where+",") }) {
+			return true
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			return false
+		case <-t.Context().Done():
+			return false
+		}
 	}
 }
