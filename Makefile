@@ -23,7 +23,7 @@ setup: ## install what a fresh Debian lacks (elsewhere: say what to install)
 	@scripts/setup
 
 # npm notes what it installed; a newer list of dependencies makes it look again.
-node_modules/.package-lock.json: package.json package-lock.json
+node_modules/.package-lock.json: package.json package-lock.json | setup
 	npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
@@ -54,7 +54,7 @@ demo: setup build ## the main job on real files, end to end; leaves nothing runn
 	$(GO) run ./e2e/demo -bin bin
 
 .PHONY: test
-test: setup ## every test, on real PostgreSQL, Redis, S3 and the real programs (under 10 minutes on 2 cores)
+test: setup node_modules/.package-lock.json ## every test, on real PostgreSQL, Redis, S3, Chromium and the real programs (about 10 minutes on 2 cores)
 	$(GO) test -timeout 15m $(PKGS)
 
 .PHONY: test-chaos
@@ -66,7 +66,7 @@ test-sim: setup ## live through four hundred days of backups, with kills, outage
 	HOLDFAST_SIM_DAYS=400 $(GO) test -count=1 -timeout 60m -v -run 'TestNinetyDays' ./e2e/sim
 
 .PHONY: check
-check: setup ## vet, staticcheck, formatting, import rules, fresh generated code, cross builds, race detector
+check: setup node_modules/.package-lock.json ## vet, staticcheck, formatting, import rules, fresh generated code, cross builds, race detector
 	@scripts/check
 
 .PHONY: generate
@@ -85,7 +85,7 @@ bench: setup build ## measure against restic and kopia, side by side, then with 
 	$(GO) run ./e2e/load -bin bin -out docs/benchmarks
 
 .PHONY: release
-release: ## cross-compile both programs into dist/ with checksums
+release: web ## cross-compile both programs into dist/ with checksums
 	@mkdir -p dist
 	@for t in $(TARGETS); do \
 	  os=$${t%/*}; arch=$${t#*/}; ext=; [ $$os = windows ] && ext=.exe; \
