@@ -158,7 +158,7 @@ func (s *Sidebar) Render() app.UI {
 	return app.Aside().Class("app-sidebar bg-body-secondary shadow").DataSet("bs-theme", "dark").Body(
 		app.Div().Class("sidebar-brand").Body(
 			app.A().Href("/").Class("brand-link").Body(
-				app.Img().Src(app.Getenv("GOAPP_LOGO")).Alt("").Class("brand-image"),
+				app.Img().Src(app.Getenv("GOAPP_LOGO")).Attr("role", "presentation").Class("brand-image"),
 				app.Span().Class("brand-text fw-light").Text("Holdfast"),
 			),
 		),
