@@ -29,13 +29,14 @@ type account struct {
 	manifests map[id.Snapshot]*manifest.Manifest
 	trees     map[id.Snapshot]*loading
 	recent    []id.Snapshot // of trees, the last used at the end
+	room      int           // rows that they may have together: maxLoaded
 }
 
 // Sizes of the reader. A browser has six connections to a server; one or two are left to the page.
 var readerOptions = restore.Options{Reads: 4, MaxRead: 2 << 20, CacheSize: 8 << 20}
 
 func newAccount(s *Safe, keys *keyring.Account, user string) *account {
-	a := &account{user: user, keys: keys, space: keys.Space(), manifests: map[id.Snapshot]*manifest.Manifest{}, trees: map[id.Snapshot]*loading{}}
+	a := &account{user: user, keys: keys, space: keys.Space(), manifests: map[id.Snapshot]*manifest.Manifest{}, trees: map[id.Snapshot]*loading{}, room: maxLoaded}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.sealer = seal.New(a.space.Content)
 	if s.out.Decrypt != nil {

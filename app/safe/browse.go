@@ -57,10 +57,9 @@ func (a *account) tree(ctx context.Context, snapshot string, progress func(talk.
 		loadCtx, l.cancel = context.WithCancel(a.ctx)
 		a.trees[id] = l
 		go func() {
-			l.index, l.err = a.read(loadCtx, l, m.Root)
+			x, err := a.read(loadCtx, l, m.Root)
 			l.cancel()
-			close(l.done)
-			a.settle(id, l)
+			a.settle(id, l, x, err)
 		}()
 	}
 	l.waiting++
@@ -95,11 +94,14 @@ func (a *account) touch(id id.Snapshot) {
 	a.recent = append(a.recent, id)
 }
 
-// settle drops a tree that could not be loaded, and otherwise those that were not used for longest until there is room.
-func (a *account) settle(id id.Snapshot, l *loading) {
+// settle hands a tree to those who wait for it. One that could not be loaded is dropped; for one that was, those that were not used for
+// longest, until there is room.
+func (a *account) settle(id id.Snapshot, l *loading, x *index.Index, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if l.err != nil {
+	l.index, l.err = x, err
+	close(l.done)
+	if err != nil {
 		a.drop(id)
 		return
 	}
@@ -110,7 +112,7 @@ func (a *account) settle(id id.Snapshot, l *loading) {
 		}
 	}
 	for _, old := range slices.Clone(a.recent) {
-		if rows <= maxLoaded || old == id {
+		if rows <= a.room || old == id {
 			return
 		}
 		if t := a.trees[old]; t.index != nil {

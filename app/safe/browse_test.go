@@ -219,10 +219,11 @@ func TestOldTreesMakeRoom(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		return &loading{index: b.Finish()}
+		return &loading{done: make(chan struct{}), index: b.Finish()}
 	}
+	a.room = 1000
 	ids := []id.Snapshot{id.Snapshot{}.New(), id.Snapshot{}.New(), id.Snapshot{}.New(), id.Snapshot{}.New()}
-	for i, n := range []int{400_000, 400_000, 0, 400_000} {
+	for i, n := range []int{400, 400, 0, 400} {
 		a.trees[ids[i]] = big(n)
 		if i == 2 {
 			a.trees[ids[i]] = &loading{} // on its way
@@ -234,7 +235,7 @@ func TestOldTreesMakeRoom(t *testing.T) {
 		}
 		a.mu.Unlock()
 	}
-	a.settle(ids[3], a.trees[ids[3]])
+	a.settle(ids[3], a.trees[ids[3]], a.trees[ids[3]].index, nil)
 	if a.trees[ids[1]] != nil || a.trees[ids[0]] == nil || a.trees[ids[2]] == nil || a.trees[ids[3]] == nil || len(a.recent) != 3 {
 		t.Errorf("%d trees stay, %d are remembered", len(a.trees), len(a.recent))
 	}

@@ -128,9 +128,10 @@ func TestLockEndsEverything(t *testing.T) {
 
 	// Somebody waits for the lock, and a call is on its way that will not end by itself.
 	began := make(chan struct{}, 10)
+	account := r.safe.account
 	r.Remote.Fail = func(string, int) error {
 		began <- struct{}{}
-		<-r.safe.account.ctx.Done()
+		<-account.ctx.Done()
 		return context.Canceled
 	}
 	failed, waited := make(chan error, 1), make(chan error, 1)
@@ -143,7 +144,6 @@ func TestLockEndsEverything(t *testing.T) {
 		failed <- err
 	}()
 	<-began
-	account := r.safe.account
 	must[any](r, talk.MethodLock, nil)
 	if err := <-failed; !errors.Is(err, fault.Unauthenticated) {
 		t.Errorf("a call under way: %v", err)

@@ -19,13 +19,12 @@ import (
 type rig struct {
 	T *testing.T
 	*safetest.World
-	safe    *Safe
-	keeper  *keeper
-	clock   time.Time
-	told    int // how often other tabs were told of a lock
-	mu      sync.Mutex
-	memory  map[string]*memory
-	forgets int
+	safe   *Safe
+	keeper *keeper
+	clock  time.Time
+	told   int // how often other tabs were told of a lock
+	mu     sync.Mutex
+	memory map[string]*memory
 }
 
 func newRig(t *testing.T) *rig {

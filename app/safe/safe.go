@@ -182,7 +182,7 @@ func keyed[I, O any](fn func(*Safe, context.Context, call, I) (O, error)) method
 		defer cancel(nil)
 		defer context.AfterFunc(a.ctx, func() { cancel(errLocked) })()
 		out, err := fn(s, ctx, call{a, r}, in)
-		if err != nil && context.Cause(ctx) == errLocked {
+		if err != nil && a.ctx.Err() != nil {
 			return nil, errLocked
 		}
 		return out, err
