@@ -94,7 +94,7 @@ func (h *Header) Render() app.UI {
 					),
 				),
 				app.Li().Class("nav-item dropdown").Body(
-					app.Button().Type("button").Class("nav-link btn dropdown-toggle").DataSet("bs-toggle", "dropdown").Aria("expanded", "false").Body(
+					app.Button().Type("button").Class("nav-link btn dropdown-toggle").DataSet("bs-toggle", "dropdown").Aria("expanded", "false").Aria("label", h.User).Body(
 						app.Span().Class("me-1").Body(ui.Icon("person-circle")),
 						app.Span().Class("d-none d-md-inline hf-name").Text(h.User),
 					),
