@@ -71,10 +71,10 @@ func TestPeople(t *testing.T) {
 		{"an administrator is made", x.promote},
 		{"lock and unlock", x.lock},
 		{"the password is forgotten", x.recover},
-		{"screens for everybody", x.accessible},
 		{"a telephone, in the dark", x.phone},
 		{"without a network", x.offline},
 		{"what the server learned", x.learned},
+		{"screens for everybody", x.accessible},
 	} {
 		began := time.Now()
 		s.do()
@@ -437,6 +437,7 @@ func (x *scenario) offline() {
 	a := x.ada
 	x.ok(a.Until("the app is kept", `navigator.serviceWorker.ready.then(() => navigator.serviceWorker.controller !== null || true)`))
 	x.silent(a)
+	x.silent(x.ben)
 	x.wire.Cut(true)
 	a.sees("The server cannot be reached")
 	x.ok(a.Reload())
@@ -462,7 +463,6 @@ func (x *scenario) silent(p person) {
 
 // learned searches all that the browser sent for what no server may learn.
 func (x *scenario) learned() {
-	x.silent(x.ben)
 	sent := x.wire.Sent()
 	messages := 0
 	for _, s := range sent {
