@@ -24,7 +24,7 @@ type Port struct {
 }
 
 // ahead is how many pieces may be on their way.
-const ahead = 4
+const ahead = 8
 
 // channel returns both ends of a new channel.
 func channel() (a, b *Port) {

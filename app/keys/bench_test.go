@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-backup/holdfast/app/talk"
 )
 
-// renderer returns the largest memory in bytes of a page of this test's browsers: of a process with everything that it has for itself.
+// renderer returns the memory in bytes of this test's page: the largest of what its browser's renderers have for themselves.
 func renderer(t testing.TB) (most int64) {
 	t.Helper()
 	list, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -25,7 +25,7 @@ func renderer(t testing.TB) (most int64) {
 	}
 	for _, path := range list {
 		text, err := os.ReadFile(path)
-		if err != nil || !strings.Contains(string(text), "--type=renderer") {
+		if err != nil || !strings.Contains(string(text), "--type=renderer") || !ours(filepath.Dir(path)) {
 			continue
 		}
 		smaps, err := os.ReadFile(filepath.Join(filepath.Dir(path), "smaps_rollup"))
@@ -40,6 +40,25 @@ func renderer(t testing.TB) (most int64) {
 		}
 	}
 	return most
+}
+
+// ours reports whether a process, given by its folder in /proc, comes from this one.
+func ours(dir string) bool {
+	for {
+		stat, err := os.ReadFile(filepath.Join(dir, "stat"))
+		if err != nil {
+			return false
+		}
+		_, rest, _ := strings.Cut(string(stat), ") ") // after the name
+		f := strings.Fields(rest)
+		if len(f) < 2 || f[1] == "0" {
+			return false
+		}
+		if f[1] == strconv.Itoa(os.Getpid()) {
+			return true
+		}
+		dir = "/proc/" + f[1]
+	}
 }
 
 // watch asks for memory while something runs, and returns the most that it saw.

@@ -19,7 +19,7 @@ import (
 
 // Sizes of a download.
 const (
-	pieceSize   = 1 << 20   // bytes that are handed to the browser at once
+	pieceSize   = 512 << 10 // bytes that are handed to the browser at once: from a megabyte on Chromium asks the system for each
 	maxFailures = 1000      // that are listed
 	maxMemory   = 256 << 20 // bytes of a download in memory: browsers lose larger ones (measured in Chromium)
 )

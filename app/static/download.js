@@ -5,7 +5,7 @@
 
 const offers = new Map(); // name -> {headers, stream, finished}
 
-const queue = 4;            // pieces that wait here
+const queue = 8;            // pieces that wait here
 const silence = 5 * 60_000; // ms: whoever offered and then says nothing is gone
 
 addEventListener("install", () => skipWaiting());
