@@ -10,7 +10,7 @@ import (
 )
 
 // locationsQuery is the only operation that a safe sends by itself. It is written by hand: the page's generated client, and the network that
-// is linked with it, would make the worker's program a third larger.
+// is linked with it, would make the worker's program an eighth larger.
 const locationsQuery = `query ObjectLocations($input: ObjectLocationsInput!) { objectLocations(input: $input) { packs { name size url expiresAt } table } }`
 
 // locations is what the server answers.
