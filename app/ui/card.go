@@ -25,7 +25,7 @@ func Panel(title string, tools app.UI, body ...app.UI) app.UI {
 func head(title string, tools app.UI) app.UI {
 	return app.If(title != "" || tools != nil, func() app.UI {
 		return app.Div().Class("card-header d-flex align-items-center gap-2").Body(
-			app.H3().Class("card-title flex-grow-1 text-truncate").Text(title),
+			app.H2().Class("card-title flex-grow-1 text-truncate").Text(title),
 			app.If(tools != nil, func() app.UI { return app.Div().Class("card-tools ms-auto").Body(tools) }),
 		)
 	})
@@ -40,7 +40,7 @@ func Icon(name string) app.UI {
 func Box(color, icon, number, label, href, more string) app.UI {
 	return app.Div().Class("small-box text-bg-"+color).Body(
 		app.Div().Class("inner").Body(
-			app.H3().Class("mb-1").Text(number),
+			app.P().Class("hf-number mb-1").Text(number),
 			app.P().Class("mb-0").Text(label),
 		),
 		app.I().Class("small-box-icon bi bi-"+icon).Aria("hidden", "true"),
