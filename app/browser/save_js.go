@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-backup/holdfast/app/talk"
+	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
 // Follow asks the worker for something and listens to what it says meanwhile.
@@ -66,11 +67,18 @@ func (k Keys) Save(ctx context.Context, plan talk.Plan, what talk.Selection, pro
 	case <-ctx.Done():
 		return out, context.Cause(ctx)
 	}
-	defer alive(server)()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer alive(container, server, name, func() { cancel(errLost) })()
 	defer frame("/dl/" + name)()
 	err = k.Worker.Call(ctx, talk.MethodDownload, what, &out, event, to)
+	if context.Cause(ctx) == errLost {
+		err = errLost
+	}
 	return out, err
 }
+
+var errLost error = fault.New(fault.Unavailable, "the browser has ended the download: begin it again")
 
 // downloadsWorker is where app/static/download.js is.
 const downloadsWorker = "/dl/download.js"
@@ -117,21 +125,33 @@ func downloads(ctx context.Context, container js.Value) (js.Value, error) {
 // pingEvery is how often a service worker hears that it is needed: browsers end those that hear nothing for half a minute.
 const pingEvery = 10 * time.Second
 
-// alive keeps a service worker from being ended, until stop is called.
-func alive(server js.Value) (stop func()) {
+// alive keeps a service worker from being ended, until stop is called. It calls lost if the worker was ended all the same, and the
+// download that it had with it.
+func alive(container, server js.Value, name string, lost func()) (stop func()) {
+	heard := js.FuncOf(func(_ js.Value, args []js.Value) any {
+		if args[0].Get("data").Get("unknown").Equal(js.ValueOf(name)) {
+			lost()
+		}
+		return nil
+	})
+	container.Call("addEventListener", "message", heard)
 	ticker, end := time.NewTicker(pingEvery), make(chan struct{})
 	go func() {
 		for {
 			select {
 			case <-ticker.C:
-				server.Call("postMessage", record("ping", true))
+				server.Call("postMessage", record("ping", name))
 			case <-end:
-				ticker.Stop()
 				return
 			}
 		}
 	}()
-	return sync.OnceFunc(func() { close(end) })
+	return sync.OnceFunc(func() {
+		close(end)
+		ticker.Stop()
+		container.Call("removeEventListener", "message", heard)
+		heard.Release()
+	})
 }
 
 // frame opens an address without showing it, and returns what closes it. A download that has begun goes on without its frame.

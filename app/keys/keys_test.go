@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/serviceworker"
 	"github.com/chromedp/chromedp"
 
 	"github.com/holdfast-backup/holdfast/app/safe/safetest"
@@ -187,6 +189,12 @@ func TestStoppedDownloads(t *testing.T) {
 		{"on the page", func(string) { eval[bool](r, r.ctx, `stop(), true`) }},
 		{"in the browser", func(guid string) {
 			_, err := chromedp.CallBrowser(r.ctx, browser.CancelDownload, browser.CancelDownloadParams{GUID: guid})
+			r.ok(err)
+		}},
+		{"with its service worker", func(string) {
+			_, err := chromedp.Call(r.ctx, serviceworker.Enable, cdp.Empty{})
+			r.ok(err)
+			_, err = chromedp.Call(r.ctx, serviceworker.StopAllWorkers, cdp.Empty{})
 			r.ok(err)
 		}},
 		{"by a lock", func(string) { ask[any](r, r.ctx, talk.MethodLock, nil) }},

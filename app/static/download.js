@@ -3,7 +3,8 @@
 // file that a server sends. See app/browser, port_js.go and save_js.go. Nothing is kept, and nothing is read that is not offered.
 "use strict";
 
-const offers = new Map(); // name -> {headers, stream, finished}
+const offers = new Map(); // name -> {headers, stream}: offered, and not fetched yet
+const under = new Set();  // names of downloads that are under way
 
 const queue = 8;            // pieces that wait here
 const silence = 5 * 60_000; // ms: whoever offered and then says nothing is gone
@@ -12,19 +13,21 @@ addEventListener("install", () => skipWaiting());
 addEventListener("activate", (event) => event.waitUntil(clients.claim()));
 
 addEventListener("message", (event) => {
-  const { id, name, type, size } = event.data;
-  if (id === undefined) return; // a ping: it kept this worker alive
+  const { id, name, type, size, ping } = event.data;
+  if (ping !== undefined) { // it kept this worker alive; or it woke another one, which knows of nothing
+    if (!under.has(ping)) event.source.postMessage({ unknown: ping });
+    return;
+  }
   const [port, answer] = event.ports;
-  let control, pulled, finish, over = false;
-  const finished = new Promise((resolve) => { finish = resolve; });
+  let control, pulled, over = false;
   const end = (message) => {
     if (over) return;
     over = true;
     clearInterval(watch);
     offers.delete(id);
+    under.delete(id);
     if (message) port.postMessage(message);
     pulled?.();
-    finish();
   };
   const stream = new ReadableStream({
     start(c) { control = c; },
@@ -64,7 +67,8 @@ addEventListener("message", (event) => {
     "Cache-Control": "no-store",
   };
   if (size >= 0) headers["Content-Length"] = String(size);
-  offers.set(id, { headers, stream, finished });
+  offers.set(id, { headers, stream });
+  under.add(id);
   answer.postMessage("offered");
 });
 
@@ -74,6 +78,6 @@ addEventListener("fetch", (event) => {
   const offer = offers.get(id);
   if (!offer || url.origin !== location.origin) return;
   offers.delete(id);
+  // Not waitUntil: browsers end a worker whose event lasts for minutes. Pings, each an event of its own, keep it as long as it takes.
   event.respondWith(new Response(offer.stream, { headers: offer.headers }));
-  event.waitUntil(offer.finished);
 });
