@@ -5,7 +5,6 @@ package sim
 import (
 	"context"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/agent"
@@ -27,18 +26,49 @@ func (s *sim) careFor(now time.Time) {
 		}
 	}
 	s.retain()
-	if s.rng.IntN(4) == 0 {
-		s.met["cleaner killed"]++
-		dead, cancel := context.WithTimeout(ctx, time.Duration(s.rng.IntN(60))*time.Millisecond)
-		_ = collect(dead, s.workers[1])
-		cancel()
+	// Not each time: backups shall find what is about to be cleaned away.
+	if now.After(s.cleanAt) {
+		s.cleanAt = now.Add(time.Duration(s.rng.IntN(72)) * time.Hour)
+		if s.rng.IntN(4) == 0 {
+			s.met["cleaner killed"]++
+			dead, cancel := context.WithTimeout(ctx, time.Duration(s.rng.IntN(60))*time.Millisecond)
+			_ = collect(dead, s.workers[1])
+			cancel()
+		}
+		s.ok(collect(ctx, s.workers[0]))
 	}
-	s.ok(collect(ctx, s.workers[0]))
 	if now.Sub(s.last["bound"]) >= 7*24*time.Hour {
 		s.last["bound"] = now
 		s.ok(squeeze(ctx, s.workers[0]))
 		s.bounded(now, 9*24*time.Hour)
 	}
+	s.missing(now)
+}
+
+// missing notes which snapshots have been purged since it was called last. None is before it could be taken back for a week.
+func (s *sim) missing(now time.Time) {
+	s.t.Helper()
+	rows := s.rows()
+	for sn := range s.made {
+		if _, known := s.gone[sn]; !known && !rows[sn] {
+			s.gone[sn] = now
+			if at, known := s.deleted[sn]; !known || now.Sub(at) < 7*24*time.Hour-time.Hour {
+				s.t.Errorf("at %s the snapshot %s is gone, which was deleted at %s", now.Format(stamp), sn, at.Format(stamp))
+			}
+		}
+	}
+}
+
+// rows is the snapshots that the server knows of, deleted ones included.
+func (s *sim) rows() map[id.Snapshot]bool {
+	s.t.Helper()
+	var list []id.Snapshot
+	s.ok(s.depot.DB.Select(&list, `SELECT id FROM snapshots`))
+	rows := map[id.Snapshot]bool{}
+	for _, sn := range list {
+		rows[sn] = true
+	}
+	return rows
 }
 
 // copies returns a device's live snapshots that policies made.
@@ -84,6 +114,7 @@ func (s *sim) retain() {
 				s.t.Errorf("retention at %s kept the snapshot of %s of %s, which no rule keeps", before.Format(stamp), c.At.Format(stamp), d.name)
 			case !left[c.ID]:
 				s.retired++
+				s.deleted[c.ID] = before
 			}
 		}
 	}
@@ -96,18 +127,18 @@ const (
 	leastFill    = 0.6
 )
 
-// bounded checks that the store does not grow beyond what it has to hold: the different contents of the snapshots that are there, the deleted ones that can
-// still be taken back, and those of the last days, whose pieces wait for the next try of a backup or in quarantine. Packs may be emptied to 60 % before they are
-// copied.
+// bounded checks that the store does not grow beyond what it has to hold: the different contents of the snapshots that are there, of deleted ones that can
+// still be taken back, and of those that are young or were purged a short while ago, whose pieces wait for the next try of a backup or in quarantine.
+// Packs may be emptied to 60 % before they are copied.
 func (s *sim) bounded(now time.Time, young time.Duration) {
 	s.t.Helper()
-	var rows []id.Snapshot
-	s.ok(s.depot.DB.Select(&rows, `SELECT id FROM snapshots`))
+	s.missing(now)
+	rows := s.rows()
 	spaces := map[*person]map[[32]byte]int64{}
 	n := 0
 	for _, d := range s.devices {
 		for sn, files := range d.snapshots {
-			if !slices.Contains(rows, sn) && s.made[sn].Before(now.Add(-young)) {
+			if !rows[sn] && s.made[sn].Before(now.Add(-young)) && s.gone[sn].Before(now.Add(-young/3)) {
 				continue
 			}
 			n++
@@ -157,13 +188,16 @@ func (s *sim) evening(p *person) {
 			delete(s.pinned, v.ID)
 		} else {
 			s.ok(a.Client.DeleteSnapshot(ctx, v.ID))
+			s.deleted[v.ID] = s.now()
 		}
 	}
 	deleted, err := a.Client.DeletedSnapshots(ctx)
 	s.ok(err)
 	if len(deleted) > 1 {
-		_, err := a.Client.RestoreDeletedSnapshot(ctx, deleted[s.rng.IntN(len(deleted))].ID)
+		v := deleted[s.rng.IntN(len(deleted))].ID
+		_, err := a.Client.RestoreDeletedSnapshot(ctx, v)
 		s.ok(err)
+		delete(s.deleted, v)
 	}
 	for _, e := range s.live {
 		if e.dev.owner == p && e.state == "waiting" && e.dev.revoked.IsZero() {

@@ -89,31 +89,25 @@ func (s *sim) policies() {
 		return func(w time.Time) bool { return a(w) && b(w) }
 	}
 	hours := func(from, to int) func(time.Time) bool {
-		return func(w time.Time) bool {
-			if h := w.Hour(); from < to {
-				return from <= h && h < to
-			} else {
-				return from <= h || h < to
-			}
-		}
+		return func(w time.Time) bool { return from <= w.Hour() && w.Hour() < to }
 	}
 
 	// Half past three does not come in Athens on 28 March.
-	s.rule(&rule{name: "letters by night", for_: func(d *device) bool { return d.name != "cyn-server" }, match: at(3, 30), roots: []string{"Documents", "mail"},
+	s.rule(&rule{name: "letters by night", for_: func(d *device) bool { return d.name != "cyn-server" && d.name != "cyn-desk" }, match: at(3, 30), roots: []string{"Documents", "mail"},
 		takes: func(p string) bool {
 			return (under(p, "Documents") || under(p, "mail")) && ends(p, ".docx", ".xlsx", ".eml") && !strings.Contains(p, "/cache/")
 		},
 		keep: keep{daily: 5, weekly: 3, monthly: 2}, spread: 20 * time.Minute,
-		input: policy.Input{Targets: policy.Targets{Everyone: true, ExceptDevices: ids("cyn-server")}, Roots: []string{"~/Documents", "~/mail"},
+		input: policy.Input{Targets: policy.Targets{Everyone: true, ExceptDevices: ids("cyn-server", "cyn-desk")}, Roots: []string{"~/Documents", "~/mail"},
 			Extensions: []string{".docx", "xlsx", ".eml"}, Excludes: []string{"cache/"}, Zone: "Europe/Athens",
 			Schedule: plan.Schedule{Kind: plan.Daily, Times: clocks("03:30")}}})
 
 	// Half past two does not come in New York on Sunday 14 March.
 	s.rule(&rule{name: "all of it by week", for_: owned("ada", "cyn"), match: both(at(2, 30), weekday(time.Sunday)), roots: []string{""},
 		takes: func(p string) bool { return !strings.Contains("/"+p, "/cache/") && !ends(p, ".tmp") },
-		keep:  keep{last: 2, monthly: 3}, spread: 40 * time.Minute, due: 72 * time.Hour, open: hours(22, 9),
+		keep:  keep{last: 2, monthly: 3}, spread: 40 * time.Minute, due: 72 * time.Hour, open: hours(1, 5),
 		input: policy.Input{Targets: policy.Targets{Groups: []id.Group{bureau}}, Roots: []string{"~"}, Excludes: []string{"cache/", "*.tmp"}, Zone: "America/New_York",
-			DeadlineMinutes: 72 * 60, Window: &plan.Window{From: 22 * 60, To: 9 * 60}, Level: policy.Fast,
+			DeadlineMinutes: 72 * 60, Window: &plan.Window{From: 1 * 60, To: 5 * 60}, Level: policy.Fast,
 			Schedule: plan.Schedule{Kind: plan.Weekly, Times: clocks("02:30"), Days: []time.Weekday{time.Sunday}}}})
 
 	// Sydney has half past two twice on 4 April. The 31st is the last day of every month.
@@ -133,7 +127,7 @@ func (s *sim) policies() {
 
 	// Lord Howe Island changes its clocks by half an hour.
 	s.rule(&rule{name: "field work", for_: func(d *device) bool { return owned("bob")(d) && d.name != "bob-travels" && !s.bobIsOut }, match: either(at(12, 15), at(23, 45)), roots: []string{"work"},
-		takes: func(p string) bool { return under(p, "work") }, keep: keep{last: 4}, due: 4 * time.Hour, spread: 5 * time.Minute,
+		takes: func(p string) bool { return under(p, "work") }, keep: keep{last: 7}, due: 4 * time.Hour, spread: 5 * time.Minute,
 		input: policy.Input{Targets: policy.Targets{Groups: []id.Group{field}, ExceptDevices: ids("bob-travels")}, Roots: []string{"~/work"}, Zone: "Australia/Lord_Howe",
 			DeadlineMinutes: 240, Schedule: plan.Schedule{Kind: plan.Daily, Times: clocks("23:45", "12:15")}}})
 }

@@ -54,6 +54,7 @@ func (s *sim) epilogue() {
 		s.jump(s.now().Add(10 * 24 * time.Hour))
 		s.ok(s.workers[0].ExpireSessions(ctx))
 		s.ok(squeeze(ctx, s.workers[0]))
+		s.missing(s.now())
 	}
 	s.bounded(s.now(), 0)
 	s.cleaned()

@@ -94,7 +94,7 @@ func (f *folder) noise(name string, size int, now time.Time) {
 }
 
 // day is what people do in a day: they edit, add, delete and rename; a large file is new each time; and one comes back to what it was
-// weeks ago, when its old pieces are about to be cleaned away or are gone.
+// days or weeks ago, when its old pieces are there, about to be cleaned away, or gone.
 func (f *folder) day(n int, now time.Time) {
 	if len(f.away) > 0 {
 		return
@@ -109,8 +109,8 @@ func (f *folder) day(n int, now time.Time) {
 		f.noise(fmt.Sprintf("Pictures/day %d.jpg", n), 40<<10, now)
 	}
 	again := make([]byte, 64<<10)
-	rand.NewChaCha8([32]byte{byte(n % 24 / 8)}).Read(again)
-	f.write("Documents/again.docx", again, now)
+	rand.NewChaCha8([32]byte{byte(f.rng.IntN(10))}).Read(again)
+	f.write("work/again.bin", again, now)
 	if list, _ := filepath.Glob(filepath.Join(f.path, "Documents/new/*")); len(list) > 4 {
 		f.ok(os.Remove(list[f.rng.IntN(len(list))]))
 		if from := list[f.rng.IntN(len(list))]; n%3 == 0 {

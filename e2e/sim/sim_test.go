@@ -41,7 +41,8 @@ type sim struct {
 	stops, looks, backups int
 	retired               int   // snapshots that rules have deleted
 	written               int64 // bytes of packs
-	made                  map[id.Snapshot]time.Time
+	made, deleted, gone   map[id.Snapshot]time.Time
+	cleanAt               time.Time
 	pinned                map[id.Snapshot]bool
 	spent                 map[string]time.Duration
 	met                   map[string]int       // troubles, by name
@@ -75,7 +76,7 @@ func TestNinetyDays(t *testing.T) {
 		ledger: &ledger{world: newWorld(t), all: map[id.Run]*entry{}, live: map[id.Run]*entry{}},
 		rng:    rand.New(rand.NewPCG(uint64(seed), 1)), seed: uint64(seed), days: number(t, "HOLDFAST_SIM_DAYS", 90),
 		people: map[string]*person{}, met: map[string]int{}, spent: map[string]time.Duration{}, last: map[string]time.Time{},
-		made: map[id.Snapshot]time.Time{}, pinned: map[id.Snapshot]bool{},
+		made: map[id.Snapshot]time.Time{}, gone: map[id.Snapshot]time.Time{}, deleted: map[id.Snapshot]time.Time{}, pinned: map[id.Snapshot]bool{},
 	}
 	s.jump(begins)
 	s.end = begins.AddDate(0, 0, s.days)

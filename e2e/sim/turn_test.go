@@ -81,8 +81,14 @@ type kind struct {
 }
 
 // troubles lists them. Those that end with dead are a kill of the device, or of its line, at the worst moments.
-func (s *sim) troubles(stop func()) []kind {
+func (s *sim) troubles() []kind {
+	cleaned := kind{name: "cleaned before the commit", plan: trouble{at: "CommitSnapshot", before: func() {
+		if err := collect(context.Background(), s.workers[1]); err != nil {
+			s.t.Error(err)
+		}
+	}}}
 	return []kind{
+		cleaned, cleaned, cleaned, cleaned, cleaned,
 		{name: "killed when it had taken work", plan: trouble{at: "TakeWork", unsaid: true, dead: true}},
 		{name: "killed before its first pack", plan: trouble{at: "UploadPack", lost: true, dead: true}},
 		{name: "killed before the commit", plan: trouble{at: "CommitSnapshot", lost: true, dead: true}},
@@ -92,14 +98,9 @@ func (s *sim) troubles(stop func()) []kind {
 		{name: "the answer to the commit lost", plan: trouble{at: "CommitSnapshot", unsaid: true}},
 		{name: "the answer to the end lost", plan: trouble{at: "EndRuns", unsaid: true}},
 		{name: "a pack lost", plan: trouble{at: "UploadPack", lost: true}},
-		{name: "stopped", plan: trouble{at: "BeginBackup", before: stop}, stops: true},
+		{name: "stopped", plan: trouble{at: "BeginBackup"}, stops: true},
 		{name: "the server restarted in a backup", plan: trouble{at: "UploadPack", before: func() { s.down(); s.up() }}, alone: true},
 		{name: "the server restarted before a commit", plan: trouble{at: "CommitSnapshot", before: func() { s.down(); s.up() }}, alone: true},
-		{name: "cleaned before the commit", plan: trouble{at: "CommitSnapshot", before: func() {
-			if err := collect(context.Background(), s.workers[1]); err != nil {
-				s.t.Error(err)
-			}
-		}}},
 		{name: "Redis emptied in a backup", plan: trouble{at: "UploadPack", before: s.wipe}, alone: true},
 	}
 }
@@ -143,8 +144,8 @@ func (s *sim) lookAll(now time.Time) moment {
 			continue
 		}
 		k := &look{device: d}
-		if due[d] && s.rng.IntN(9) == 0 {
-			kinds := s.troubles(nil)
+		if due[d] && s.rng.IntN(6) == 0 {
+			kinds := s.troubles()
 			k.kind = kinds[s.rng.IntN(len(kinds))]
 		}
 		if k.kind.alone {
