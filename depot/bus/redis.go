@@ -31,6 +31,7 @@ func Connect(ctx context.Context, redisURL string, log *slog.Logger) (redis.Univ
 		}
 		return nil, fault.New(fault.Invalid, "the address of Redis is not understood (want redis://:password@host:6379/0 or unix:///path): %s", err)
 	}
+	opts.DialerRetries = 1 // a request waits for each: whoever needs Redis tries again by itself
 	client := redis.NewClient(opts)
 	limit := time.Now().Add(connectFor)
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
