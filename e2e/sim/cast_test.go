@@ -126,9 +126,9 @@ func (s *sim) policies() {
 			DeadlineMinutes: 90, Schedule: plan.Schedule{Kind: plan.Cron, Cron: "15 9,17 * * TUE,4"}}})
 
 	// Lord Howe Island changes its clocks by half an hour.
-	s.rule(&rule{name: "field work", for_: func(d *device) bool { return owned("bob")(d) && d.name != "bob-travels" && !s.bobIsOut }, match: either(at(12, 15), at(23, 45)), roots: []string{"work"},
+	s.rule(&rule{name: "field work", for_: func(d *device) bool { return d.name == "bob-laptop" && !s.bobIsOut }, match: either(at(12, 15), at(23, 45)), roots: []string{"work"},
 		takes: func(p string) bool { return under(p, "work") }, keep: keep{last: 7}, due: 4 * time.Hour, spread: 5 * time.Minute,
-		input: policy.Input{Targets: policy.Targets{Groups: []id.Group{field}, ExceptDevices: ids("bob-travels")}, Roots: []string{"~/work"}, Zone: "Australia/Lord_Howe",
+		input: policy.Input{Targets: policy.Targets{Groups: []id.Group{field}, ExceptDevices: ids("bob-travels", "bob-desk")}, Roots: []string{"~/work"}, Zone: "Australia/Lord_Howe",
 			DeadlineMinutes: 240, Schedule: plan.Schedule{Kind: plan.Daily, Times: clocks("23:45", "12:15")}}})
 }
 

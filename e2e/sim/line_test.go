@@ -92,11 +92,11 @@ func (l *line) prepare(p trouble) {
 	clear(l.seen)
 }
 
-// met reports whether the trouble that was prepared has happened, and whether the server knows the session.
-func (l *line) met(p trouble) (happened, named bool) {
+// met reports whether the trouble that was prepared has happened, whether the server knows the session, and how often a commit was tried.
+func (l *line) met(p trouble) (happened, named bool, commits int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return p.at != "" && l.plan.at == "", l.named
+	return p.at != "" && l.plan.at == "", l.named, l.seen["CommitSnapshot"]
 }
 
 // operation names what a request asks for.

@@ -31,6 +31,9 @@ func (s *sim) looked(k *look) {
 	if k.err != nil && !k.met {
 		s.t.Errorf("%s looked for work at %s, nothing was in the way, and it failed: %v", k.name, k.at.from.Format(stamp), k.err)
 	}
+	if k.kind.name == cleanedBefore && k.commits > len(k.done) {
+		s.t.Errorf("%s had to commit %d times at %s, because a worker cleaned meanwhile", k.name, k.commits, k.at.from.Format(stamp))
+	}
 	taken, unsure := s.take(k)
 	if unsure {
 		return

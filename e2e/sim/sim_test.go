@@ -140,7 +140,7 @@ func (s *sim) nextStop() time.Time {
 			consider(t)
 		}
 	}
-	if soon := now.Add(20 * time.Minute); next.Before(soon) {
+	if soon := now.Add(30 * time.Minute); next.Before(soon) {
 		next = soon
 	}
 	// Half a minute beside full minutes, at which slots, windows and deadlines are.

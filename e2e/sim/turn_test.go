@@ -80,9 +80,11 @@ type kind struct {
 	stops bool // the agent is stopped politely
 }
 
+const cleanedBefore = "cleaned before the commit"
+
 // troubles lists them. Those that end with dead are a kill of the device, or of its line, at the worst moments.
 func (s *sim) troubles() []kind {
-	cleaned := kind{name: "cleaned before the commit", plan: trouble{at: "CommitSnapshot", before: func() {
+	cleaned := kind{name: cleanedBefore, plan: trouble{at: "CommitSnapshot", before: func() {
 		if err := collect(context.Background(), s.workers[1]); err != nil {
 			s.t.Error(err)
 		}
@@ -114,8 +116,10 @@ type look struct {
 	err   error
 	met   bool // the trouble
 	named bool // the server knows the session
-	files map[string]file
-	fresh []snapshot
+
+	commits int // that were tried
+	files   map[string]file
+	fresh   []snapshot
 }
 
 // snapshot is one that a look has made.
@@ -203,7 +207,7 @@ func (s *sim) look(k *look) (err error) {
 	if k.at.to, err = s.clock(); err != nil {
 		return err
 	}
-	k.met, k.named = k.line.met(plan)
+	k.met, k.named, k.commits = k.line.met(plan)
 	return s.depot.DB.Select(&k.fresh, `SELECT id, created_at, problems, uploaded_bytes FROM snapshots WHERE device_id = $1 AND created_at >= $2 ORDER BY created_at`, k.id, k.at.from)
 }
 

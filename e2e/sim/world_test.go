@@ -184,7 +184,7 @@ var (
 		{"storage.sample", 12 * time.Hour, (*depot.Depot).SampleStorage},
 		{"notices.sweep", 24 * time.Hour, (*depot.Depot).SweepNotices},
 		{"runs.prune", 24 * time.Hour, (*depot.Depot).PruneRuns},
-		{"packs.scrub", 24 * time.Hour, (*depot.Depot).ScrubPacks},
+		{"packs.scrub", 72 * time.Hour, (*depot.Depot).ScrubPacks},
 	}
 )
 
