@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"testing"
 
@@ -116,18 +117,14 @@ func TestStatements(t *testing.T) {
 		if r := w.gql(tt.token, tt.query, nil); r.code() != "" {
 			t.Fatal(tt.name, r.Raw)
 		}
-		n.Store(0)
-		w.gql(tt.token, tt.query, nil)
-		tt.want = n.Load()
+		tt.want = least(n, func() { w.gql(tt.token, tt.query, nil) })
 		t.Logf("%s: %d statements", tt.name, tt.want)
 	}
 	most := map[string]int64{"me": 2, "devices": 10, "snapshots": 8, "audit": 4, "users": 4, "runs": 8, "fleet's runs": 6, "health": 8, "notifications": 6, "mails": 2, "jobs": 2}
 	grow(1)
 	for _, tt := range tests {
-		n.Store(0)
-		w.gql(tt.token, tt.query, nil)
-		// A loader that waited a moment too long asks twice instead of once: what counts is that rows do not.
-		if got := n.Load(); got > tt.want+1 || got > most[tt.name] {
+		got := least(n, func() { w.gql(tt.token, tt.query, nil) })
+		if got > tt.want || got > most[tt.name] {
 			t.Errorf("%s: %d statements, with fewer rows it made %d; the limit is %d", tt.name, got, tt.want, most[tt.name])
 		}
 	}
@@ -153,4 +150,16 @@ func TestStatements(t *testing.T) {
 		}
 		t.Logf("%s: %d statements", c.name, n.Load())
 	}
+}
+
+// least counts the statements that something needs: the fewest of a few tries. On a busy machine a loader's moment may
+// end before all have asked, and it asks twice; statements that grow with the rows do so in every try.
+func least(n *atomic.Int64, do func()) int64 {
+	fewest := int64(math.MaxInt64)
+	for range 5 {
+		n.Store(0)
+		do()
+		fewest = min(fewest, n.Load())
+	}
+	return fewest
 }
