@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/audit"
+	"github.com/holdfast-backup/holdfast/depot/named"
 	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/depot/token"
@@ -242,7 +243,7 @@ func (s *Service) Rename(ctx context.Context, a actor.Actor, dev id.Device, name
 	if err != nil {
 		return nil, err
 	}
-	if name, err = clean("name", name, maxName); err != nil {
+	if name, err = named.Clean("name", name, maxName); err != nil {
 		return nil, err
 	}
 	return s.change(ctx, dev, func(tx *sqlx.Tx, d *Device) error {
@@ -354,7 +355,7 @@ func (s *Service) change(ctx context.Context, dev id.Device, fn func(*sqlx.Tx, *
 
 // Seen writes that a device was heard of, at most once a minute, and which agent it runs, whenever that changes.
 func (s *Service) Seen(ctx context.Context, dev id.Device, agentVersion string) error {
-	version, err := clean("agentVersion", agentVersion, maxWord)
+	version, err := named.Clean("agentVersion", agentVersion, maxWord)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (s *Service) Create(ctx context.Context, a actor.Actor, in Input) (*Policy,
 			by = &a.User
 		}
 		if err := insert(ctx, tx, p, by); err != nil {
-			return named(err, "policies_name_key_key", "policy", p.Name)
+			return taken(err, "policies_name_key_key", "policy", p.Name)
 		}
 		if err := setTargets(ctx, tx, p.ID, p.Targets); err != nil {
 			return err
@@ -113,7 +113,7 @@ func (s *Service) change(ctx context.Context, a actor.Actor, policy id.Policy, d
 		}
 		p.ID = policy
 		if err := update(ctx, tx, p, settled); err != nil {
-			return named(err, "policies_name_key_key", "policy", p.Name)
+			return taken(err, "policies_name_key_key", "policy", p.Name)
 		}
 		if err := setTargets(ctx, tx, policy, p.Targets); err != nil {
 			return err
@@ -180,8 +180,8 @@ func (s *Service) settle(ctx context.Context, tx *sqlx.Tx, p *Policy) (bool, err
 	return true, s.cfg.BeforeChange(ctx, tx, p)
 }
 
-// named turns a name that is taken into a fault.
-func named(err error, constraint, what, name string) error {
+// taken turns a name that is taken into a fault.
+func taken(err error, constraint, what, name string) error {
 	if pg.IsUnique(err, constraint) {
 		return fault.Wrap(err, fault.Conflict, "there is a %s with the name “%s” already: choose another", what, name)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/named"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -85,14 +86,14 @@ func (s *Service) CreateGroup(ctx context.Context, a actor.Actor, name string, w
 	if err := a.Require(actor.Admin); err != nil {
 		return nil, err
 	}
-	name, err := cleanName(name)
+	name, err := named.Clean("name", name, MaxName)
 	if err != nil {
 		return nil, err
 	}
 	group := id.Group{}.New()
 	return s.changeGroup(ctx, func(tx *sqlx.Tx) (id.Group, error) {
 		if err := insertGroup(ctx, tx, group, name); err != nil {
-			return group, named(err, "groups_name_key_key", "group", name)
+			return group, taken(err, "groups_name_key_key", "group", name)
 		}
 		joined, _, err := s.move(ctx, tx, group, with, nil)
 		if err != nil {
@@ -108,7 +109,7 @@ func (s *Service) UpdateGroup(ctx context.Context, a actor.Actor, group id.Group
 		return nil, err
 	}
 	if change.Name != nil {
-		name, err := cleanName(*change.Name)
+		name, err := named.Clean("name", *change.Name, MaxName)
 		if err != nil {
 			return nil, err
 		}
@@ -126,7 +127,7 @@ func (s *Service) UpdateGroup(ctx context.Context, a actor.Actor, group id.Group
 		var changes []string
 		if change.Name != nil && *change.Name != was.Name {
 			if err := renameGroup(ctx, tx, group, *change.Name); err != nil {
-				return group, named(err, "groups_name_key_key", "group", *change.Name)
+				return group, taken(err, "groups_name_key_key", "group", *change.Name)
 			}
 			changes = append(changes, fmt.Sprintf("its name is now “%s”", *change.Name))
 		}

@@ -4,11 +4,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/unicode/norm"
-
+	"github.com/holdfast-backup/holdfast/depot/named"
 	"github.com/holdfast-backup/holdfast/plan"
 	"github.com/holdfast-backup/holdfast/plan/pattern"
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -60,7 +58,7 @@ func (in Input) policy(now time.Time) (*Policy, error) {
 		SpreadMinutes: in.SpreadMinutes, UploadLimit: in.UploadLimit, Level: in.Level, Retention: in.Retention, asOf: now,
 	}
 	var err error
-	if p.Name, err = cleanName(in.Name); err != nil {
+	if p.Name, err = named.Clean("name", in.Name, MaxName); err != nil {
 		return nil, err
 	}
 	if p.Targets, err = in.Targets.clean(in.Enabled); err != nil {
@@ -72,8 +70,8 @@ func (in Input) policy(now time.Time) (*Policy, error) {
 	if err := p.setWhen(); err != nil {
 		return nil, err
 	}
-	if !slices.Contains([]Level{None, Fast, Default, Better}, p.Level) {
-		return nil, fault.New(fault.Invalid, "level: want none, fast, default or better")
+	if err := p.Level.Check(); err != nil {
+		return nil, err
 	}
 	if p.UploadLimit != 0 && p.UploadLimit < leastUpload {
 		return nil, fault.New(fault.Invalid, "uploadLimit: want 0 for no limit, or at least %d bytes a second", leastUpload)
@@ -135,16 +133,9 @@ func (p *Policy) setWhat(in Input) error {
 
 // setWhen checks when it is due, and that no slot is missed before a device may begin.
 func (p *Policy) setWhen() error {
-	if p.Zone == "" {
-		p.Zone = "UTC"
-	}
-	zone, err := plan.LoadZone(p.Zone)
+	zone, err := CheckSchedule(&p.Schedule, &p.Zone)
 	if err != nil {
-		return fault.Wrap(err, fault.Invalid, "%s", err)
-	}
-	p.Schedule.Zone = p.Zone
-	if err := p.Schedule.Validate(); err != nil {
-		return fault.Wrap(err, fault.Invalid, "schedule.%s", err)
+		return err
 	}
 	if p.Window != nil {
 		if err := p.Window.Validate(); err != nil {
@@ -219,23 +210,3 @@ func onceID[N id.Noun](ids []id.Of[N]) []id.Of[N] {
 	slices.SortFunc(list, func(a, b id.Of[N]) int { return slices.Compare(a[:], b[:]) })
 	return slices.Compact(list)
 }
-
-// cleanName checks the name of a policy or a group.
-func cleanName(s string) (string, error) {
-	if len(s) > 4*MaxName || !utf8.ValidString(s) {
-		return "", fault.New(fault.Invalid, "name: at most %d characters of text", MaxName)
-	}
-	s = norm.NFC.String(strings.TrimSpace(s))
-	switch {
-	case s == "":
-		return "", fault.New(fault.Invalid, "name: must not be empty")
-	case utf8.RuneCountInString(s) > MaxName:
-		return "", fault.New(fault.Invalid, "name: at most %d characters", MaxName)
-	case strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) && r != '\u200c' && r != '\u200d' }):
-		return "", fault.New(fault.Invalid, "name: holds characters that cannot be shown")
-	}
-	return s, nil
-}
-
-// nameKey is what uniqueness goes by.
-func nameKey(name string) string { return norm.NFKC.String(strings.ToLower(norm.NFKC.String(name))) }

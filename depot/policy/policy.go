@@ -1,9 +1,11 @@
 package policy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/plan"
+	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
@@ -45,6 +47,14 @@ const (
 	Default Level = "default"
 	Better  Level = "better"
 )
+
+// Check refuses what is none of the levels.
+func (l Level) Check() error {
+	if !slices.Contains([]Level{None, Fast, Default, Better}, l) {
+		return fault.New(fault.Invalid, "level: want none, fast, default or better")
+	}
+	return nil
+}
 
 // Targets says whom a policy is for. A device is meant if everyone, a group of its owner's or itself is named,
 // and neither itself nor a group of its owner's is excepted.

@@ -44,13 +44,20 @@ func Due(ctx context.Context, tx *sqlx.Tx, policy id.Policy) (*DuePolicy, error)
 	if err != nil || p == nil || !p.Enabled {
 		return nil, err
 	}
-	d := &DuePolicy{Policy: p, Now: p.asOf, Until: p.asOf}
-	d.Slots = p.Schedule.Slots(p.tickedAt, d.Now, MaxSlots+1)
-	if d.More = len(d.Slots) > MaxSlots; d.More {
-		d.Slots = d.Slots[:MaxSlots]
-		d.Until = d.Slots[MaxSlots-1]
-	}
+	d := &DuePolicy{Policy: p, Now: p.asOf}
+	d.Slots, d.Until, d.More = Passed(p.Schedule, p.tickedAt, d.Now)
 	return d, nil
+}
+
+// Passed returns the slots of a schedule after one time and up to another, oldest first, at most [MaxSlots]; up to when those are all, and whether
+// there are more after that.
+func Passed(s plan.Schedule, after, now time.Time) (slots []time.Time, until time.Time, more bool) {
+	slots, until = s.Slots(after, now, MaxSlots+1), now
+	if more = len(slots) > MaxSlots; more {
+		slots = slots[:MaxSlots]
+		until = slots[MaxSlots-1]
+	}
+	return slots, until, more
 }
 
 // Advance says that every slot of a policy up to the given time has its rows. It never goes back.
@@ -88,11 +95,17 @@ func (p *Policy) DeadlineAt(slot time.Time) time.Time {
 	if p.DeadlineMinutes > 0 {
 		return slot.Add(time.Duration(p.DeadlineMinutes) * time.Minute)
 	}
+	return AutoDeadline(p.Schedule, slot, p.lastDue(slot))
+}
+
+// AutoDeadline returns when a slot of a schedule counts as missed if nobody says: when the next one comes, but no later than a day after this
+// one, and no earlier than an hour after the last may begin.
+func AutoDeadline(s plan.Schedule, slot, lastDue time.Time) time.Time {
 	end := slot.Add(maxAutoDeadline)
-	if next, ok := p.Schedule.Next(slot); ok && next.Before(end) {
+	if next, ok := s.Next(slot); ok && next.Before(end) {
 		end = next
 	}
-	if least := p.lastDue(slot).Add(minDeadline); end.Before(least) {
+	if least := lastDue.Add(minDeadline); end.Before(least) {
 		end = least
 	}
 	return end
@@ -105,13 +118,18 @@ func (p *Policy) lastDue(slot time.Time) time.Time {
 
 // Next returns the next n slots, seen from when the policy was read; none if it is off.
 func (p *Policy) Next(n int) ([]time.Time, error) {
+	return NextSlots(p.Schedule, p.Enabled, p.asOf, n)
+}
+
+// NextSlots returns the next n (1 to [MaxNext]) slots of a schedule after a time; none if it is off.
+func NextSlots(s plan.Schedule, on bool, after time.Time, n int) ([]time.Time, error) {
 	if err := checkNext(n); err != nil {
 		return nil, err
 	}
-	if !p.Enabled {
+	if !on {
 		return nil, nil
 	}
-	return upcoming(p.Schedule, p.asOf, n), nil
+	return upcoming(s, after, n), nil
 }
 
 func checkNext(n int) error {
@@ -132,6 +150,22 @@ func upcoming(s plan.Schedule, after time.Time, n int) []time.Time {
 		after = at
 	}
 	return slots
+}
+
+// CheckSchedule checks a schedule and the name of its zone, puts the zone into the schedule and returns it. No zone is UTC.
+func CheckSchedule(s *plan.Schedule, zone *string) (*time.Location, error) {
+	if *zone == "" {
+		*zone = "UTC"
+	}
+	loc, err := plan.LoadZone(*zone)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "%s", err)
+	}
+	s.Zone = *zone
+	if err := s.Validate(); err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "schedule.%s", err)
+	}
+	return loc, nil
 }
 
 // Preview returns the next n slots of a schedule that is not saved. Its zone is taken from s.

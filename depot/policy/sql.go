@@ -9,6 +9,7 @@ import (
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 
+	"github.com/holdfast-backup/holdfast/depot/named"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/plan"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -259,7 +260,7 @@ func (p *Policy) values() ([]any, error) {
 	}
 	k := p.Retention
 	return []any{
-		p.ID, p.Name, nameKey(p.Name), p.Enabled, p.Targets.Everyone, pq.Array(p.Roots), pq.Array(p.Presets), pq.Array(p.Extensions),
+		p.ID, p.Name, named.Key(p.Name), p.Enabled, p.Targets.Everyone, pq.Array(p.Roots), pq.Array(p.Presets), pq.Array(p.Extensions),
 		pq.Array(p.ExcludePresets), pq.Array(p.Excludes), p.MaxFileSize, string(b), p.Zone, int(window.From), int(window.To), p.DeadlineMinutes, p.SpreadMinutes,
 		p.UploadLimit, p.Level, k.Days, k.Last, k.Daily, k.Weekly, k.Monthly, k.Yearly,
 	}, nil
@@ -355,12 +356,12 @@ func members(ctx context.Context, q sqlx.QueryerContext, ids []id.Group) (map[id
 }
 
 func insertGroup(ctx context.Context, tx *sqlx.Tx, group id.Group, name string) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO groups (id, name, name_key, created_at) VALUES ($1, $2, $3, clock_timestamp())`, group, name, nameKey(name))
+	_, err := tx.ExecContext(ctx, `INSERT INTO groups (id, name, name_key, created_at) VALUES ($1, $2, $3, clock_timestamp())`, group, name, named.Key(name))
 	return err
 }
 
 func renameGroup(ctx context.Context, tx *sqlx.Tx, group id.Group, name string) error {
-	_, err := tx.ExecContext(ctx, `UPDATE groups SET name = $2, name_key = $3 WHERE id = $1`, group, name, nameKey(name))
+	_, err := tx.ExecContext(ctx, `UPDATE groups SET name = $2, name_key = $3 WHERE id = $1`, group, name, named.Key(name))
 	return err
 }
 

@@ -1,4 +1,4 @@
-// Package token makes the bearer tokens of sessions, programs, devices and invitations, and the hashes under
+// Package token makes the bearer tokens of sessions, programs, devices, invitations and imports, and the hashes under
 // which the database knows them.
 //
 // A token is a prefix of wire/proto, which tells its kind, and 32 random bytes in unpadded base64url. The
@@ -37,7 +37,7 @@ func Hash(text string) []byte {
 // Kind returns the prefix of a well-formed token, and "" for anything else: a cheap way to refuse rubbish
 // before the database is asked.
 func Kind(text string) string {
-	for _, prefix := range []string{proto.TokenSession, proto.TokenAPI, proto.TokenDevice, proto.TokenInvitation, proto.TokenEnrolment} {
+	for _, prefix := range []string{proto.TokenSession, proto.TokenAPI, proto.TokenDevice, proto.TokenInvitation, proto.TokenEnrolment, proto.TokenImport} {
 		body, ok := strings.CutPrefix(text, prefix)
 		if !ok {
 			continue

@@ -65,40 +65,44 @@ type Of[N Noun] [16]byte
 
 // The nouns. The type parameters are never instantiated: they only keep the ids apart.
 type (
-	userNoun       struct{}
-	sessionNoun    struct{}
-	apiTokenNoun   struct{}
-	invitationNoun struct{}
-	deviceNoun     struct{}
-	enrolmentNoun  struct{}
-	spaceNoun      struct{}
-	backupNoun     struct{}
-	snapshotNoun   struct{}
-	eventNoun      struct{}
-	policyNoun     struct{}
-	groupNoun      struct{}
-	runNoun        struct{}
-	noticeNoun     struct{}
-	mailNoun       struct{}
-	jobNoun        struct{}
+	userNoun        struct{}
+	sessionNoun     struct{}
+	apiTokenNoun    struct{}
+	invitationNoun  struct{}
+	deviceNoun      struct{}
+	enrolmentNoun   struct{}
+	spaceNoun       struct{}
+	backupNoun      struct{}
+	snapshotNoun    struct{}
+	eventNoun       struct{}
+	policyNoun      struct{}
+	groupNoun       struct{}
+	runNoun         struct{}
+	noticeNoun      struct{}
+	mailNoun        struct{}
+	jobNoun         struct{}
+	applicationNoun struct{}
+	scheduleNoun    struct{}
 )
 
-func (userNoun) prefix() string       { return "usr" }
-func (sessionNoun) prefix() string    { return "ses" }
-func (apiTokenNoun) prefix() string   { return "tok" }
-func (invitationNoun) prefix() string { return "inv" }
-func (deviceNoun) prefix() string     { return "dev" }
-func (enrolmentNoun) prefix() string  { return "enr" }
-func (spaceNoun) prefix() string      { return "spc" }
-func (backupNoun) prefix() string     { return "bak" }
-func (snapshotNoun) prefix() string   { return "snp" }
-func (eventNoun) prefix() string      { return "evt" }
-func (policyNoun) prefix() string     { return "pol" }
-func (groupNoun) prefix() string      { return "grp" }
-func (runNoun) prefix() string        { return "run" }
-func (noticeNoun) prefix() string     { return "ntf" }
-func (mailNoun) prefix() string       { return "eml" }
-func (jobNoun) prefix() string        { return "job" }
+func (userNoun) prefix() string        { return "usr" }
+func (sessionNoun) prefix() string     { return "ses" }
+func (apiTokenNoun) prefix() string    { return "tok" }
+func (invitationNoun) prefix() string  { return "inv" }
+func (deviceNoun) prefix() string      { return "dev" }
+func (enrolmentNoun) prefix() string   { return "enr" }
+func (spaceNoun) prefix() string       { return "spc" }
+func (backupNoun) prefix() string      { return "bak" }
+func (snapshotNoun) prefix() string    { return "snp" }
+func (eventNoun) prefix() string       { return "evt" }
+func (policyNoun) prefix() string      { return "pol" }
+func (groupNoun) prefix() string       { return "grp" }
+func (runNoun) prefix() string         { return "run" }
+func (noticeNoun) prefix() string      { return "ntf" }
+func (mailNoun) prefix() string        { return "eml" }
+func (jobNoun) prefix() string         { return "job" }
+func (applicationNoun) prefix() string { return "app" }
+func (scheduleNoun) prefix() string    { return "sch" }
 
 // The ids. A Backup is a backup session: one attempt of one device to write one snapshot. A Run is a backup or restore
 // that is due, under way or over; a Job one piece of the server's own care.
@@ -119,6 +123,9 @@ type (
 	Notice     = Of[noticeNoun]
 	Mail       = Of[mailNoun]
 	Job        = Of[jobNoun]
+
+	Application         = Of[applicationNoun]
+	ApplicationSchedule = Of[scheduleNoun]
 )
 
 var text = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

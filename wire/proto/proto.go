@@ -27,4 +27,5 @@ const (
 	TokenDevice     = "hfd_"
 	TokenInvitation = "hfi_"
 	TokenEnrolment  = "hfe_"
+	TokenImport     = "hfm_"
 )
