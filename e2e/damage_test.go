@@ -118,7 +118,7 @@ func TestRebuildIndex(t *testing.T) {
 	grow(t, files, 74, 20, 100_000)
 	second := mustBackup(t, a, files)
 
-	psql(t, s, `TRUNCATE snapshots, nodes, objects, packs`)
+	psql(t, s, `TRUNCATE snapshots, nodes, objects, packs CASCADE`)
 	if r := a.Unlocked(t.Context(), "restore", first.Snapshot, "--to", back); r.Code == 0 {
 		t.Error("restored from an empty index: the test tests nothing")
 	}

@@ -65,7 +65,7 @@ func TestS3(t *testing.T) {
 		}
 	}
 
-	psql(t, s, `TRUNCATE snapshots, nodes, objects, packs`)
+	psql(t, s, `TRUNCATE snapshots, nodes, objects, packs CASCADE`)
 	if r := a.Unlocked(t.Context(), "verify", first.Snapshot); r.Code == 0 {
 		t.Error("verified from an empty index: the test tests nothing")
 	}

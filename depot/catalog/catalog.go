@@ -46,6 +46,12 @@ type Config struct {
 	// Quota, if not nil, refuses a backup that begins when its owner has stored too much already.
 	Quota func(ctx context.Context, q sqlx.QueryerContext, owner id.User) error
 
+	// Spares, if not nil, gives other stores that hold what Store holds, to mend it with: the first that has the right bytes is taken.
+	Spares func(ctx context.Context) []blob.Store
+
+	// Committed, if not nil, is told of every new snapshot. It must not wait.
+	Committed func(ctx context.Context)
+
 	// Sign makes an address from which this server hands out a pack, for stores that cannot do it themselves.
 	Sign func(space id.Space, pack id.Pack, size int64) (url string, expires time.Time)
 }
@@ -215,6 +221,7 @@ type Report struct {
 	Adopted    int64 // packs that the store had and the index had not
 	Objects    int64 // object rows that were added
 	Healed     int64 // packs that were flagged and are right again
+	Mended     int64 // packs that were wrong or lost and were fetched back from a spare store
 	Damaged    int64 // packs whose bytes are wrong
 	Missing    int64 // packs that the index has and the store has not
 	Foreign    int64 // blobs that are neither pack nor record

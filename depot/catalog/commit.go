@@ -81,6 +81,9 @@ func (s *Service) Commit(ctx context.Context, a actor.Actor, in CommitInput) (*S
 		return nil, s.settle(ctx, device, in.Backup, err)
 	}
 	s.tell(ctx, device, in.Backup)
+	if s.cfg.Committed != nil {
+		s.cfg.Committed(ctx)
+	}
 	return done.noun(), nil
 }
 

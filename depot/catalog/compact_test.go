@@ -123,7 +123,7 @@ func TestCompact(t *testing.T) {
 	if r := w.collect(owner, all); r.Unlinked != 4 {
 		t.Errorf("%+v", r)
 	}
-	w.exec(`TRUNCATE objects, nodes, packs, snapshots`)
+	w.exec(`TRUNCATE objects, nodes, packs, snapshots CASCADE`)
 	if r := must(w.RebuildIndex(w.ctx, system, nil))(t); r.Restored != 2 || r.Incomplete != 0 || r.Packs != 2 {
 		t.Errorf("%+v", r)
 	}

@@ -240,7 +240,7 @@ func TestRebuildMeetsTheQuarantine(t *testing.T) {
 	}
 	for _, tables := range []string{"", "packs, objects, nodes"} {
 		if tables != "" {
-			w.exec(`TRUNCATE ` + tables)
+			w.exec(`TRUNCATE ` + tables + ` CASCADE`)
 		}
 		if r := must(w.RebuildIndex(w.ctx, system, nil))(t); len(r.Problems) != 0 {
 			t.Errorf("%+v", r)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
-	"github.com/holdfast-backup/holdfast/depot/blob"
 	"github.com/holdfast-backup/holdfast/depot/catalog/index"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -123,7 +122,7 @@ func (s *Service) OpenPack(ctx context.Context, space id.Space, pack id.Pack) (*
 	if row == nil || row.Lost {
 		return nil, fault.New(fault.NotFound, "there is no such pack")
 	}
-	return &PackFile{Name: pack, Size: row.Size, ctx: ctx, store: s.cfg.Store, blob: packName(space, pack)}, nil
+	return &PackFile{Name: pack, Size: row.Size, ctx: ctx, s: s, blob: packName(space, pack), damaged: row.Damaged}, nil
 }
 
 // PackFile reads one pack. It implements [io.ReadSeekCloser], for http.ServeContent; nothing is opened before the first
@@ -132,16 +131,29 @@ type PackFile struct {
 	Name id.Pack
 	Size int64 // bytes
 
-	ctx   context.Context // of the request that it serves
-	store blob.Store
-	blob  string
-	at    int64
-	body  io.ReadCloser
+	ctx     context.Context // of the request that it serves
+	s       *Service
+	blob    string
+	damaged bool // it was found wrong in the store
+	at      int64
+	body    io.ReadCloser
 }
 
-// Range opens n bytes from offset off; n < 0 means to the end.
+// Range opens n bytes from offset off; n < 0 means to the end. What the store does not give, or gives wrong, comes from a spare store
+// if there is one.
 func (f *PackFile) Range(off, n int64) (io.ReadCloser, error) {
-	return f.store.Open(f.ctx, f.blob, off, n)
+	if f.damaged {
+		if r := f.s.spare(f.ctx, f.blob, off, n); r != nil {
+			return r, nil
+		}
+	}
+	r, err := f.s.cfg.Store.Open(f.ctx, f.blob, off, n)
+	if err != nil && f.ctx.Err() == nil {
+		if r := f.s.spare(f.ctx, f.blob, off, n); r != nil {
+			return r, nil
+		}
+	}
+	return r, err
 }
 
 // Read reads on from where the file stands.

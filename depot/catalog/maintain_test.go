@@ -53,7 +53,7 @@ func TestRebuildIndex(t *testing.T) {
 	}
 	benSnapshot, benPacks := w.backup(w.device(ben), 40)
 	before := w.dump()
-	for _, tables := range []string{"objects, nodes, packs, snapshots", "nodes", "objects", "snapshots", "backups, spaces CASCADE; TRUNCATE objects, nodes"} {
+	for _, tables := range []string{"objects, nodes, packs, snapshots CASCADE", "nodes", "objects", "snapshots", "backups, spaces CASCADE; TRUNCATE objects, nodes"} {
 		w.exec(`TRUNCATE ` + tables)
 		told := 0
 		r, err := w.RebuildIndex(w.ctx, system, func(Report) { told++ })

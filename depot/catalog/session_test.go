@@ -313,7 +313,7 @@ func TestExclusive(t *testing.T) {
 
 // sweep deletes what no snapshot of a space refers to, as cleaning will.
 func sweep(ctx context.Context, tx *sqlx.Tx) error {
-	_, err := tx.ExecContext(ctx, `TRUNCATE objects, nodes, packs`)
+	_, err := tx.ExecContext(ctx, `TRUNCATE objects, nodes, packs CASCADE`)
 	return err
 }
 

@@ -115,7 +115,7 @@ func (v *survey) take(ctx context.Context, p parsed, info blob.Info) error {
 		return nil
 	case errors.Is(err, errWrong):
 		v.see(row.ID)
-		return v.flag(ctx, *row, false, err)
+		return v.mendOrFlag(ctx, *row, false, err)
 	case err != nil:
 		return err
 	}
@@ -172,9 +172,9 @@ func (v *survey) recheck(ctx context.Context, row packRow) error {
 	size, err := v.s.hash(ctx, row.Space, row.Name)
 	switch {
 	case errors.Is(err, fault.NotFound):
-		return v.flag(ctx, row, true, err)
+		return v.mendOrFlag(ctx, row, true, err)
 	case errors.Is(err, errWrong):
-		return v.flag(ctx, row, false, err)
+		return v.mendOrFlag(ctx, row, false, err)
 	case err != nil:
 		return err
 	}
@@ -239,7 +239,7 @@ func (v *survey) rows(ctx context.Context, olderThan time.Duration, last int, re
 					// A listing may overlook what came while it ran. Only the direct question counts.
 					switch _, err := v.s.cfg.Store.Stat(gctx, packName(row.Space, row.Name)); {
 					case errors.Is(err, fault.NotFound):
-						return v.flag(gctx, row, true, err)
+						return v.mendOrFlag(gctx, row, true, err)
 					case err != nil:
 						return err
 					}

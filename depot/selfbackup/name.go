@@ -32,3 +32,15 @@ func parseName(s string) (time.Time, bool) {
 	}
 	return at, true
 }
+
+// Prefix is what the names of copies in the store begin with, for depot/replica, which carries them elsewhere.
+const Prefix = prefix
+
+// ParseName returns when a copy was made, by its name; false: it is not a name of a copy.
+func ParseName(name string) (time.Time, bool) { return parseName(name) }
+
+// Fits reports whether a copy of this name has this SHA-256.
+func Fits(copyName string, sum []byte) bool {
+	at, ok := parseName(copyName)
+	return ok && name(at, sum) == copyName
+}
