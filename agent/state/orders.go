@@ -19,6 +19,8 @@ type Order struct {
 	Expires time.Time `json:"expires"`       // after that the order itself is void
 	End     []byte    `json:"end,omitempty"` // what there is to say of its end, as its writer encoded it; none: it was begun
 	Heard   bool      `json:"heard"`         // the server knows of the end
+
+	Safety id.Snapshot `json:"safety,omitzero"` // of an application's: what was there before, once that is committed
 }
 
 // BeginOrder remembers that an order was begun for a run, durably. If that run has come to its end before and the server
@@ -55,6 +57,30 @@ func (d *Dir) EndOrder(order string, end []byte) error {
 		return fault.New(fault.Internal, "the restore order %s was never begun", order)
 	}
 	o.End, o.Heard = end, end == nil
+	return d.write("orders.json", all)
+}
+
+// Safety returns the safety backup that was made for an order; zero: none yet.
+func (d *Dir) Safety(order string) (id.Snapshot, error) {
+	all, err := d.orders()
+	if err != nil || all[order] == nil {
+		return id.Snapshot{}, err
+	}
+	return all[order].Safety, nil
+}
+
+// SaveSafety remembers the safety backup that was made for an order that was begun, durably: another attempt at the order
+// finds what the first has changed already, and makes none.
+func (d *Dir) SaveSafety(order string, s id.Snapshot) error {
+	all, err := d.orders()
+	if err != nil {
+		return err
+	}
+	o := all[order]
+	if o == nil {
+		return fault.New(fault.Internal, "the restore order %s was never begun", order)
+	}
+	o.Safety = s
 	return d.write("orders.json", all)
 }
 

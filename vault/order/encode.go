@@ -7,7 +7,8 @@ import (
 	"github.com/holdfast-backup/holdfast/wire/cbor"
 )
 
-// A body is a deterministic CBOR map with the keys 1 to orderFields, reportFields or noteFields, all of them, in order.
+// A body is a deterministic CBOR map with the keys 1 to orderFields, reportFields or noteFields, all of them, in order;
+// an order for an application has one more.
 const (
 	orderFields  = 10
 	reportFields = 13
@@ -16,7 +17,11 @@ const (
 
 // encode returns the body.
 func (o *Order) encode() []byte {
-	w := newWriter(orderFields)
+	fields := orderFields
+	if o.Application != nil {
+		fields++ // an agent that knows of no applications refuses it
+	}
+	w := newWriter(fields)
 	w.bytes(o.ID[:])
 	w.bytes(o.Device[:])
 	w.bytes(o.Snapshot[:])
@@ -33,13 +38,20 @@ func (o *Order) encode() []byte {
 	w.int(int64(o.Conflict))
 	w.time(o.Issued)
 	w.time(o.Expires)
+	if o.Application != nil {
+		o.Application.encode(w)
+	}
 	return w.b
 }
 
 // decode reads a body. It accepts what encode writes of a valid order, and nothing else.
 func decode(body []byte) (*Order, error) {
 	o := new(Order)
-	r := newReader(body, orderFields)
+	r := &reader{Reader: cbor.NewReader(body)}
+	fields := r.Map()
+	if fields != orderFields && fields != orderFields+1 {
+		r.Fail("%d fields where %d or %d are due", fields, orderFields, orderFields+1)
+	}
 	r.fixed(o.ID[:])
 	r.fixed(o.Device[:])
 	r.fixed(o.Snapshot[:])
@@ -64,6 +76,9 @@ func decode(body []byte) (*Order, error) {
 	o.Conflict = Conflict(rule)
 	o.Issued = r.time()
 	o.Expires = r.time()
+	if fields > orderFields {
+		o.Application = decodeApplication(r)
+	}
 	if err := r.finish(o.validate); err != nil {
 		return nil, err
 	}

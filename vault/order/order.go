@@ -111,6 +111,10 @@ type Order struct {
 	Snapshot id.Snapshot // from which
 	Root     seal.Key    // the snapshot's
 
+	// Application says that an application is to be put back, and how; nil: files are. Then there are no Paths and no
+	// Extensions, To is where its media go ("": where they were), and Conflict is of them.
+	Application *Application
+
 	Paths      []string // files, or folders with everything in them, as the tree has them; none: everything
 	Extensions []string // such as ".docx", in any case; none: everything
 	To         string   // an absolute path of the device, UTF-8; "": where each file was
@@ -183,6 +187,9 @@ func (o *Order) validate() error {
 		if len(e) < 2 || len(e) > maxExtension || e[0] != '.' || strings.ContainsAny(e, "/\x00") || !utf8.ValidString(e) {
 			return fmt.Errorf("%.80q is no extension: write it like .docx", e)
 		}
+	}
+	if err := o.Application.validate(o); err != nil {
+		return err
 	}
 	return checkTo(o.To)
 }
