@@ -24,10 +24,11 @@ import (
 const (
 	TaskCollect = "space.collect" // the id of a space
 	TaskCare    = "care.run"      // one of CareKinds
+	TaskCopy    = "replicas.copy" // of everything to all replicas; the id says why
 )
 
 // CareKinds are what [Depot.Care] can be asked for.
-var CareKinds = []string{"gc", "scrub", "retention", "selfbackup"}
+var CareKinds = []string{"gc", "scrub", "retention", "selfbackup", "replicate"}
 
 // Times.
 const (
@@ -162,8 +163,8 @@ func (d *Depot) ScrubPacks(ctx context.Context) error {
 		if portion.Err() != nil && ctx.Err() == nil {
 			err = nil
 		}
-		idle := r.Verified+r.Adopted+r.Healed+r.Damaged+r.Missing == 0
-		return map[string]int64{"verified": r.Verified, "bytes": r.BytesRead, "adopted": r.Adopted, "healed": r.Healed, "damaged": r.Damaged, "missing": r.Missing},
+		idle := r.Verified+r.Adopted+r.Healed+r.Damaged+r.Missing+r.Mended == 0
+		return map[string]int64{"verified": r.Verified, "bytes": r.BytesRead, "adopted": r.Adopted, "healed": r.Healed, "damaged": r.Damaged, "missing": r.Missing, "mended": r.Mended},
 			idle, errors.Join(err, d.tellDamage(ctx))
 	})
 }
@@ -263,6 +264,8 @@ func (d *Depot) RunCare(ctx context.Context, kind string) error {
 		return d.RetainSnapshots(ctx)
 	case "selfbackup":
 		return d.dump(ctx)
+	case "replicate":
+		return d.CopyToReplicas(ctx)
 	}
 	return fault.New(fault.Invalid, "care is one of %s, not %q", strings.Join(CareKinds, ", "), kind)
 }
@@ -315,6 +318,13 @@ func (d *Depot) Doctor(ctx context.Context, a actor.Actor) ([]Check, error) {
 	if d.SelfBackup != nil && current {
 		text, err := d.SelfBackup.Check(ctx)
 		add("copies", err, text)
+	}
+	if d.Replicas != nil && current {
+		lines, err := d.checkReplicas(ctx, a)
+		if err != nil {
+			add("replicas", err, "")
+		}
+		checks = append(checks, lines...)
 	}
 	if d.Catalog != nil && current {
 		more, err := d.Catalog.Doctor(ctx, a)

@@ -284,7 +284,7 @@ func TestPeriodicCare(t *testing.T) {
 		"ExpireSessions": d.ExpireSessions, "SweepAccounts": d.SweepAccounts, "TickPolicies": d.TickPolicies, "SweepRuns": d.SweepRuns,
 		"PruneRuns": d.PruneRuns, "AlarmStale": d.AlarmStale, "RetainSnapshots": d.RetainSnapshots, "CollectSpaces": d.CollectSpaces,
 		"ScrubPacks": d.ScrubPacks, "SampleStorage": d.SampleStorage, "BackUpMetadata": d.BackUpMetadata, "SendNotices": d.SendNotices,
-		"SendDigests": d.SendDigests, "SweepNotices": d.SweepNotices,
+		"SendDigests": d.SendDigests, "SweepNotices": d.SweepNotices, "CopyToReplicas": d.CopyToReplicas, "CheckReplicas": d.CheckReplicas,
 	} {
 		t.Run(name, func(t *testing.T) {
 			var both sync.WaitGroup

@@ -5,7 +5,8 @@
 //	fleet    which machines             run         what is due, under way and over
 //	policy   what is saved when         notice      who is told
 //	report   what came of it            selfbackup  a sealed copy of the database
-//	setting  what can be set            audit, carelog  what was done
+//	setting  what can be set            replica     the same elsewhere
+//	audit, carelog  what was done
 //
 // stand on the tools pg, blob, bus and queue. [Open] is the one place where they meet; whoever serves (server,
 // worker, the command line) gets a [Depot] and asks its nouns. The depot holds no key: everything that it keeps
@@ -38,6 +39,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/depot/policy"
 	"github.com/holdfast-backup/holdfast/depot/queue"
+	"github.com/holdfast-backup/holdfast/depot/replica"
 	"github.com/holdfast-backup/holdfast/depot/report"
 	"github.com/holdfast-backup/holdfast/depot/run"
 	"github.com/holdfast-backup/holdfast/depot/selfbackup"
@@ -63,6 +65,9 @@ type Config struct {
 
 	PublicURL string       // where people open the server
 	Mail      *mail.Config // how mail is sent; nil: none is
+
+	// Replicas are stores to which everything is copied: see replica.ParseURLs. A process without a worker reads from them what the store has lost.
+	Replicas []string
 
 	// Recipients of the sealed copies of the database that go into the store: see selfbackup.ParseRecipients. None: no copies are made.
 	Recipients []age.Recipient
@@ -91,6 +96,7 @@ type Depot struct {
 
 	Catalog    *catalog.Service    // nil without a store
 	SelfBackup *selfbackup.Service // likewise
+	Replicas   *replica.Service    // likewise
 
 	DB    *sqlx.DB
 	Redis bus.Client // nil without a Redis
@@ -181,7 +187,15 @@ func (d *Depot) openStore(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	d.room, _ = d.Store.(report.Room) // a bucket cannot say how much room it has
-	d.Catalog = catalog.New(catalog.Config{DB: d.DB, Store: d.Store, Bus: d.Bus, SessionTTL: cfg.SessionTTL, Sign: cfg.Sign, Undo: d.undo, Quota: quota})
+	d.Replicas, err = replica.New(replica.Config{DB: d.DB, Store: d.Store, StoreURL: cfg.StoreURL, URLs: cfg.Replicas, KeepDays: d.replicaKeepDays})
+	if err != nil {
+		return err
+	}
+	entries := catalog.Config{DB: d.DB, Store: d.Store, Bus: d.Bus, SessionTTL: cfg.SessionTTL, Sign: cfg.Sign, Undo: d.undo, Quota: quota, Committed: d.committed}
+	if d.Replicas.Configured() {
+		entries.Spares = d.Replicas.Stores
+	}
+	d.Catalog = catalog.New(entries)
 	d.SelfBackup = selfbackup.New(selfbackup.Config{
 		DB: d.DB, DatabaseURL: cfg.DatabaseURL, Store: d.Store, Secret: cfg.Secret, Recipients: cfg.Recipients,
 	})
@@ -199,6 +213,15 @@ func (d *Depot) noticeSettings(ctx context.Context) (notice.Settings, error) {
 		ProductName: set.ProductName, Zone: set.Zone, DigestHour: set.DigestHour, AdminDigestDays: days[set.AdminDigest],
 		MailsPerHour: set.MailsPerHour, StorageLowPercent: set.StorageLowPercent,
 	}, nil
+}
+
+// replicaKeepDays is for how long replicas keep what has left the store.
+func (d *Depot) replicaKeepDays(ctx context.Context) (int, error) {
+	set, err := d.Settings.Get(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return set.ReplicaKeepDays, nil
 }
 
 // undo is how long a deleted snapshot can be taken back.

@@ -65,6 +65,16 @@ var gaugeQueries = []struct {
 			sum(size)::float8 AS value FROM packs GROUP BY 1`},
 	{Gauge{Name: "pack_oldest_verification_timestamp_seconds", Help: "When the pack that was not read again for longest was last seen to be right."}, `
 		SELECT '' AS label, extract(epoch FROM min(verified_at))::float8 AS value FROM packs HAVING count(*) > 0`},
+	{Gauge{Name: "replica_lag_packs", Help: "Packs that each replica lacks.", Label: "replica"}, `
+		SELECT r.url AS label, count(p.id)::float8 AS value FROM replicas r LEFT JOIN replica_packs q ON q.replica_id = r.id
+			LEFT JOIN packs p ON p.id = q.pack_id AND p.swept_at IS NULL AND p.damaged_at IS NULL GROUP BY r.url`},
+	{Gauge{Name: "replica_lag_bytes", Help: "Bytes of the packs that each replica lacks.", Label: "replica"}, `
+		SELECT r.url AS label, coalesce(sum(p.size), 0)::float8 AS value FROM replicas r LEFT JOIN replica_packs q ON q.replica_id = r.id
+			LEFT JOIN packs p ON p.id = q.pack_id AND p.swept_at IS NULL AND p.damaged_at IS NULL GROUP BY r.url`},
+	{Gauge{Name: "replica_last_success_timestamp_seconds", Help: "When each replica last had everything that could be copied.", Label: "replica"}, `
+		SELECT url AS label, extract(epoch FROM reached_at)::float8 AS value FROM replicas WHERE reached_at IS NOT NULL`},
+	{Gauge{Name: "replica_failing", Help: "1 for each replica for which the last try failed.", Label: "replica"}, `
+		SELECT url AS label, (failing_since IS NOT NULL)::int::float8 AS value FROM replicas`},
 	{Gauge{Name: "mails", Help: "Mails that wait, and that failed in the last 24 hours.", Label: "state"}, `
 		SELECT state::text AS label, count(*) AS value FROM mails
 		WHERE state = 'waiting' OR state = 'failed' AND created_at > clock_timestamp() - interval '24 hours' GROUP BY state`},

@@ -14,11 +14,20 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/carelog"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/notice"
+	"github.com/holdfast-backup/holdfast/depot/replica"
 	"github.com/holdfast-backup/holdfast/depot/setting"
 	"github.com/holdfast-backup/holdfast/graph/internal/exec"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
+
+func (r *brandingResolver) Logo(ctx context.Context, obj *setting.Brand) (*string, error) {
+	if obj.Logo == "" {
+		return nil, nil
+	}
+	path := LogoPath + obj.Logo
+	return &path, nil
+}
 
 func (r *jobResolver) ID(ctx context.Context, obj *carelog.Entry) (string, error) {
 	return obj.ID.String(), nil
@@ -70,6 +79,22 @@ func (r *mutationResolver) UpdateSettings(ctx context.Context, input exec.Update
 		return nil, err
 	}
 	return &exec.SettingsPayload{Settings: s}, nil
+}
+
+func (r *mutationResolver) SetLogo(ctx context.Context, input exec.SetLogoInput) (*exec.BrandingPayload, error) {
+	b, err := r.cfg.Settings.SetLogo(ctx, actor.FromContext(ctx), input.Picture)
+	if err != nil {
+		return nil, err
+	}
+	return &exec.BrandingPayload{Branding: b}, nil
+}
+
+func (r *mutationResolver) RemoveLogo(ctx context.Context) (*exec.BrandingPayload, error) {
+	b, err := r.cfg.Settings.RemoveLogo(ctx, actor.FromContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &exec.BrandingPayload{Branding: b}, nil
 }
 
 func (r *mutationResolver) SendTestMail(ctx context.Context) (*exec.SendTestMailPayload, error) {
@@ -133,6 +158,22 @@ func (r *queryResolver) Settings(ctx context.Context) (*setting.Settings, error)
 	return r.cfg.Settings.Read(ctx, actor.FromContext(ctx))
 }
 
+func (r *queryResolver) Replicas(ctx context.Context) ([]*replica.State, error) {
+	states, err := r.cfg.Replicas.States(ctx, actor.FromContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*replica.State, len(states))
+	for i := range states {
+		list[i] = &states[i]
+	}
+	return list, nil
+}
+
+func (r *queryResolver) Branding(ctx context.Context) (*setting.Brand, error) {
+	return r.cfg.Settings.Brand(ctx)
+}
+
 func (r *queryResolver) Doctor(ctx context.Context) ([]*catalog.Check, error) {
 	checks, err := r.cfg.Doctor(ctx, actor.FromContext(ctx))
 	if err != nil {
@@ -184,6 +225,8 @@ func (r *userResolver) Quota(ctx context.Context, obj *account.User) (*int64, er
 	return found(load(ctx).quotas.Load(ctx, obj.ID))
 }
 
+func (r *Resolver) Branding() exec.BrandingResolver { return &brandingResolver{r} }
+
 func (r *Resolver) Job() exec.JobResolver { return &jobResolver{r} }
 
 func (r *Resolver) Mail() exec.MailResolver { return &mailResolver{r} }
@@ -191,6 +234,7 @@ func (r *Resolver) Mail() exec.MailResolver { return &mailResolver{r} }
 func (r *Resolver) Settings() exec.SettingsResolver { return &settingsResolver{r} }
 
 type (
+	brandingResolver struct{ *Resolver }
 	jobResolver      struct{ *Resolver }
 	mailResolver     struct{ *Resolver }
 	settingsResolver struct{ *Resolver }

@@ -50,6 +50,9 @@ func loginPayload(ctx context.Context, login *account.Login, err error, cookie b
 	return out, nil
 }
 
+// LogoPath is where the server hands out the installation's logo, by its hash.
+const LogoPath = "/branding/logo/"
+
 // bitmap packs flags, least significant bit first.
 func bitmap(flags []bool) []byte {
 	b := make([]byte, (len(flags)+7)/8)

@@ -36,6 +36,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/policy"
 	"github.com/holdfast-backup/holdfast/depot/queue"
+	"github.com/holdfast-backup/holdfast/depot/replica"
 	"github.com/holdfast-backup/holdfast/depot/report"
 	"github.com/holdfast-backup/holdfast/depot/run"
 	"github.com/holdfast-backup/holdfast/depot/setting"
@@ -63,11 +64,12 @@ type Config struct {
 	Bus      Bus
 
 	// Of care: what was done, what waits, what can be asked for, and whether all is well.
-	Jobs   func(ctx context.Context, a actor.Actor, kind string, first int, after string) (*carelog.Page, error)
-	Job    func(ctx context.Context, a actor.Actor, job id.Job) (*carelog.Entry, error)
-	Queue  *queue.Inspector // nil: without Redis
-	Care   func(ctx context.Context, a actor.Actor, kind string) error
-	Doctor func(ctx context.Context, a actor.Actor) ([]catalog.Check, error)
+	Jobs     func(ctx context.Context, a actor.Actor, kind string, first int, after string) (*carelog.Page, error)
+	Job      func(ctx context.Context, a actor.Actor, job id.Job) (*carelog.Entry, error)
+	Queue    *queue.Inspector // nil: without Redis
+	Care     func(ctx context.Context, a actor.Actor, kind string) error
+	Doctor   func(ctx context.Context, a actor.Actor) ([]catalog.Check, error)
+	Replicas *replica.Service
 
 	// SelfBackup says when the installation last backed itself up, nil if never; nil itself: it is not told to.
 	SelfBackup func(ctx context.Context) (*time.Time, error)
@@ -82,7 +84,7 @@ func Over(d *depot.Depot) Config {
 	cfg := Config{
 		Accounts: d.Accounts, Fleet: d.Fleet, Catalog: d.Catalog, Policies: d.Policies, Runs: d.Runs, Notices: d.Notices, Reports: d.Reports,
 		Settings: d.Settings, Audit: d.Audit, Bus: d.Bus,
-		Jobs: d.Jobs, Job: d.Job, Queue: d.Inspector, Care: d.Care, Doctor: d.Doctor,
+		Jobs: d.Jobs, Job: d.Job, Queue: d.Inspector, Care: d.Care, Doctor: d.Doctor, Replicas: d.Replicas,
 	}
 	if d.SelfBackup != nil && d.SelfBackup.Configured() {
 		cfg.SelfBackup = d.SelfBackupAt

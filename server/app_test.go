@@ -37,7 +37,7 @@ func TestApp(t *testing.T) {
 			t.Errorf("%s: the policy %q lets others in", path, policy)
 		}
 	}
-	for path, want := range map[string]string{"/sw.js": "// worker", "/assets/app.0123.js": "// app", "/manifest.webmanifest": "{}", "/offline.html": "offline"} {
+	for path, want := range map[string]string{"/sw.js": "// worker", "/assets/app.0123.js": "// app", "/offline.html": "offline"} {
 		if r := w.get(path); r.Status != http.StatusOK || r.Raw != want {
 			t.Errorf("%s: %d %s", path, r.Status, r.Raw)
 		}

@@ -56,6 +56,12 @@ func init() {
 		row{"Query.fleetDevices", `{ fleetDevices { totalCount edges { node { id name owner { email } } } } }`, noVars, fill(nil, "admin"), nil},
 		row{"Query.myUsage", `{ myUsage { day storedBytes } }`, noVars, fill(nil, "reader"), nil},
 		row{"Query.settings", `{ settings { productName mailFrom selfBackupConfigured selfBackupAt } }`, noVars, fill(nil, "admin"), nil},
+		row{"Query.replicas", `{ replicas { url trouble } }`, noVars, fill(nil, "admin"), nil},
+		row{"Query.branding", `{ branding { name logo } }`, noVars, fill(nil, "public"), nil},
+		row{"Mutation.setLogo", `mutation($input: SetLogoInput!) { setLogo(input: $input) { branding { name } } }`, func(*cast, string) map[string]any {
+			return input("picture", onePixel)
+		}, fill(nil, "admin"), nil},
+		row{"Mutation.removeLogo", `mutation { removeLogo { branding { name } } }`, noVars, fill(nil, "admin"), nil},
 
 		row{"Mutation.createPolicy", `mutation($input: PolicyInput!) { createPolicy(input: $input) { policy { id } } }`, func(c *cast, _ string) map[string]any {
 			return map[string]any{"input": c.policyFields(fresh("New"))}

@@ -105,9 +105,10 @@ func New(cfg Config) *Server {
 	mux.HandleFunc("GET /setup", s.page)
 	mux.HandleFunc("GET /join", s.page)
 	mux.HandleFunc("GET /style.css", s.style)
-	for _, path := range []string{"/assets/", "/sw.js", "/manifest.webmanifest", "/offline.html"} {
+	for _, path := range []string{"/assets/", "/sw.js", "/offline.html"} {
 		mux.HandleFunc("GET "+path, s.asset)
 	}
+	s.logoRoutes(mux)
 	mux.HandleFunc("GET /dl/", s.downloads)
 	mux.HandleFunc("GET /download/ca.pem", s.ca)
 	mux.HandleFunc("GET /download/agent/{os}/{arch}", s.agent)

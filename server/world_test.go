@@ -35,6 +35,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
 	"github.com/holdfast-backup/holdfast/depot/policy"
 	"github.com/holdfast-backup/holdfast/depot/queue"
+	"github.com/holdfast-backup/holdfast/depot/replica"
 	"github.com/holdfast-backup/holdfast/depot/report"
 	"github.com/holdfast-backup/holdfast/depot/run"
 	"github.com/holdfast-backup/holdfast/depot/setting"
@@ -96,13 +97,15 @@ func newWorldOn(t testing.TB, db *sqlx.DB, store blob.Store, adjust func(*server
 	w.ok(err)
 	w.notices = notice.New(notice.Config{DB: db, Bus: w.bus, Mail: mail.New(smtp), Settings: w.settings.ForNotices, URL: "https://backup.example.org"})
 	w.queue = queue.NewClient(client)
+	replicas, err := replica.New(replica.Config{DB: db, Store: store})
+	w.ok(err)
 	room := &depot.Depot{DB: db, Catalog: w.catalog}
 	cfg := server.Config{
 		API: graph.Config{
 			Accounts: w.accounts, Fleet: w.fleet, Catalog: w.catalog, Bus: w.bus,
 			Policies: w.policies, Runs: w.runs, Settings: w.settings, Notices: w.notices,
 			Reports: report.New(report.Config{DB: db, Settings: w.settings, Bus: w.bus}),
-			Jobs:    room.Jobs, Job: room.Job, Doctor: room.Doctor, Queue: queue.NewInspector(client),
+			Jobs:    room.Jobs, Job: room.Job, Doctor: room.Doctor, Replicas: replicas, Queue: queue.NewInspector(client),
 			Care: func(ctx context.Context, a actor.Actor, kind string) error {
 				if err := a.Require(actor.Admin); err != nil {
 					return err

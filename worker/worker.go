@@ -33,11 +33,14 @@ type Depot interface {
 	ScrubPacks(ctx context.Context) error      // re-hashes a bounded portion of the packs that were not verified for longest
 	SampleStorage(ctx context.Context) error   // notes what is stored, and tells if room is short
 	BackUpMetadata(ctx context.Context) error  // stores the database, sealed, if a day has passed
+	CopyToReplicas(ctx context.Context) error  // brings replicas of the store up to date
+	CheckReplicas(ctx context.Context) error   // lists replicas now and then, and reads a slice of what is in them
 	SendNotices(ctx context.Context) error     // makes mails of notifications, and sends those that wait
 	SendDigests(ctx context.Context) error     // writes the digests that are due
 	SweepNotices(ctx context.Context) error    // deletes old notifications and mails
 
 	CollectSpace(ctx context.Context, space string) error // cleans one space
+	CopyNow(ctx context.Context, why string) error        // brings replicas of the store up to date, because there is something new
 	RunCare(ctx context.Context, kind string) error       // does a kind of care now, because somebody asked
 }
 
@@ -60,6 +63,8 @@ var ticks = []tick{
 	{"packs.scrub", 10 * time.Minute, Depot.ScrubPacks},
 	{"storage.sample", time.Hour, Depot.SampleStorage},
 	{"metadata.backup", time.Hour, Depot.BackUpMetadata},
+	{"replicas.sweep", 5 * time.Minute, Depot.CopyToReplicas},
+	{"replicas.check", time.Hour, Depot.CheckReplicas},
 	{"notices.send", 15 * time.Second, Depot.SendNotices},
 	{"notices.digest", 10 * time.Minute, Depot.SendDigests},
 	{"notices.sweep", 24 * time.Hour, Depot.SweepNotices},
@@ -75,6 +80,7 @@ type task struct {
 var tasks = []task{
 	{depot.TaskCollect, Depot.CollectSpace},
 	{depot.TaskCare, Depot.RunCare},
+	{depot.TaskCopy, Depot.CopyNow},
 }
 
 // Metrics counts tasks.

@@ -53,11 +53,14 @@ func (d *diary) RetainSnapshots(context.Context) error { return d.note("retain")
 func (d *diary) CollectSpaces(context.Context) error   { return d.note("spaces") }
 func (d *diary) SampleStorage(context.Context) error   { return d.note("sample") }
 func (d *diary) BackUpMetadata(context.Context) error  { return d.note("metadata") }
+func (d *diary) CopyToReplicas(context.Context) error  { return d.note("replicas") }
+func (d *diary) CheckReplicas(context.Context) error   { return d.note("replicas checked") }
 func (d *diary) SendNotices(context.Context) error     { return d.note("notices") }
 func (d *diary) SendDigests(context.Context) error     { return d.note("digests") }
 func (d *diary) SweepNotices(context.Context) error    { return d.note("old notices") }
 
 func (d *diary) CollectSpace(_ context.Context, space string) error { return d.note("space " + space) }
+func (d *diary) CopyNow(_ context.Context, why string) error        { return d.note("copy " + why) }
 func (d *diary) RunCare(_ context.Context, kind string) error       { return d.note("care " + kind) }
 
 func (d *diary) ScrubPacks(context.Context) error {
@@ -125,7 +128,7 @@ func TestNames(t *testing.T) {
 		got = append(got, fmt.Sprint(k.name, " ", k.every))
 	}
 	want := "sessions.expire 1m0s, accounts.sweep 1h0m0s, policies.tick 1m0s, runs.sweep 30s, runs.prune 24h0m0s, devices.stale 1h0m0s, " +
-		"snapshots.retain 1h0m0s, spaces.collect 10m0s, packs.scrub 10m0s, storage.sample 1h0m0s, metadata.backup 1h0m0s, " +
+		"snapshots.retain 1h0m0s, spaces.collect 10m0s, packs.scrub 10m0s, storage.sample 1h0m0s, metadata.backup 1h0m0s, replicas.sweep 5m0s, replicas.check 1h0m0s, " +
 		"notices.send 15s, notices.digest 10m0s, notices.sweep 24h0m0s"
 	if s := strings.Join(got, ", "); s != want {
 		t.Error(s)

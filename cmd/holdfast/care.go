@@ -51,7 +51,8 @@ func scrubCommand() *command {
 		summary: "read packs again and report what is damaged or lost; deletes nothing",
 		long: `
 Compares the store with the index, and the bytes of packs with their names. Whatever is wrong is marked, so that
-the next backup of each device sends again what it still has. It may run at any time, beside anything.`,
+the next backup of each device sends again what it still has; with a replica (--replicas) they are fetched back from there at
+once. It may run at any time, beside anything.`,
 		flags: func(fs *pflag.FlagSet, c *call) {
 			fs.BoolVar(&c.scrub.all, "all", false, "read every pack, however recently it was verified")
 			fs.DurationVar(&c.scrub.olderThan, "older-than", depot.VerifyEvery, "read packs that were not verified for this `DURATION`")
@@ -124,7 +125,7 @@ func (c *call) progress() (show func(catalog.Report), done func()) {
 
 func found(r catalog.Report) findings {
 	out := findings{
-		Packs: r.Packs, Verified: r.Verified, BytesRead: r.BytesRead, Adopted: r.Adopted, Objects: r.Objects, Healed: r.Healed,
+		Packs: r.Packs, Verified: r.Verified, BytesRead: r.BytesRead, Adopted: r.Adopted, Objects: r.Objects, Healed: r.Healed, Mended: r.Mended,
 		Damaged: r.Damaged, Missing: r.Missing, Foreign: r.Foreign, Snapshots: r.Snapshots, Restored: r.Restored, Incomplete: r.Incomplete,
 		Problems: []problem{},
 	}
@@ -142,6 +143,7 @@ type findings struct {
 	Adopted    int64     `json:"adopted"`
 	Objects    int64     `json:"objects"`
 	Healed     int64     `json:"healed"`
+	Mended     int64     `json:"mended"`
 	Damaged    int64     `json:"damaged"`
 	Missing    int64     `json:"missing"`
 	Foreign    int64     `json:"foreign"`
@@ -168,6 +170,7 @@ func (f findings) write(w io.Writer) {
 		{f.Objects, "objects were added to the index"},
 		{f.Restored, "snapshots were added"},
 		{f.Healed, "packs are right again"},
+		{f.Mended, "packs were fetched back from a replica"},
 		{f.Damaged, "packs are DAMAGED"},
 		{f.Missing, "packs are LOST"},
 		{f.Incomplete, "snapshots are INCOMPLETE"},

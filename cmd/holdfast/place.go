@@ -18,13 +18,14 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot"
 	"github.com/holdfast-backup/holdfast/depot/local"
+	"github.com/holdfast-backup/holdfast/depot/replica"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
 // placeFlags say which installation is meant.
 type placeFlags struct {
-	data, database, redis, store, secretFile, publicURL string
-	sessionTTL                                          time.Duration
+	data, database, redis, store, replicas, secretFile, publicURL string
+	sessionTTL                                                    time.Duration
 }
 
 func (p *placeFlags) dataFlag(fs *pflag.FlagSet) {
@@ -41,6 +42,10 @@ func (p *placeFlags) redisFlag(fs *pflag.FlagSet) {
 
 func (p *placeFlags) storeFlag(fs *pflag.FlagSet) {
 	fs.StringVar(&p.store, "store", "", "where packs are kept: file:///path or s3://bucket/prefix?endpoint=https://host (`URL`)")
+}
+
+func (p *placeFlags) replicasFlag(fs *pflag.FlagSet) {
+	fs.StringVar(&p.replicas, "replicas", "", "other stores to which everything is copied, apart by commas (`URLS`); keys=NAME in a bucket's address takes the keys from NAME_ACCESS_KEY_ID and NAME_SECRET_ACCESS_KEY")
 }
 
 func (p *placeFlags) secretFlag(fs *pflag.FlagSet) {
@@ -69,6 +74,7 @@ func toolFlags(fs *pflag.FlagSet, c *call) {
 	c.place.databaseFlag(fs)
 	c.place.redisFlag(fs)
 	c.place.storeFlag(fs)
+	c.place.replicasFlag(fs)
 }
 
 // checkURL returns a public URL without the slash at its end.
@@ -88,6 +94,7 @@ func checkURL(s string) (string, error) {
 type settings struct {
 	PublicURL   string `json:"public_url"`
 	Store       string `json:"store"`
+	Replicas    string `json:"replicas,omitempty"`
 	DatabaseURL string `json:"database_url,omitempty"` // outside; empty: the private one
 	RedisURL    string `json:"redis_url,omitempty"`
 }
@@ -158,6 +165,9 @@ func (c *call) open(ctx context.Context, prepare, store bool) (*installation, er
 	p := c.place
 	cfg := depot.Config{DatabaseURL: p.database, RedisURL: p.redis, StoreURL: p.store, Prepare: prepare, Log: log}
 	in := &installation{data: p.data, close: func() {}}
+	if cfg.Replicas, err = replica.ParseURLs(p.replicas); err != nil {
+		return nil, err
+	}
 	if cfg.PublicURL, err = checkURL(p.publicURL); err != nil {
 		return nil, err
 	}
@@ -199,6 +209,11 @@ func (c *call) fromData(ctx context.Context, cfg *depot.Config, log *slog.Logger
 	}
 	fill(&cfg.PublicURL, s.PublicURL)
 	fill(&cfg.StoreURL, s.Store)
+	if len(cfg.Replicas) == 0 {
+		if cfg.Replicas, err = replica.ParseURLs(s.Replicas); err != nil {
+			return nil, false, err
+		}
+	}
 	fill(&cfg.DatabaseURL, s.DatabaseURL)
 	fill(&cfg.RedisURL, s.RedisURL)
 	found, err := local.Find(c.place.data)

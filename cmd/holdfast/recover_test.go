@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,6 +66,86 @@ func users(t *testing.T, place ...string) string {
 		names = append(names, u.Email)
 	}
 	return strings.Join(names, " ")
+}
+
+// A machine burns with its store, and a replica is left.
+func TestRecoverFromReplica(t *testing.T) {
+	t.Parallel()
+	first, elsewhere := dataDir(t), "file://"+filepath.Join(t.TempDir(), "replica")
+	key, file := identity(t)
+	s := serve(t, "up", "--data", first, "--replicas", elsewhere, "--metadata-recipient", key.Recipient().String(), "--listen", "127.0.0.1:0", "--json")
+	s.welcome()
+	secret, err := readSecret(filepath.Join(first, "secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inv struct{ Token string }
+	must(t, &inv, "invite", "--data", first, "--email", "ann@example.org", "--name", "ann")
+	join(t, depot.Config{DatabaseURL: endpoint(t, first), Secret: secret}, inv.Token)
+	// What the worker does now and then, at once; the worker may be at it at the same moment.
+	d, err := depot.Open(t.Context(), depot.Config{DatabaseURL: endpoint(t, first), StoreURL: "file://" + filepath.Join(first, "store"), Replicas: []string{elsewhere}, Secret: secret,
+		Recipients: []age.Recipient{key.Recipient()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	info, err := d.SelfBackup.Dump(t.Context(), actor.System())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for arrived := false; !arrived; {
+		if err := d.CopyToReplicas(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, there := range d.Replicas.Stores(t.Context()) {
+			_, err := there.Stat(t.Context(), info.Name)
+			arrived = err == nil
+		}
+	}
+	// The data directory knows the replica.
+	var report struct {
+		Checks []struct {
+			Name, Text string
+			OK         bool
+		}
+	}
+	must(t, &report, "doctor", "--data", first)
+	if !slices.ContainsFunc(report.Checks, func(c struct {
+		Name, Text string
+		OK         bool
+	}) bool {
+		return c.Name == "replica" && c.OK && strings.Contains(c.Text, elsewhere)
+	}) {
+		t.Errorf("%+v", report)
+	}
+	d.Close()
+	if code := s.end(); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, s.errs)
+	}
+	if err := os.RemoveAll(first); err != nil {
+		t.Fatal(err)
+	}
+
+	second := dataDir(t)
+	var out recovered
+	must(t, &out, "recover", "--data", second, "--store", elsewhere, "--identity", file)
+	if out.Copy != info.Name || out.Users != 1 {
+		t.Errorf("%+v", out)
+	}
+	s = serve(t, "up", "--data", second, "--store", elsewhere, "--listen", "127.0.0.1:0", "--json")
+	if code, body := get(t, s.welcome().URL+"/readyz"); code != 200 {
+		t.Errorf("%d %s", code, body)
+	}
+	if got := users(t, "--data", second); got != "ann@example.org" {
+		t.Errorf("users: %s", got)
+	}
+	// The store is no replica of itself.
+	if code, _, errs := once(t, "doctor", "--data", second, "--replicas", elsewhere); code != 2 || !strings.Contains(errs, "is the store itself") {
+		t.Errorf("exit code %d, %s", code, errs)
+	}
+	if code, _, errs := once(t, "doctor", "--data", second, "--replicas", "elsewhere"); code != 2 || !strings.Contains(errs, "file:///path") {
+		t.Errorf("exit code %d, %s", code, errs)
+	}
 }
 
 // A machine burns, and the store is left.

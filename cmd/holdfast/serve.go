@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/holdfast-backup/holdfast/depot"
+	"github.com/holdfast-backup/holdfast/depot/replica"
 	"github.com/holdfast-backup/holdfast/graph"
 	"github.com/holdfast-backup/holdfast/server"
 	"github.com/holdfast-backup/holdfast/server/metrics"
@@ -93,6 +94,7 @@ func partFlags(fs *pflag.FlagSet, c *call) {
 	c.place.databaseFlag(fs)
 	c.place.redisFlag(fs)
 	c.place.storeFlag(fs)
+	c.place.replicasFlag(fs)
 	c.place.secretFlag(fs)
 	c.place.sessionFlag(fs)
 	c.outward.flags(fs)
@@ -133,6 +135,9 @@ func (c *call) openPart(ctx context.Context) (service, error) {
 		return service{}, err
 	}
 	if cfg.Recipients, err = c.outward.recipients(); err != nil {
+		return service{}, err
+	}
+	if cfg.Replicas, err = replica.ParseURLs(p.replicas); err != nil {
 		return service{}, err
 	}
 	d, err := depot.Open(ctx, cfg)

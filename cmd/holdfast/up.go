@@ -18,6 +18,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot"
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/local"
+	"github.com/holdfast-backup/holdfast/depot/replica"
 	"github.com/holdfast-backup/holdfast/server"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/proto"
@@ -39,6 +40,7 @@ first start: without it no password works any more, so keep a copy of it apart f
 			c.listen.flags(fs, "127.0.0.1:8440")
 			c.place.storeFlag(fs)
 			fs.Lookup("store").Usage += " (default: DIR/store)"
+			c.place.replicasFlag(fs)
 			c.place.databaseFlag(fs)
 			c.place.redisFlag(fs)
 			c.place.urlFlag(fs)
@@ -100,7 +102,7 @@ func up(ctx context.Context, c *call) (err error) {
 	if err != nil {
 		return err
 	}
-	set := settings{PublicURL: p.publicURL, Store: p.store, DatabaseURL: p.database, RedisURL: p.redis}
+	set := settings{PublicURL: p.publicURL, Store: p.store, Replicas: p.replicas, DatabaseURL: p.database, RedisURL: p.redis}
 	if set.PublicURL == "" {
 		set.PublicURL = c.listen.url(ln.Addr(), tls)
 	}
@@ -116,6 +118,9 @@ func up(ctx context.Context, c *call) (err error) {
 		return err
 	}
 	if cfg.Recipients, err = c.outward.recipients(); err != nil {
+		return err
+	}
+	if cfg.Replicas, err = replica.ParseURLs(p.replicas); err != nil {
 		return err
 	}
 	if cfg.DatabaseURL == "" {

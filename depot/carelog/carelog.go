@@ -34,7 +34,7 @@ const endWithin = 5 * time.Second
 // Entry is one run.
 type Entry struct {
 	ID        id.Job     `db:"id"`
-	Kind      string     `db:"kind"`  // gc, scrub, rebuild, retention, selfbackup
+	Kind      string     `db:"kind"`  // gc, scrub, rebuild, retention, selfbackup, replicate, replica-check
 	Space     *id.Space  `db:"space"` // nil: it was about the whole store
 	StartedAt time.Time  `db:"started_at"`
 	EndedAt   *time.Time `db:"ended_at"` // nil: under way, or killed

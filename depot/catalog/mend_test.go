@@ -18,7 +18,9 @@ import (
 func withSpares(t *testing.T) (w *world, first *blobtest.Faulty, second *mem.Store) {
 	t.Helper()
 	first, second = blobtest.NewFaulty(mem.New()), mem.New()
-	w = newWorld(t, func(cfg *Config) { cfg.Spares = func(context.Context) []blob.Store { return []blob.Store{first, second} } })
+	w = newWorld(t, func(cfg *Config) {
+		cfg.Spares = func(context.Context) []blob.Store { return []blob.Store{first, second} }
+	})
 	return w, first, second
 }
 

@@ -29,6 +29,7 @@ var Kinds = []Kind{
 	{"storage.low", "The store is nearly full", Error, Instant, true},
 	{"care.failed", "Care of the installation failed", Error, Instant, true},
 	{"pack.damaged", "Stored data is damaged", Error, Instant, true},
+	{"replica.behind", "A replica of the store fails or is behind", Error, Instant, true},
 	{"fleet.stale", "Devices of the fleet have not backed up for days", Warning, Digest, true},
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/blob"
 	"github.com/holdfast-backup/holdfast/depot/blob/open"
+	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
@@ -214,6 +215,7 @@ type State struct {
 	ScrubbedAt   *time.Time // when a round of reading every pack last came to its end
 	Damaged      int64      // copies that were found wrong and replaced, ever
 	CreatedAt    time.Time
+	Trouble      string // what is wrong, in a sentence without its great letter and its stop; "": nothing
 }
 
 // States returns how the replicas are doing, in the order of their numbers. Administrators may ask.
@@ -221,7 +223,15 @@ func (s *Service) States(ctx context.Context, a actor.Actor) ([]State, error) {
 	if err := a.Require(actor.Admin); err != nil {
 		return nil, err
 	}
-	return states(ctx, s.cfg.DB)
+	list, err := states(ctx, s.cfg.DB)
+	if err != nil {
+		return nil, err
+	}
+	now, err := pg.Clock(ctx, s.cfg.DB)
+	for i := range list {
+		list[i].Trouble = list[i].trouble(now)
+	}
+	return list, err
 }
 
 // Late is how long a replica may lack something, and Failing how long it may fail, before somebody is told.
@@ -233,17 +243,17 @@ const (
 // unchecked is the age of the last full check from which on something is wrong.
 const unchecked = 3 * 24 * time.Hour
 
-// Trouble says in a sentence what is wrong with a replica, at a time of the database; "" if nothing is.
-func (st *State) Trouble(now time.Time) string {
+// trouble says in a sentence what is wrong with a replica, at a time of the database; "" if nothing is.
+func (st *State) trouble(now time.Time) string {
 	switch {
 	case !st.Configured:
-		return "no worker has " + st.URL + " among its replicas any more: it is forgotten after a week; name it in HOLDFAST_REPLICAS of every worker, if that is a mistake"
+		return "the replica " + st.URL + " is in no worker's configuration any more: it is forgotten after a week; if that is a mistake, name it in HOLDFAST_REPLICAS of every worker"
 	case st.FailingSince != nil && now.Sub(*st.FailingSince) >= Failing:
-		return "copying to " + st.URL + " has failed for " + words(now.Sub(*st.FailingSince)) + ": " + st.Error
+		return "the replica " + st.URL + " has failed for " + words(now.Sub(*st.FailingSince)) + ": " + st.Error
 	case st.LagSince != nil && now.Sub(*st.LagSince) >= Late:
-		return st.URL + " has lacked something for " + words(now.Sub(*st.LagSince)) + ": the link to it, or it itself, is too slow for what is backed up, or a pack in the store cannot be read"
+		return "the replica " + st.URL + " has lacked something for " + words(now.Sub(*st.LagSince)) + ": the link to it, or it itself, is too slow for what is backed up, or a pack in the store cannot be read"
 	case now.Sub(orElse(st.CheckedAt, st.CreatedAt)) >= unchecked:
-		return st.URL + " was not compared with the store for " + words(now.Sub(orElse(st.CheckedAt, st.CreatedAt))) + ": the worker's log says why"
+		return "the replica " + st.URL + " was not compared with the store for " + words(now.Sub(orElse(st.CheckedAt, st.CreatedAt))) + ": the worker's log says why"
 	}
 	return ""
 }

@@ -167,22 +167,22 @@ func TestAway(t *testing.T) {
 	if len(w.Stores(w.ctx)) != 0 {
 		t.Error("it can be read from")
 	}
-	if st := w.state(); st.Trouble(w.now()) != "" {
-		t.Error(st.Trouble(w.now()))
+	if st := w.state(); st.Trouble != "" {
+		t.Error(st.Trouble)
 	}
 	w.shift(61 * time.Minute)
 	fails()
-	if st := w.state(); !strings.Contains(st.Trouble(w.now()), "has failed for 61 minutes: ") {
-		t.Errorf("%q", st.Trouble(w.now()))
+	if st := w.state(); !strings.Contains(st.Trouble, "has failed for 61 minutes: ") {
+		t.Errorf("%q", st.Trouble)
 	}
 	w.shift(24 * time.Hour)
 	fails()
 	st := w.state()
-	if st.LagPacks != 2 || st.LagSince == nil || w.now().Sub(*st.LagSince) < 25*time.Hour || !strings.Contains(st.Trouble(w.now()), "has failed for 25 hours: ") {
-		t.Errorf("%+v, %q", st, st.Trouble(w.now()))
+	if st.LagPacks != 2 || st.LagSince == nil || w.now().Sub(*st.LagSince) < 25*time.Hour || !strings.Contains(st.Trouble, "has failed for 25 hours: ") {
+		t.Errorf("%+v, %q", st, st.Trouble)
 	}
-	st.FailingSince = nil
-	if text := st.Trouble(w.now()); !strings.Contains(text, "has lacked something for 25 hours") {
+	w.exec(`UPDATE replicas SET failing_since = NULL`)
+	if text := w.state().Trouble; !strings.Contains(text, "has lacked something for 25 hours") {
 		t.Errorf("%q", text)
 	}
 	w.ok(os.Remove(w.there))
@@ -190,15 +190,17 @@ func TestAway(t *testing.T) {
 	w.copy()
 	w.same()
 	st = w.state()
-	if text := st.Trouble(w.now()); text != "" || st.LagSince != nil {
+	if text := st.Trouble; text != "" || st.LagSince != nil {
 		t.Errorf("%q", text)
 	}
 	w.shift(72 * time.Hour)
-	if text := st.Trouble(w.now()); !strings.Contains(text, "was not compared with the store for 4 days") {
+	w.copy()
+	if text := w.state().Trouble; !strings.Contains(text, "was not compared with the store for 4 days") {
 		t.Errorf("%q", text)
 	}
+	w.shift(2 * time.Hour)
 	st = w.state()
-	if text := st.Trouble(w.now()); st.Configured || !strings.Contains(text, "no worker has") {
+	if text := st.Trouble; st.Configured || !strings.Contains(text, "is in no worker's configuration") {
 		t.Errorf("%q", text)
 	}
 }

@@ -310,6 +310,7 @@ type stateRow struct {
 	ScrubbedAt   *time.Time `db:"scrubbed_at"`
 	Damaged      int64
 	CreatedAt    time.Time `db:"created_at"`
+	Trouble      string    // found out, not read
 }
 
 func states(ctx context.Context, db *sqlx.DB) ([]State, error) {

@@ -15,7 +15,6 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/plan"
 	"github.com/holdfast-backup/holdfast/wire/fault"
-	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
 // Change is what to set. Fields that are nil stay as they are.
@@ -30,6 +29,8 @@ type Change struct {
 	AdminDigest       *Period
 	MailsPerHour      *int
 	RunHistoryDays    *int
+	ReplicaKeepDays   *int
+	RetentionDays     *int
 }
 
 // Read returns the settings for administrators, as they are at this moment.
@@ -60,10 +61,7 @@ func (s *Service) Update(ctx context.Context, a actor.Actor, c Change) (*Setting
 			return err
 		}
 		after = &next
-		var by *id.User
-		if !a.IsSystem() {
-			by = &a.User
-		}
+		by := person(a)
 		old, changes := was.fields(), []string{}
 		for i, f := range next.fields() {
 			before, value := reflect.ValueOf(old[i].at).Elem().Interface(), reflect.ValueOf(f.at).Elem().Interface()
@@ -99,6 +97,8 @@ func (c Change) apply(s *Settings) {
 	set(&s.AdminDigest, c.AdminDigest)
 	set(&s.MailsPerHour, c.MailsPerHour)
 	set(&s.RunHistoryDays, c.RunHistoryDays)
+	set(&s.ReplicaKeepDays, c.ReplicaKeepDays)
+	set(&s.RetentionDays, c.RetentionDays)
 }
 
 func set[T any](at, value *T) {
@@ -125,6 +125,8 @@ func (s *Settings) check() error {
 		{"digestHour", s.DigestHour, 0, 23},
 		{"mailsPerHour", s.MailsPerHour, 1, 1000},
 		{"runHistoryDays", s.RunHistoryDays, 30, 3650},
+		{"replicaKeepDays", s.ReplicaKeepDays, 1, 3650},
+		{"retentionDays", s.RetentionDays, 0, 36500},
 	} {
 		if f.n < f.low || f.n > f.high {
 			return fault.New(fault.Invalid, "%s: want %d to %d, got %d", f.name, f.low, f.high, f.n)

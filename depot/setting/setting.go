@@ -1,4 +1,4 @@
-// Package setting keeps what can be set for the whole installation, and how much a user may store.
+// Package setting keeps what can be set for the whole installation, its logo, and how much a user may store.
 //
 // A setting that nobody has changed has no row: its default is in the program, and changes with it. Whoever works by
 // the settings asks [Service.Get] each time; it reads the database every few seconds at most. So a change that was made at one server is known to the
@@ -23,6 +23,8 @@ type Settings struct {
 	AdminDigest       Period
 	MailsPerHour      int // instant ones to one address; more are gathered
 	RunHistoryDays    int
+	ReplicaKeepDays   int // for which replicas keep what has left the store
+	RetentionDays     int // with which new policies begin; 0: for ever
 }
 
 // Period is how often administrators get their digest.
@@ -39,7 +41,7 @@ const (
 func Defaults() Settings {
 	return Settings{
 		ProductName: "Holdfast", StaleDays: 7, UndoDays: 7, StorageLowPercent: 10, DigestHour: 7, Zone: "UTC", AdminDigest: Weekly,
-		MailsPerHour: 10, RunHistoryDays: 400,
+		MailsPerHour: 10, RunHistoryDays: 400, ReplicaKeepDays: 30, RetentionDays: 30,
 	}
 }
 
@@ -63,5 +65,7 @@ func (s *Settings) fields() []field {
 		{"adminDigest", "the administrators' digest", &s.AdminDigest},
 		{"mailsPerHour", "the mails an hour", &s.MailsPerHour},
 		{"runHistoryDays", "the days for which runs are kept", &s.RunHistoryDays},
+		{"replicaKeepDays", "the days for which replicas keep what has left the store", &s.ReplicaKeepDays},
+		{"retentionDays", "the days for which new policies keep snapshots", &s.RetentionDays},
 	}
 }

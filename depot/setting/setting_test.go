@@ -80,7 +80,7 @@ func TestDefaults(t *testing.T) {
 	s, err := w.Get(t.Context())
 	w.ok(err)
 	want := setting.Settings{ProductName: "Holdfast", StaleDays: 7, UndoDays: 7, DefaultQuota: 0, StorageLowPercent: 10, DigestHour: 7, Zone: "UTC",
-		AdminDigest: setting.Weekly, MailsPerHour: 10, RunHistoryDays: 400}
+		AdminDigest: setting.Weekly, MailsPerHour: 10, RunHistoryDays: 400, ReplicaKeepDays: 30, RetentionDays: 30}
 	if *s != want {
 		t.Errorf("%+v", *s)
 	}
@@ -97,9 +97,9 @@ func TestUpdate(t *testing.T) {
 	_, err := w.Get(ctx)
 	w.ok(err)
 	all := setting.Change{ProductName: at(" Archive "), StaleDays: at(3), UndoDays: at(14), DefaultQuota: at(int64(1 << 40)), StorageLowPercent: at(0), DigestHour: at(23),
-		Zone: at("Europe/Athens"), AdminDigest: at(setting.Daily), MailsPerHour: at(1), RunHistoryDays: at(30)}
+		Zone: at("Europe/Athens"), AdminDigest: at(setting.Daily), MailsPerHour: at(1), RunHistoryDays: at(30), ReplicaKeepDays: at(7), RetentionDays: at(0)}
 	want := setting.Settings{ProductName: "Archive", StaleDays: 3, UndoDays: 14, DefaultQuota: 1 << 40, StorageLowPercent: 0, DigestHour: 23,
-		Zone: "Europe/Athens", AdminDigest: setting.Daily, MailsPerHour: 1, RunHistoryDays: 30}
+		Zone: "Europe/Athens", AdminDigest: setting.Daily, MailsPerHour: 1, RunHistoryDays: 30, ReplicaKeepDays: 7, RetentionDays: 0}
 	s, err := w.Update(ctx, w.boss, all)
 	w.ok(err)
 	got, err := w.Get(ctx) // at once, where it was changed

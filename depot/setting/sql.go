@@ -107,3 +107,36 @@ func usage(ctx context.Context, q sqlx.QueryerContext, user *id.User) ([]Usage, 
 				WHERE s.owner_id = u.id AND NOT p.lost AND p.swept_at IS NULL), 0)::bigint AS used
 		FROM users u WHERE CASE WHEN $1::uuid IS NULL THEN u.suspended_at IS NULL ELSE u.id = $1 END ORDER BY u.id`, user)
 }
+
+// The logo.
+
+// logoHash returns the hash of the logo; "": there is none.
+func logoHash(ctx context.Context, q sqlx.QueryerContext) (string, error) {
+	h, err := pg.One[string](ctx, q, `SELECT hash FROM logo`)
+	if err != nil || h == nil {
+		return "", err
+	}
+	return *h, nil
+}
+
+// logo returns the logo of a hash, or nil.
+func logo(ctx context.Context, q sqlx.QueryerContext, hash string) ([]byte, error) {
+	b, err := pg.One[[]byte](ctx, q, `SELECT png FROM logo WHERE hash = $1`, hash)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	return *b, nil
+}
+
+func writeLogo(ctx context.Context, tx *sqlx.Tx, png []byte, hash string, by *id.User) error {
+	_, err := pg.Change(ctx, tx, `
+		INSERT INTO logo (png, hash, updated_by) VALUES ($1, $2, $3)
+		ON CONFLICT (one) DO UPDATE SET png = excluded.png, hash = excluded.hash, updated_at = clock_timestamp(), updated_by = excluded.updated_by`, png, hash, by)
+	return err
+}
+
+// removeLogo reports whether there was one.
+func removeLogo(ctx context.Context, tx *sqlx.Tx) (bool, error) {
+	n, err := pg.Change(ctx, tx, `DELETE FROM logo`)
+	return n > 0, err
+}

@@ -70,6 +70,10 @@ type BeginBackupPayload struct {
 	MaxPack int `json:"maxPack"`
 }
 
+type BrandingPayload struct {
+	Branding *setting.Brand `json:"branding"`
+}
+
 type CancelRunInput struct {
 	ID string `json:"id"`
 }
@@ -641,6 +645,11 @@ type ServerInfo struct {
 	Fingerprint *string `json:"fingerprint,omitempty"`
 }
 
+type SetLogoInput struct {
+	// PNG or JPEG.
+	Picture []byte `json:"picture"`
+}
+
 type SetNotificationPreferencesInput struct {
 	Preferences []*NotificationPreferenceInput `json:"preferences"`
 }
@@ -761,6 +770,8 @@ type UpdateSettingsInput struct {
 	AdminDigest       *setting.Period `json:"adminDigest,omitempty"`
 	MailsPerHour      *int            `json:"mailsPerHour,omitempty"`
 	RunHistoryDays    *int            `json:"runHistoryDays,omitempty"`
+	ReplicaKeepDays   *int            `json:"replicaKeepDays,omitempty"`
+	RetentionDays     *int            `json:"retentionDays,omitempty"`
 }
 
 type UploadPackInput struct {

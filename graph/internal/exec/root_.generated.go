@@ -27,6 +27,7 @@ type ResolverRoot interface {
 	ApiToken() ApiTokenResolver
 	AuditEvent() AuditEventResolver
 	Backup() BackupResolver
+	Branding() BrandingResolver
 	Device() DeviceResolver
 	DeviceHealth() DeviceHealthResolver
 	EffectivePolicy() EffectivePolicyResolver
@@ -123,6 +124,15 @@ type ComplexityRoot struct {
 		ParentUsable func(childComplexity int) int
 		SpaceEmpty   func(childComplexity int) int
 		TTL          func(childComplexity int) int
+	}
+
+	Branding struct {
+		Logo func(childComplexity int) int
+		Name func(childComplexity int) int
+	}
+
+	BrandingPayload struct {
+		Branding func(childComplexity int) int
 	}
 
 	ChangePasswordPayload struct {
@@ -375,6 +385,7 @@ type ComplexityRoot struct {
 		OrderRestore               func(childComplexity int, input OrderRestoreInput) int
 		PinSnapshot                func(childComplexity int, input PinSnapshotInput) int
 		RegisterDevice             func(childComplexity int, input RegisterDeviceInput) int
+		RemoveLogo                 func(childComplexity int) int
 		RenameDevice               func(childComplexity int, input RenameDeviceInput) int
 		RenewRecovery              func(childComplexity int, input RenewRecoveryInput) int
 		ReportProgress             func(childComplexity int, input ReportProgressInput) int
@@ -387,6 +398,7 @@ type ComplexityRoot struct {
 		RunObjectLocations         func(childComplexity int, input RunObjectLocationsInput) int
 		RunPolicy                  func(childComplexity int, input RunPolicyInput) int
 		SendTestMail               func(childComplexity int) int
+		SetLogo                    func(childComplexity int, input SetLogoInput) int
 		SetNotificationPreferences func(childComplexity int, input SetNotificationPreferencesInput) int
 		SetQuota                   func(childComplexity int, input SetQuotaInput) int
 		SetRole                    func(childComplexity int, input SetRoleInput) int
@@ -507,6 +519,7 @@ type ComplexityRoot struct {
 	Query struct {
 		AuditEvents             func(childComplexity int, first *int, after *string) int
 		Backup                  func(childComplexity int, id string) int
+		Branding                func(childComplexity int) int
 		DeletedSnapshots        func(childComplexity int) int
 		Devices                 func(childComplexity int) int
 		Doctor                  func(childComplexity int) int
@@ -531,6 +544,7 @@ type ComplexityRoot struct {
 		Policy                  func(childComplexity int, id string) int
 		Queue                   func(childComplexity int) int
 		QueueTasks              func(childComplexity int, state TaskState, page *int) int
+		Replicas                func(childComplexity int) int
 		RetentionPreview        func(childComplexity int, device string, retention RetentionInput, zone string) int
 		Run                     func(childComplexity int, id string) int
 		RunReport               func(childComplexity int, input RunReportInput) int
@@ -568,6 +582,25 @@ type ComplexityRoot struct {
 
 	RenewRecoveryPayload struct {
 		User func(childComplexity int) int
+	}
+
+	Replica struct {
+		Bytes        func(childComplexity int) int
+		CheckedAt    func(childComplexity int) int
+		Configured   func(childComplexity int) int
+		Damaged      func(childComplexity int) int
+		Error        func(childComplexity int) int
+		FailingSince func(childComplexity int) int
+		LagBytes     func(childComplexity int) int
+		LagPacks     func(childComplexity int) int
+		LagSince     func(childComplexity int) int
+		Missing      func(childComplexity int) int
+		Packs        func(childComplexity int) int
+		ReachedAt    func(childComplexity int) int
+		ScrubbedAt   func(childComplexity int) int
+		Strays       func(childComplexity int) int
+		Trouble      func(childComplexity int) int
+		URL          func(childComplexity int) int
 	}
 
 	ReportProgressPayload struct {
@@ -760,6 +793,8 @@ type ComplexityRoot struct {
 		MailFrom             func(childComplexity int) int
 		MailsPerHour         func(childComplexity int) int
 		ProductName          func(childComplexity int) int
+		ReplicaKeepDays      func(childComplexity int) int
+		RetentionDays        func(childComplexity int) int
 		RunHistoryDays       func(childComplexity int) int
 		SelfBackupAt         func(childComplexity int) int
 		SelfBackupConfigured func(childComplexity int) int
@@ -1192,6 +1227,26 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.BeginBackupPayload.TTL(childComplexity), true
+
+	case "Branding.logo":
+		if e.ComplexityRoot.Branding.Logo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Branding.Logo(childComplexity), true
+	case "Branding.name":
+		if e.ComplexityRoot.Branding.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Branding.Name(childComplexity), true
+
+	case "BrandingPayload.branding":
+		if e.ComplexityRoot.BrandingPayload.Branding == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BrandingPayload.Branding(childComplexity), true
 
 	case "ChangePasswordPayload.user":
 		if e.ComplexityRoot.ChangePasswordPayload.User == nil {
@@ -2237,6 +2292,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RegisterDevice(childComplexity, args["input"].(RegisterDeviceInput)), true
+	case "Mutation.removeLogo":
+		if e.ComplexityRoot.Mutation.RemoveLogo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.RemoveLogo(childComplexity), true
 	case "Mutation.renameDevice":
 		if e.ComplexityRoot.Mutation.RenameDevice == nil {
 			break
@@ -2364,6 +2425,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SendTestMail(childComplexity), true
+	case "Mutation.setLogo":
+		if e.ComplexityRoot.Mutation.SetLogo == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_setLogo_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SetLogo(childComplexity, args["input"].(SetLogoInput)), true
 	case "Mutation.setNotificationPreferences":
 		if e.ComplexityRoot.Mutation.SetNotificationPreferences == nil {
 			break
@@ -2911,6 +2983,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Backup(childComplexity, args["id"].(string)), true
+	case "Query.branding":
+		if e.ComplexityRoot.Query.Branding == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Branding(childComplexity), true
 	case "Query.deletedSnapshots":
 		if e.ComplexityRoot.Query.DeletedSnapshots == nil {
 			break
@@ -3116,6 +3194,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.QueueTasks(childComplexity, args["state"].(TaskState), args["page"].(*int)), true
+	case "Query.replicas":
+		if e.ComplexityRoot.Query.Replicas == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Replicas(childComplexity), true
 	case "Query.retentionPreview":
 		if e.ComplexityRoot.Query.RetentionPreview == nil {
 			break
@@ -3315,6 +3399,103 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RenewRecoveryPayload.User(childComplexity), true
+
+	case "Replica.bytes":
+		if e.ComplexityRoot.Replica.Bytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Replica.Bytes(childComplexity), true
+	case "Replica.checkedAt":
+		if e.ComplexityRoot.Replica.CheckedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Replica.CheckedAt(childComplexity), true
+	case "Replica.configured":
+		if e.ComplexityRoot.Replica.Configured == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Replica.Configured(childComplexity), true
+	case "Replica.damaged":
+		if e.ComplexityRoot.Replica.Damaged == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Replica.Damaged(childComplexity), true
+	case "Replica.error":
+		if e.ComplexityRoot.Replica.Error == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Replica.Error(childComplexity), true
+	case "Replica.failingSince":
+		if e.ComplexityRoot.Replica.FailingSince == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Replica.FailingSince(childComplexity), true
+	case "Replica.lagBytes":
+		if e.ComplexityRoot.Replica.LagBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Replica.LagBytes(childComplexity), true
+	case "Replica.lagPacks":
+		if e.ComplexityRoot.Replica.LagPacks == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Replica.LagPacks(childComplexity), true
+	case "Replica.lagSince":
+		if e.ComplexityRoot.Replica.LagSince == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Replica.LagSince(childComplexity), true
+	case "Replica.missing":
+		if e.ComplexityRoot.Replica.Missing == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Replica.Missing(childComplexity), true
+	case "Replica.packs":
+		if e.ComplexityRoot.Replica.Packs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Replica.Packs(childComplexity), true
+	case "Replica.reachedAt":
+		if e.ComplexityRoot.Replica.ReachedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Replica.ReachedAt(childComplexity), true
+	case "Replica.scrubbedAt":
+		if e.ComplexityRoot.Replica.ScrubbedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Replica.ScrubbedAt(childComplexity), true
+	case "Replica.strays":
+		if e.ComplexityRoot.Replica.Strays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Replica.Strays(childComplexity), true
+	case "Replica.trouble":
+		if e.ComplexityRoot.Replica.Trouble == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Replica.Trouble(childComplexity), true
+	case "Replica.url":
+		if e.ComplexityRoot.Replica.URL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Replica.URL(childComplexity), true
 
 	case "ReportProgressPayload.ok":
 		if e.ComplexityRoot.ReportProgressPayload.Ok == nil {
@@ -4008,6 +4189,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Settings.ProductName(childComplexity), true
+	case "Settings.replicaKeepDays":
+		if e.ComplexityRoot.Settings.ReplicaKeepDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.ReplicaKeepDays(childComplexity), true
+	case "Settings.retentionDays":
+		if e.ComplexityRoot.Settings.RetentionDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.RetentionDays(childComplexity), true
 	case "Settings.runHistoryDays":
 		if e.ComplexityRoot.Settings.RunHistoryDays == nil {
 			break
@@ -4727,6 +4920,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputRunPolicyInput,
 		ec.unmarshalInputRunReportInput,
 		ec.unmarshalInputScheduleInput,
+		ec.unmarshalInputSetLogoInput,
 		ec.unmarshalInputSetNotificationPreferencesInput,
 		ec.unmarshalInputSetQuotaInput,
 		ec.unmarshalInputSetRoleInput,
@@ -5331,6 +5525,10 @@ extend type Query {
   queueTasks(state: TaskState!, page: Int = 1): [Task!]! @auth(role: ADMIN)
   "What can be set for the whole installation."
   settings: Settings! @auth(role: ADMIN)
+  "Other stores to which everything is copied."
+  replicas: [Replica!]! @auth(role: ADMIN)
+  "How the installation shows itself to everybody, before a login, too."
+  branding: Branding! @public
   "Whether everything is as it should be, and what to do if not."
   doctor: [DoctorCheck!]! @auth(role: ADMIN)
   "Mails that were sent or could not be, newest first."
@@ -5338,7 +5536,7 @@ extend type Query {
 }
 
 extend type Mutation {
-  "Rings for a piece of care now: gc, scrub, retention, selfbackup."
+  "Rings for a piece of care now: gc, scrub, retention, selfbackup, replicate."
   runCare(input: RunCareInput!): RunCarePayload! @auth(role: ADMIN)
   "Tries a task that waits for a retry, or has died, again now."
   retryTask(input: TaskInput!): TaskPayload! @auth(role: ADMIN)
@@ -5346,6 +5544,10 @@ extend type Mutation {
   deleteTask(input: TaskInput!): TaskPayload! @auth(role: ADMIN)
   "Changes settings; fields left out stay."
   updateSettings(input: UpdateSettingsInput!): SettingsPayload! @auth(role: ADMIN)
+  "Makes a picture the installation's logo: PNG or JPEG, 256 KiB and 1,024 by 1,024 pixels at most."
+  setLogo(input: SetLogoInput!): BrandingPayload! @auth(role: ADMIN)
+  "Brings Holdfast's own logo back."
+  removeLogo: BrandingPayload! @auth(role: ADMIN)
   "Sends a mail to the caller, at once, and says what the mail server answered."
   sendTestMail: SendTestMailPayload! @auth(role: ADMIN)
   "Limits what a user may store; null: the installation's default."
@@ -5360,7 +5562,7 @@ extend type User {
 "One piece of care."
 type Job implements Node {
   id: ID!
-  "gc, scrub, retention, selfbackup, rebuild."
+  "gc, scrub, retention, selfbackup, replicate, replica-check, rebuild."
   kind: String!
   startedAt: Time!
   endedAt: Time
@@ -5437,6 +5639,10 @@ type Settings {
   mailsPerHour: Int!
   "Days for which runs and their reports are kept."
   runHistoryDays: Int!
+  "Days for which replicas keep what has left the store."
+  replicaKeepDays: Int!
+  "Days for which new policies keep all snapshots, unless changed there; 0: for ever."
+  retentionDays: Int!
   "Whether a mail server is configured, and as whom mail is sent."
   mailFrom: String
   "Whether the installation's own backup is configured, and when it last succeeded."
@@ -5457,10 +5663,58 @@ input UpdateSettingsInput {
   adminDigest: DigestPeriod
   mailsPerHour: Int
   runHistoryDays: Int
+  replicaKeepDays: Int
+  retentionDays: Int
 }
 
 type SettingsPayload {
   settings: Settings!
+}
+
+"Another store to which everything is copied. Holds no secret."
+type Replica {
+  "As it was configured."
+  url: String!
+  "Whether a worker has it among its replicas."
+  configured: Boolean!
+  "Packs that are in it, and their bytes."
+  packs: Int64!
+  bytes: Int64!
+  "Packs that it lacks, and their bytes."
+  lagPacks: Int64!
+  lagBytes: Int64!
+  "Since when it lacks the oldest of what it lacks; null: it lacks nothing."
+  lagSince: Time
+  "When everything that could be copied was last in it."
+  reachedAt: Time
+  "Since when copying fails; null: the last try went well."
+  failingSince: Time
+  "Of the last try; empty: it went well."
+  error: String!
+  "When it was last compared with the store from end to end, how many packs had gone from it, and how many in it nobody knows."
+  checkedAt: Time
+  missing: Int64!
+  strays: Int64!
+  "When every pack in it had last been read again, and how many copies were ever found wrong and replaced."
+  scrubbedAt: Time
+  damaged: Int64!
+  "What is wrong, to be told to people; empty: nothing."
+  trouble: String!
+}
+
+type Branding {
+  name: String!
+  "Path of the logo, which changes with it; null: Holdfast's own."
+  logo: String
+}
+
+input SetLogoInput {
+  "PNG or JPEG."
+  picture: Bytes!
+}
+
+type BrandingPayload {
+  branding: Branding!
 }
 
 type DoctorCheck {
@@ -6737,6 +6991,24 @@ func (ec *executionContext) childFields_BeginBackupPayload(ctx context.Context, 
 	return nil, fmt.Errorf("no field named %q was found under type BeginBackupPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_Branding(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_Branding_name(ctx, field)
+	case "logo":
+		return ec.fieldContext_Branding_logo(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Branding", field.Name)
+}
+
+func (ec *executionContext) childFields_BrandingPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "branding":
+		return ec.fieldContext_BrandingPayload_branding(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BrandingPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_ChangePasswordPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "user":
@@ -7435,6 +7707,44 @@ func (ec *executionContext) childFields_RenewRecoveryPayload(ctx context.Context
 	return nil, fmt.Errorf("no field named %q was found under type RenewRecoveryPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_Replica(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "url":
+		return ec.fieldContext_Replica_url(ctx, field)
+	case "configured":
+		return ec.fieldContext_Replica_configured(ctx, field)
+	case "packs":
+		return ec.fieldContext_Replica_packs(ctx, field)
+	case "bytes":
+		return ec.fieldContext_Replica_bytes(ctx, field)
+	case "lagPacks":
+		return ec.fieldContext_Replica_lagPacks(ctx, field)
+	case "lagBytes":
+		return ec.fieldContext_Replica_lagBytes(ctx, field)
+	case "lagSince":
+		return ec.fieldContext_Replica_lagSince(ctx, field)
+	case "reachedAt":
+		return ec.fieldContext_Replica_reachedAt(ctx, field)
+	case "failingSince":
+		return ec.fieldContext_Replica_failingSince(ctx, field)
+	case "error":
+		return ec.fieldContext_Replica_error(ctx, field)
+	case "checkedAt":
+		return ec.fieldContext_Replica_checkedAt(ctx, field)
+	case "missing":
+		return ec.fieldContext_Replica_missing(ctx, field)
+	case "strays":
+		return ec.fieldContext_Replica_strays(ctx, field)
+	case "scrubbedAt":
+		return ec.fieldContext_Replica_scrubbedAt(ctx, field)
+	case "damaged":
+		return ec.fieldContext_Replica_damaged(ctx, field)
+	case "trouble":
+		return ec.fieldContext_Replica_trouble(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Replica", field.Name)
+}
+
 func (ec *executionContext) childFields_ReportProgressPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "ok":
@@ -7823,6 +8133,10 @@ func (ec *executionContext) childFields_Settings(ctx context.Context, field grap
 		return ec.fieldContext_Settings_mailsPerHour(ctx, field)
 	case "runHistoryDays":
 		return ec.fieldContext_Settings_runHistoryDays(ctx, field)
+	case "replicaKeepDays":
+		return ec.fieldContext_Settings_replicaKeepDays(ctx, field)
+	case "retentionDays":
+		return ec.fieldContext_Settings_retentionDays(ctx, field)
 	case "mailFrom":
 		return ec.fieldContext_Settings_mailFrom(ctx, field)
 	case "selfBackupConfigured":
