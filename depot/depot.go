@@ -28,6 +28,7 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/account"
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/application"
 	"github.com/holdfast-backup/holdfast/depot/audit"
 	"github.com/holdfast-backup/holdfast/depot/blob"
 	"github.com/holdfast-backup/holdfast/depot/blob/open"
@@ -86,13 +87,14 @@ type Config struct {
 
 // Depot is an open depot.
 type Depot struct {
-	Accounts *account.Service
-	Fleet    *fleet.Service
-	Policies *policy.Service
-	Runs     *run.Service
-	Notices  *notice.Service
-	Reports  *report.Service
-	Settings *setting.Service
+	Accounts     *account.Service
+	Fleet        *fleet.Service
+	Policies     *policy.Service
+	Runs         *run.Service
+	Notices      *notice.Service
+	Reports      *report.Service
+	Settings     *setting.Service
+	Applications *application.Service
 
 	Catalog    *catalog.Service    // nil without a store
 	SelfBackup *selfbackup.Service // likewise
@@ -154,7 +156,10 @@ func (d *Depot) open(ctx context.Context, cfg Config, secret []byte) (err error)
 	d.Policies = policy.New(policy.Config{DB: d.DB, BeforeChange: func(ctx context.Context, tx *sqlx.Tx, p *policy.Policy) error {
 		return d.Runs.TickPolicy(ctx, tx, p)
 	}})
-	d.Runs = run.New(run.Config{DB: d.DB, Bus: d.Bus, Policies: d.Policies, Settings: d.Settings})
+	d.Applications = application.New(application.Config{DB: d.DB, BeforeChange: func(ctx context.Context, tx *sqlx.Tx, s id.ApplicationSchedule) error {
+		return d.Runs.TickSchedule(ctx, tx, s)
+	}})
+	d.Runs = run.New(run.Config{DB: d.DB, Bus: d.Bus, Policies: d.Policies, Applications: d.Applications, Settings: d.Settings})
 	var sender *mail.Sender
 	if cfg.Mail != nil {
 		sender = mail.New(*cfg.Mail)
@@ -270,8 +275,12 @@ func (d *Depot) Authenticate(ctx context.Context, text string) (actor.Actor, err
 		return d.Accounts.Authenticate(ctx, text)
 	case proto.TokenDevice:
 		return d.Fleet.AuthenticateDevice(ctx, text)
+	case proto.TokenImport:
+		if d.Catalog != nil {
+			return d.Catalog.AuthenticateImport(ctx, text)
+		}
 	}
-	return actor.Actor{}, fault.New(fault.Unauthenticated, "this is not a token of a session, a program or a device")
+	return actor.Actor{}, fault.New(fault.Unauthenticated, "this is not a token of a session, a program, a device or an import")
 }
 
 // Audit returns a page of the log: see [audit.List].

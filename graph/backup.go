@@ -44,10 +44,7 @@ func (r *mutationResolver) BeginBackup(ctx context.Context, input exec.BeginBack
 	if err != nil {
 		return nil, err
 	}
-	return &exec.BeginBackupPayload{
-		ID: b.ID.String(), Fence: b.Fence, TTL: int(b.TTL.Seconds()), ParentUsable: b.ParentUsable, SpaceEmpty: b.SpaceEmpty,
-		ChunkMin: b.ChunkMin, ChunkAvg: b.ChunkAvg, ChunkMax: b.ChunkMax, MaxPack: b.MaxPack,
-	}, nil
+	return begun(b), nil
 }
 
 func (r *mutationResolver) MissingObjects(ctx context.Context, input exec.MissingObjectsInput) (*exec.MissingObjectsPayload, error) {
@@ -114,9 +111,13 @@ func (r *mutationResolver) CommitSnapshot(ctx context.Context, input exec.Commit
 	if len(input.Root) != len(id.Object{}) {
 		return nil, fault.New(fault.Invalid, "root: an object id has %d bytes, not %d", len(id.Object{}), len(input.Root))
 	}
+	label, err := commitLabel(input.Application)
+	if err != nil {
+		return nil, err
+	}
 	snapshot, err := r.cfg.Catalog.Commit(ctx, actor.FromContext(ctx), catalog.CommitInput{
 		Backup: backup, Fence: input.Fence, Root: id.Object(input.Root), Manifest: input.Manifest,
-		Files: input.Files, Bytes: input.Bytes, Problems: input.Problems, UploadedBytes: input.UploadedBytes,
+		Files: input.Files, Bytes: input.Bytes, Problems: input.Problems, UploadedBytes: input.UploadedBytes, Label: label,
 	})
 	if err != nil {
 		return nil, err

@@ -18,6 +18,9 @@ type (
 	snapshotID = id.Snapshot
 	runID      = id.Run
 	policyID   = id.Policy
+
+	applicationID = id.Application
+	scheduleID    = id.ApplicationSchedule
 )
 
 // mayCookie refuses a login that wants a cookie where none can be set, before anything is used up by it.
@@ -94,6 +97,10 @@ func (c Config) node(ctx context.Context, a actor.Actor, text string) (scalar.No
 		return nodeOf(ctx, a, text, c.Job)
 	case "run":
 		return nodeOf(ctx, a, text, c.Runs.Run)
+	case "app":
+		return nodeOf(ctx, a, text, c.Applications.Application)
+	case "sch":
+		return nodeOf(ctx, a, text, c.Applications.Schedule)
 	}
 	return nil, nil
 }

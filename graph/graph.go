@@ -6,7 +6,7 @@
 //
 // What is decided where:
 //
-//   - the directives @auth, @device and @public are a first gate, on every field of a root type; a test
+//   - the directives @auth, @device, @writer and @public are a first gate, on every field of a root type; a test
 //     holds that none lacks one. The rule that counts is in the depot method, which gets the actor;
 //   - [Limits] refuses an operation for its shape before anything is resolved;
 //   - errors.go turns a fault into the error that a client sees, and everything else into a sentence
@@ -28,6 +28,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot"
 	"github.com/holdfast-backup/holdfast/depot/account"
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/application"
 	"github.com/holdfast-backup/holdfast/depot/audit"
 	"github.com/holdfast-backup/holdfast/depot/bus"
 	"github.com/holdfast-backup/holdfast/depot/carelog"
@@ -52,16 +53,17 @@ type Bus interface {
 
 // Config is what the API stands on.
 type Config struct {
-	Accounts *account.Service
-	Fleet    *fleet.Service
-	Catalog  *catalog.Service
-	Policies *policy.Service
-	Runs     *run.Service
-	Notices  *notice.Service
-	Reports  *report.Service
-	Settings *setting.Service
-	Audit    func(ctx context.Context, a actor.Actor, first int, after string) (*audit.Page, error)
-	Bus      Bus
+	Accounts     *account.Service
+	Fleet        *fleet.Service
+	Catalog      *catalog.Service
+	Policies     *policy.Service
+	Runs         *run.Service
+	Notices      *notice.Service
+	Reports      *report.Service
+	Settings     *setting.Service
+	Applications *application.Service
+	Audit        func(ctx context.Context, a actor.Actor, first int, after string) (*audit.Page, error)
+	Bus          Bus
 
 	// Of care: what was done, what waits, what can be asked for, and whether all is well.
 	Jobs     func(ctx context.Context, a actor.Actor, kind string, first int, after string) (*carelog.Page, error)
@@ -83,7 +85,7 @@ type Config struct {
 func Over(d *depot.Depot) Config {
 	cfg := Config{
 		Accounts: d.Accounts, Fleet: d.Fleet, Catalog: d.Catalog, Policies: d.Policies, Runs: d.Runs, Notices: d.Notices, Reports: d.Reports,
-		Settings: d.Settings, Audit: d.Audit, Bus: d.Bus,
+		Settings: d.Settings, Applications: d.Applications, Audit: d.Audit, Bus: d.Bus,
 		Jobs: d.Jobs, Job: d.Job, Queue: d.Inspector, Care: d.Care, Doctor: d.Doctor, Replicas: d.Replicas,
 	}
 	if d.SelfBackup != nil && d.SelfBackup.Configured() {
@@ -103,7 +105,7 @@ func New(cfg Config) *handler.Server {
 	}
 	es := exec.NewExecutableSchema(exec.Config{
 		Resolvers:  &Resolver{cfg},
-		Directives: exec.DirectiveRoot{Auth: auth, Device: device, Public: public},
+		Directives: exec.DirectiveRoot{Auth: auth, Device: device, Writer: writer, Public: public},
 		Complexity: costs(),
 	})
 	srv := handler.New(es)
@@ -146,6 +148,18 @@ func device(ctx context.Context, _ any, next graphql.Resolver) (any, error) {
 		return nil, unauthenticated(ctx)
 	}
 	if _, err := a.RequireDevice(); err != nil {
+		return nil, err
+	}
+	return next(ctx)
+}
+
+// writer is the directive @writer: a device, or an import. Of which session, the depot asks.
+func writer(ctx context.Context, _ any, next graphql.Resolver) (any, error) {
+	a := actor.FromContext(ctx)
+	if a.IsNobody() {
+		return nil, unauthenticated(ctx)
+	}
+	if _, err := a.RequireWriter(a.Import); err != nil {
 		return nil, err
 	}
 	return next(ctx)

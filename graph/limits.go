@@ -12,6 +12,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/run"
 	"github.com/holdfast-backup/holdfast/graph/internal/exec"
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -237,7 +238,7 @@ func costs() (c exec.ComplexityRoot) {
 	list := func(child int) int { return 1 + listCost*child }
 	c.Query.Users = connection
 	c.Query.AuditEvents = connection
-	c.Query.Snapshots = func(child int, _ *string, first *int, _ *string) int { return paged(child, first) }
+	c.Query.Snapshots = func(child int, _, _ *string, first *int, _ *string) int { return paged(child, first) }
 	c.Query.Devices = list
 	c.Query.Invitations = list
 	c.Query.Runs = func(child int, _ *exec.RunFilter, _ *bool, first *int, _ *string) int { return paged(child, first) }
@@ -264,6 +265,14 @@ func costs() (c exec.ComplexityRoot) {
 	c.User.Devices = func(child int) int { return 20 + listCost*child }
 	c.User.Sessions = list
 	c.User.APITokens = list
+	c.Query.Applications = func(child int, _ *bool) int { return 1 + listCost*child }
+	c.Application.Schedules = list
+	c.Application.Stats = func(child int) int { return 20 + child }
+	c.ApplicationStats.Trend = list
+	c.Application.Snapshots = func(child int, _ *catalog.Origin, _ *catalog.Part, first *int, _ *string) int {
+		return 20 + paged(child, first)
+	}
+	c.Application.Runs = func(child int, _ *run.Kind, first *int, _ *string) int { return 20 + paged(child, first) }
 	c.User.Usage = func(child int) int { return 20 + child }
 	return c
 }

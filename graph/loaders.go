@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/account"
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/application"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/fleet"
 	"github.com/holdfast-backup/holdfast/depot/policy"
@@ -40,6 +41,11 @@ type loaders struct {
 	lastRuns  *dataloadgen.Loader[lastRuns, *[]*run.Run]
 
 	deviceCounts *dataloadgen.Loader[id.Policy, int]
+
+	applications *dataloadgen.Loader[id.Application, *application.Application]
+	schedules    *dataloadgen.Loader[id.ApplicationSchedule, *application.Schedule]
+	schedulesOf  *dataloadgen.Loader[id.Application, *[]*application.Schedule]
+	stats        *dataloadgen.Loader[id.Application, *application.Stats]
 }
 
 type loadersKey struct{}
@@ -64,6 +70,11 @@ func withLoaders(ctx context.Context, cfg Config) context.Context {
 		lastRuns:  loader(a, cfg.lastRuns),
 
 		deviceCounts: loader(a, cfg.Policies.DeviceCounts),
+
+		applications: loader(a, cfg.Applications.ByID),
+		schedules:    loader(a, cfg.Applications.SchedulesByID),
+		schedulesOf:  loader(a, inPointers(cfg.Applications.SchedulesOf)),
+		stats:        loader(a, cfg.Applications.Stats),
 	})
 }
 

@@ -96,7 +96,7 @@ func (r *mutationResolver) TakeWork(ctx context.Context) (*exec.TakeWorkPayload,
 		return nil, err
 	}
 	return &exec.TakeWorkPayload{Runs: w.Runs, Lease: w.Lease, TTL: int(w.TTL.Seconds()), Order: w.Order, Policy: w.Policy,
-		LookAgain: int(w.LookAgain.Seconds())}, nil
+		Application: w.Options, LookAgain: int(w.LookAgain.Seconds())}, nil
 }
 
 func (r *mutationResolver) KeepRuns(ctx context.Context, input exec.KeepRunsInput) (*exec.KeepRunsPayload, error) {
@@ -134,6 +134,9 @@ func (r *mutationResolver) EndRuns(ctx context.Context, input exec.EndRunsInput)
 	if in.Snapshot, err = parseOptional[id.Snapshot](input.Snapshot); err != nil {
 		return nil, err
 	}
+	if in.Safety, err = parseOptional[id.Snapshot](input.Safety); err != nil {
+		return nil, err
+	}
 	ended, err := r.cfg.Runs.End(ctx, actor.FromContext(ctx), in)
 	if err != nil {
 		return nil, err
@@ -166,16 +169,7 @@ func (r *queryResolver) Runs(ctx context.Context, filter *exec.RunFilter, fleet 
 	if err != nil {
 		return nil, err
 	}
-	p, err := r.cfg.Runs.Runs(ctx, actor.FromContext(ctx), f, fleet != nil && *fleet, n, cursor)
-	if err != nil {
-		return nil, err
-	}
-	c := &exec.RunConnection{Edges: []*exec.RunEdge{}, PageInfo: &exec.PageInfo{HasNextPage: p.HasNext}, TotalCount: p.TotalCount}
-	for _, n := range p.Runs {
-		c.Edges = append(c.Edges, &exec.RunEdge{Cursor: n.Cursor(), Node: n})
-		c.PageInfo.EndCursor = &c.Edges[len(c.Edges)-1].Cursor
-	}
-	return c, nil
+	return runConnection(r.cfg.Runs.Runs(ctx, actor.FromContext(ctx), f, fleet != nil && *fleet, n, cursor))
 }
 
 func (r *queryResolver) Run(ctx context.Context, id string) (*run.Run, error) {

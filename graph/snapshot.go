@@ -42,29 +42,19 @@ func (r *mutationResolver) PinSnapshot(ctx context.Context, input exec.PinSnapsh
 	return snapshotPayload(r.cfg.Catalog.PinSnapshot(ctx, actor.FromContext(ctx), snapshot, input.Pinned))
 }
 
-func (r *queryResolver) Snapshots(ctx context.Context, device *string, first *int, after *string) (*exec.SnapshotConnection, error) {
+func (r *queryResolver) Snapshots(ctx context.Context, device *string, application *string, first *int, after *string) (*exec.SnapshotConnection, error) {
 	n, cursor, err := page(first, after)
 	if err != nil {
 		return nil, err
 	}
 	var filter catalog.SnapshotFilter
-	if device != nil {
-		dev, err := parse[id.Device](*device)
-		if err != nil {
-			return nil, err
-		}
-		filter.Device = &dev
-	}
-	p, err := r.cfg.Catalog.Snapshots(ctx, actor.FromContext(ctx), filter, n, cursor)
-	if err != nil {
+	if filter.Device, err = parseOptional[id.Device](device); err != nil {
 		return nil, err
 	}
-	c := &exec.SnapshotConnection{Edges: []*exec.SnapshotEdge{}, PageInfo: &exec.PageInfo{HasNextPage: p.HasNext}, TotalCount: p.TotalCount}
-	for _, s := range p.Snapshots {
-		c.Edges = append(c.Edges, &exec.SnapshotEdge{Cursor: s.Cursor(), Node: s})
-		c.PageInfo.EndCursor = &c.Edges[len(c.Edges)-1].Cursor
+	if filter.Application, err = parseOptional[id.Application](application); err != nil {
+		return nil, err
 	}
-	return c, nil
+	return snapshotConnection(r.cfg.Catalog.Snapshots(ctx, actor.FromContext(ctx), filter, n, cursor))
 }
 
 func (r *queryResolver) Snapshot(ctx context.Context, id string) (*catalog.Snapshot, error) {

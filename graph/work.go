@@ -69,6 +69,9 @@ func runFilter(in *exec.RunFilter) (f run.Filter, err error) {
 	if f.Policy, err = parseOptional[id.Policy](in.Policy); err != nil {
 		return f, err
 	}
+	if f.Application, err = parseOptional[id.Application](in.Application); err != nil {
+		return f, err
+	}
 	f.Kind, f.States, f.From, f.To = in.Kind, in.States, in.From, in.To
 	return f, nil
 }

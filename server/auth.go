@@ -187,6 +187,8 @@ func (c *caller) String() string {
 		return a.Device.String()
 	case a.IsNobody():
 		return ""
+	case a.IsImport():
+		return a.Import.String()
 	default:
 		return a.User.String()
 	}

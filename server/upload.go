@@ -30,7 +30,7 @@ const (
 // upload is the transport of uploadPack: a GraphQL multipart request that is never in memory. gqlgen's own
 // reads the whole body before it looks at anything; this one looks at everything first:
 //
-//  1. the token, which must be a device's, the request's length and type: no byte of the body was read;
+//  1. the token, which must be a device's or an import's, the request's length and type: no byte of the body was read;
 //  2. operations and map, a few kilobytes: they must be the mutation uploadPack and one file;
 //  3. the resolver asks the catalog to admit the pack: the session, the size, the name;
 //  4. then the file streams from the connection into the store.
@@ -105,7 +105,7 @@ func (u upload) admit(r *http.Request) (id.Device, int, error) {
 		}
 		return id.Device{}, status(fault.KindOf(err)), err
 	}
-	dev, err := a.RequireDevice()
+	dev, err := a.RequireWriter(a.Import) // of which session, the catalog asks
 	switch {
 	case err != nil:
 		return dev, status(fault.KindOf(err)), err

@@ -2060,7 +2060,7 @@ func (v *InviteResponse) GetInvite() *InviteInviteInvitePayload { return v.Invit
 // One piece of care.
 type JobFields struct {
 	Id string `json:"id"`
-	// gc, scrub, retention, selfbackup, rebuild.
+	// gc, scrub, retention, selfbackup, replicate, replica-check, rebuild.
 	Kind      string     `json:"kind"`
 	StartedAt time.Time  `json:"startedAt"`
 	EndedAt   *time.Time `json:"endedAt"`
@@ -4732,7 +4732,7 @@ func (v *RunAskedBy) GetName() string { return v.Name }
 
 // RunCareResponse is returned by RunCare on success.
 type RunCareResponse struct {
-	// Rings for a piece of care now: gc, scrub, retention, selfbackup.
+	// Rings for a piece of care now: gc, scrub, retention, selfbackup, replicate.
 	RunCare *RunCareRunCareRunCarePayload `json:"runCare"`
 }
 
@@ -5064,12 +5064,13 @@ func (v *RunFields) GetText() *string { return v.Text }
 func (v *RunFields) GetCauses() []*RunCause { return v.Causes }
 
 type RunFilter struct {
-	Device *string    `json:"device"`
-	User   *string    `json:"user"`
-	Group  *string    `json:"group"`
-	Policy *string    `json:"policy"`
-	Kind   *RunKind   `json:"kind"`
-	States []RunState `json:"states"`
+	Device      *string    `json:"device"`
+	Application *string    `json:"application"`
+	User        *string    `json:"user"`
+	Group       *string    `json:"group"`
+	Policy      *string    `json:"policy"`
+	Kind        *RunKind   `json:"kind"`
+	States      []RunState `json:"states"`
 	// By the time at which they were made, from (inclusive) to (exclusive).
 	From *time.Time `json:"from"`
 	To   *time.Time `json:"to"`
@@ -5077,6 +5078,9 @@ type RunFilter struct {
 
 // GetDevice returns RunFilter.Device, and is useful for accessing the field via an interface.
 func (v *RunFilter) GetDevice() *string { return v.Device }
+
+// GetApplication returns RunFilter.Application, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetApplication() *string { return v.Application }
 
 // GetUser returns RunFilter.User, and is useful for accessing the field via an interface.
 func (v *RunFilter) GetUser() *string { return v.User }
@@ -5104,11 +5108,14 @@ type RunKind string
 const (
 	RunKindBackup  RunKind = "BACKUP"
 	RunKindRestore RunKind = "RESTORE"
+	// Of an application: look whether everything is there that a backup needs.
+	RunKindProbe RunKind = "PROBE"
 )
 
 var AllRunKind = []RunKind{
 	RunKindBackup,
 	RunKindRestore,
+	RunKindProbe,
 }
 
 // RunPolicyName includes the requested fields of the GraphQL type PolicySummary.
@@ -5757,7 +5764,7 @@ func (v *SnapshotFields) GetPurgeAfter() *time.Time { return v.PurgeAfter }
 
 // SnapshotsResponse is returned by Snapshots on success.
 type SnapshotsResponse struct {
-	// The caller's snapshots, newest first.
+	// The caller's snapshots of files, newest first; those of an application if one is named.
 	Snapshots *SnapshotsSnapshotsSnapshotConnection `json:"snapshots"`
 }
 
@@ -6171,6 +6178,8 @@ type UpdateSettingsInput struct {
 	AdminDigest       *DigestPeriod `json:"adminDigest"`
 	MailsPerHour      *int          `json:"mailsPerHour"`
 	RunHistoryDays    *int          `json:"runHistoryDays"`
+	ReplicaKeepDays   *int          `json:"replicaKeepDays"`
+	RetentionDays     *int          `json:"retentionDays"`
 }
 
 // GetProductName returns UpdateSettingsInput.ProductName, and is useful for accessing the field via an interface.
@@ -6202,6 +6211,12 @@ func (v *UpdateSettingsInput) GetMailsPerHour() *int { return v.MailsPerHour }
 
 // GetRunHistoryDays returns UpdateSettingsInput.RunHistoryDays, and is useful for accessing the field via an interface.
 func (v *UpdateSettingsInput) GetRunHistoryDays() *int { return v.RunHistoryDays }
+
+// GetReplicaKeepDays returns UpdateSettingsInput.ReplicaKeepDays, and is useful for accessing the field via an interface.
+func (v *UpdateSettingsInput) GetReplicaKeepDays() *int { return v.ReplicaKeepDays }
+
+// GetRetentionDays returns UpdateSettingsInput.RetentionDays, and is useful for accessing the field via an interface.
+func (v *UpdateSettingsInput) GetRetentionDays() *int { return v.RetentionDays }
 
 // UpdateSettingsResponse is returned by UpdateSettings on success.
 type UpdateSettingsResponse struct {

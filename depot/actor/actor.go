@@ -1,12 +1,14 @@
 // Package actor says who asks.
 //
 // Every depot method that acts for somebody takes an [Actor] and passes it through one of the gates here, so
-// that GraphQL, the worker, the command line and tests are held by the same rules. Three kinds of credential
+// that GraphQL, the worker, the command line and tests are held by the same rules. Four kinds of credential
 // exist, and they are never taken for one another:
 //
 //   - a login session or an API token stands for its user: a person;
 //   - a device token stands for a device. Actor.User is then the device's owner, whose space it writes to, but
 //     the device is not that person: [Actor.Person] and [Actor.Require] refuse it;
+//   - the token of an import stands for one backup session, into which its owner writes from a browser: whoever shows it may do
+//     what [Actor.RequireWriter] guards, for that session, and nothing else;
 //   - a session that was opened with a recovery code may do nothing but set a new password: [Actor.Person]
 //     refuses it, [Actor.SignedIn] does not.
 //
@@ -33,6 +35,9 @@ type Actor struct {
 	Device     id.Device   // set when a device token was shown
 	ByRecovery bool        // the session was opened with a recovery code
 
+	Import   id.Backup // set when the token of an import was shown
+	ImportTo id.Device // the device in whose name that session writes
+
 	system bool
 }
 
@@ -43,10 +48,15 @@ func System() Actor { return Actor{Role: Superuser, system: true} }
 func (a Actor) IsSystem() bool { return a.system }
 
 // IsNobody reports whether a has shown no credential.
-func (a Actor) IsNobody() bool { return !a.system && a.User.IsZero() && a.Device.IsZero() }
+func (a Actor) IsNobody() bool {
+	return !a.system && a.User.IsZero() && a.Device.IsZero() && !a.IsImport()
+}
 
 // IsDevice reports whether a has shown a device token.
 func (a Actor) IsDevice() bool { return !a.Device.IsZero() }
+
+// IsImport reports whether a has shown the token of an import.
+func (a Actor) IsImport() bool { return !a.Import.IsZero() }
 
 // SignedIn returns the user who logged in, also one who did so with a recovery code: whoever holds it may read
 // and restore what is theirs, set a new password, and log out. Everything else asks [Actor.Person].
@@ -56,6 +66,8 @@ func (a Actor) SignedIn() (id.User, error) {
 		return id.User{}, fault.New(fault.Forbidden, "this needs a person who is logged in")
 	case a.IsDevice():
 		return id.User{}, fault.New(fault.Forbidden, "a device cannot do this: log in as its owner")
+	case a.IsImport():
+		return id.User{}, fault.New(fault.Forbidden, "the token of an import writes into its session, and can do nothing else")
 	case a.User.IsZero():
 		return id.User{}, fault.New(fault.Unauthenticated, "log in first")
 	}
@@ -99,6 +111,18 @@ func (a Actor) RequireDevice() (id.Device, error) {
 		return id.Device{}, fault.New(fault.Unauthenticated, "show a device token: enrol this machine first")
 	}
 	return id.Device{}, fault.New(fault.Forbidden, "only a device can do this")
+}
+
+// RequireWriter returns the device in whose name the actor writes into a backup session: itself, or that of the import whose session it is. It refuses
+// nobody (UNAUTHENTICATED), whoever is neither (FORBIDDEN), and an import for any other session (NOT_FOUND).
+func (a Actor) RequireWriter(backup id.Backup) (id.Device, error) {
+	if !a.IsImport() {
+		return a.RequireDevice()
+	}
+	if a.Import != backup {
+		return id.Device{}, fault.New(fault.NotFound, "there is no such backup session of this import")
+	}
+	return a.ImportTo, nil
 }
 
 // MayRead reports whether a may see what belongs to owner without being an administrator of it: its person,

@@ -159,9 +159,10 @@ type CommitInput struct {
 	Bytes         int64
 	Problems      int64
 	UploadedBytes int64
+	Label         *Label // nil: files of the device
 }
 
-// Snapshot is a device's files at one time.
+// Snapshot is a device's files, or an application of one, at one time.
 type Snapshot struct {
 	ID            id.Snapshot
 	DeviceID      id.Device
@@ -176,11 +177,15 @@ type Snapshot struct {
 	PinnedAt      *time.Time // no rule deletes it
 	DeletedAt     *time.Time
 	PurgeAfter    *time.Time // until then a deletion can be taken back; nil while it is live
+	Label         *Label     // nil: files of the device
 }
 
-// SnapshotFilter narrows a list of snapshots.
+// SnapshotFilter narrows a list of snapshots. A nil field does not, but without an application the list has files of devices only.
 type SnapshotFilter struct {
-	Device *id.Device
+	Device      *id.Device
+	Application *id.Application
+	Origin      *Origin // of the application's
+	Part        *Part   // likewise
 }
 
 // SnapshotPage is a part of a list of snapshots, newest first.

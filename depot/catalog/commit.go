@@ -22,7 +22,7 @@ import (
 // record stays: deleting it would be wrong in the one case where the commit did happen and only its answer was
 // lost. The snapshot's id is the session's own number, so that the repeat finds the record and does not write a second one.
 func (s *Service) Commit(ctx context.Context, a actor.Actor, in CommitInput) (*Snapshot, error) {
-	device, err := a.RequireDevice()
+	w, err := writerOf(a, in.Backup)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,7 @@ func (s *Service) Commit(ctx context.Context, a actor.Actor, in CommitInput) (*S
 	var done *snapshotRow
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
 		// Read without a lock only to learn the space: its lock comes before the session's.
-		row, err := readSession(ctx, tx, s.cfg.SessionTTL, in.Backup, device)
+		row, err := readSession(ctx, tx, s.cfg.SessionTTL, in.Backup, w)
 		if err != nil {
 			return err
 		}
@@ -42,7 +42,7 @@ func (s *Service) Commit(ctx context.Context, a actor.Actor, in CommitInput) (*S
 		if err := lockShared(ctx, tx, row.SpaceID); err != nil {
 			return err
 		}
-		if row, err = lockSession(ctx, tx, s.cfg.SessionTTL, in.Backup, device); err != nil {
+		if row, err = lockSession(ctx, tx, s.cfg.SessionTTL, in.Backup, w); err != nil {
 			return err
 		}
 		if row != nil && row.State == Committed && row.Fence == in.Fence {
@@ -61,7 +61,11 @@ func (s *Service) Commit(ctx context.Context, a actor.Actor, in CommitInput) (*S
 		if len(missing) > 0 {
 			return objectsMissing(missing)
 		}
-		r, err := s.writeRecord(ctx, tx, row, in)
+		label, err := s.label(ctx, tx, row, in.Label)
+		if err != nil {
+			return err
+		}
+		r, err := s.writeRecord(ctx, tx, row, in, label)
 		if err != nil {
 			return err
 		}
@@ -78,9 +82,9 @@ func (s *Service) Commit(ctx context.Context, a actor.Actor, in CommitInput) (*S
 		return commitSession(ctx, tx, in)
 	})
 	if err != nil {
-		return nil, s.settle(ctx, device, in.Backup, err)
+		return nil, s.settle(ctx, w.device, in.Backup, err)
 	}
-	s.tell(ctx, device, in.Backup)
+	s.tell(ctx, w.device, in.Backup)
 	if s.cfg.Committed != nil {
 		s.cfg.Committed(ctx)
 	}
@@ -112,16 +116,50 @@ func objectsMissing(ids []id.Object) error {
 	return f
 }
 
+// label checks what a session says of an application, and returns it as the record keeps it; nil: the snapshot is of the device's files. The
+// application must be the device's, and an import is of its own application and says that it is one. A schedule that is not there any more is left out.
+func (s *Service) label(ctx context.Context, tx *sqlx.Tx, row *sessionRow, of *Label) (*record.Application, error) {
+	switch {
+	case of == nil && row.ImportOf == nil:
+		return nil, nil
+	case of == nil:
+		return nil, fault.New(fault.Invalid, "application: an import is of one, name it")
+	case row.ImportOf != nil && (of.Application != *row.ImportOf || of.Origin != Imported):
+		return nil, fault.New(fault.Forbidden, "this session is for an import of its application, and for nothing else")
+	}
+	l, err := of.check()
+	if err != nil {
+		return nil, err
+	}
+	app, err := applicationOf(ctx, tx, l.Application)
+	if err != nil {
+		return nil, err
+	}
+	if app == nil || app.Device != row.Device {
+		return nil, fault.New(fault.NotFound, "this device has no such application: register it first")
+	}
+	if l.Schedule != nil {
+		ok, err := isScheduleOf(ctx, tx, l.Application, *l.Schedule)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			l.Schedule = nil
+		}
+	}
+	return &record.Application{ID: l.Application, Name: app.Name, Part: string(l.Part), Origin: string(l.Origin), Title: l.Title, Schedule: l.Schedule}, nil
+}
+
 // writeRecord makes the snapshot's record durable and returns it. A record that an earlier try of the same commit
 // left is taken as it is; one that says something else makes this one take a fresh id.
-func (s *Service) writeRecord(ctx context.Context, tx *sqlx.Tx, row *sessionRow, in CommitInput) (*record.Snapshot, error) {
+func (s *Service) writeRecord(ctx context.Context, tx *sqlx.Tx, row *sessionRow, in CommitInput, label *record.Application) (*record.Snapshot, error) {
 	now, err := clock(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
 	r := &record.Snapshot{
 		ID: id.Snapshot(row.ID), Space: row.Space, Device: row.Device, Backup: row.ID, Root: in.Root, Created: now.UTC(),
-		Files: in.Files, Bytes: in.Bytes, Problems: in.Problems, UploadedBytes: in.UploadedBytes, Manifest: in.Manifest,
+		Files: in.Files, Bytes: in.Bytes, Problems: in.Problems, UploadedBytes: in.UploadedBytes, Manifest: in.Manifest, Application: label,
 	}
 	name := snapshotName(r.Space, r.ID)
 	switch b, err := s.get(ctx, name, record.MaxSize); {

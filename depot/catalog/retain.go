@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -44,6 +45,62 @@ type Retained struct {
 // problems, whatever the rules say. One line in the audit log says how many were deleted. Only superusers and the system may
 // call it. A device that nobody owns has nothing to delete.
 func (s *Service) Retain(ctx context.Context, a actor.Actor, device id.Device, rules []plan.Rule) (RetainReport, error) {
+	return s.retain(ctx, a, retention{
+		what: ofPolicies, of: device,
+		keep:   func(now time.Time, rows []retainedRow) []plan.Verdict { return plan.Keep(now, rules, items(rows)) },
+		newest: func(tx *sqlx.Tx, now time.Time) (map[Part]time.Time, error) { return newestGood(ctx, tx, device, now) },
+		words:  fmt.Sprintf("snapshots of the device %s were deleted by the rules of its policies", device),
+	})
+}
+
+// RetainScheduled is [Service.Retain] of the snapshots that a schedule made of its application. Of each part that it made, should it have been
+// another one once, the newest without problems stays.
+func (s *Service) RetainScheduled(ctx context.Context, a actor.Actor, schedule id.ApplicationSchedule, app id.Application, rule plan.Rule) (RetainReport, error) {
+	return s.retain(ctx, a, retention{
+		what: ofSchedule, of: schedule,
+		keep: func(now time.Time, rows []retainedRow) []plan.Verdict {
+			verdicts := plan.Keep(now, []plan.Rule{rule}, items(rows))
+			seen := map[Part]bool{}
+			for i, r := range slices.Backward(rows) {
+				if r.Problems == 0 && !r.CreatedAt.After(now) && !seen[*r.Part] {
+					seen[*r.Part], verdicts[i].Keep = true, true
+				}
+			}
+			return verdicts
+		},
+		newest: func(tx *sqlx.Tx, now time.Time) (map[Part]time.Time, error) { return newestGoodOf(ctx, tx, app, now) },
+		words:  fmt.Sprintf("snapshots of the application %s were deleted by the rule of the schedule %s", app, schedule),
+	})
+}
+
+// safetyTime is how long a safety backup is kept at least: so long an undoing may be thought of.
+const safetyTime = 24 * time.Hour
+
+// RetainSafety is [Service.Retain] of an application's safety backups: the newest n stay, and all that are younger than a day.
+func (s *Service) RetainSafety(ctx context.Context, a actor.Actor, app id.Application, n int) (RetainReport, error) {
+	return s.retain(ctx, a, retention{
+		what: ofSafety, of: app,
+		keep: func(now time.Time, rows []retainedRow) []plan.Verdict {
+			verdicts := make([]plan.Verdict, len(rows))
+			for i, r := range rows {
+				verdicts[i].Keep = r.Pinned || i >= len(rows)-n || now.Sub(r.CreatedAt) < safetyTime
+			}
+			return verdicts
+		},
+		words: fmt.Sprintf("safety backups of the application %s were deleted: it keeps the newest %d", app, n),
+	})
+}
+
+// retention is what to delete by rule.
+type retention struct {
+	what   string // one of ofPolicies, ofSchedule, ofSafety
+	of     any    // the id that it takes
+	keep   func(now time.Time, rows []retainedRow) []plan.Verdict
+	newest func(tx *sqlx.Tx, now time.Time) (map[Part]time.Time, error) // when the newest good ones were made, which stay; nil: every one may go
+	words  string                                                       // what was done, for the audit log
+}
+
+func (s *Service) retain(ctx context.Context, a actor.Actor, r retention) (RetainReport, error) {
 	if err := a.Require(actor.Superuser); err != nil {
 		return RetainReport{}, err
 	}
@@ -51,11 +108,14 @@ func (s *Service) Retain(ctx context.Context, a actor.Actor, device id.Device, r
 	if err != nil {
 		return RetainReport{}, err
 	}
+	if r.newest == nil {
+		r.newest = func(*sqlx.Tx, time.Time) (map[Part]time.Time, error) { return nil, nil }
+	}
 	var report RetainReport
 	var d deletion
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
 		report = RetainReport{}
-		rows, err := lockRetained(ctx, tx, device)
+		rows, err := lockRetained(ctx, tx, r.what, r.of)
 		if err != nil || len(rows) == 0 {
 			return err
 		}
@@ -64,7 +124,7 @@ func (s *Service) Retain(ctx context.Context, a actor.Actor, device id.Device, r
 			return err
 		}
 		var out []id.Snapshot
-		for i, v := range plan.Keep(now, rules, items(rows)) {
+		for i, v := range r.keep(now, rows) {
 			switch {
 			case v.Keep:
 				report.Kept++
@@ -77,7 +137,7 @@ func (s *Service) Retain(ctx context.Context, a actor.Actor, device id.Device, r
 		if len(out) == 0 {
 			return nil
 		}
-		before, err := newestGood(ctx, tx, device, now)
+		before, err := r.newest(tx, now)
 		if err != nil {
 			return err
 		}
@@ -86,16 +146,20 @@ func (s *Service) Retain(ctx context.Context, a actor.Actor, device id.Device, r
 			return err
 		}
 		// The rules have said so already. This asks the rows themselves.
-		after, err := newestGood(ctx, tx, device, now)
+		after, err := r.newest(tx, now)
 		if err != nil {
 			return err
 		}
-		if int(n) != len(out) || before != nil && (after == nil || after.Before(*before)) {
-			return fmt.Errorf("catalog: retention would have deleted %d snapshots of %s and %d rows agreed, or its newest good one: nothing was deleted", len(out), device, n)
+		fewer := int(n) != len(out)
+		for part, at := range before {
+			fewer = fewer || after[part].Before(at)
+		}
+		if fewer {
+			return fmt.Errorf("catalog: of %s, retention would have deleted %d and %d rows agreed, or the newest good one: nothing was deleted", r.of, len(out), n)
 		}
 		report.Deleted = len(out)
 		return audit.Write(ctx, tx, audit.Event{Kind: "snapshots.retired", Actor: a, Owner: rows[0].Owner,
-			Text: fmt.Sprintf("%d snapshots of the device %s were deleted by the rules of its policies; %d were kept.", len(out), device, report.Kept)})
+			Text: fmt.Sprintf("%d %s; %d were kept.", len(out), r.words, report.Kept)})
 	})
 	return report, d.settle(ctx, s, err)
 }

@@ -31,42 +31,11 @@ func (s *Service) Begin(ctx context.Context, a actor.Actor, parent *id.Snapshot)
 	if err != nil {
 		return nil, err
 	}
-	b := &Begun{ID: id.Backup{}.New(), TTL: s.cfg.SessionTTL, MaxPack: pack.MaxSize}
+	b := s.begun()
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
-		w, err := lockWriter(ctx, tx, device)
-		if err != nil {
+		space, err := s.begin(ctx, tx, device, b, nil, nil)
+		if err != nil || parent == nil {
 			return err
-		}
-		if err := w.welcome(); err != nil {
-			return err
-		}
-		if s.cfg.Quota != nil {
-			if err := s.cfg.Quota(ctx, tx, w.Owner); err != nil {
-				return err
-			}
-		}
-		space, err := s.space(ctx, tx, w.Owner)
-		if err != nil {
-			return err
-		}
-		// With the lock, or a sweep that has just counted the sessions would not know of this one.
-		if err := lockShared(ctx, tx, space.ID); err != nil {
-			return err
-		}
-		if err := voidOlder(ctx, tx, device); err != nil {
-			return err
-		}
-		if b.Fence, err = insertSession(ctx, tx, b.ID, space.ID, device); err != nil {
-			return err
-		}
-		b.ChunkMin, b.ChunkAvg, b.ChunkMax = space.ChunkMin, space.ChunkAvg, space.ChunkMax
-		some, err := hasPacks(ctx, tx, space.ID)
-		if err != nil {
-			return err
-		}
-		b.SpaceEmpty, b.ParentUsable = !some, false
-		if parent == nil {
-			return nil
 		}
 		sn, err := snapshotIn(ctx, tx, space.ID, *parent, false)
 		if err != nil || sn == nil || sn.DeviceID != device {
@@ -80,6 +49,47 @@ func (s *Service) Begin(ctx context.Context, a actor.Actor, parent *id.Snapshot)
 	}
 	s.tell(ctx, device, b.ID)
 	return b, nil
+}
+
+func (s *Service) begun() *Begun {
+	return &Begun{ID: id.Backup{}.New(), TTL: s.cfg.SessionTTL, MaxPack: pack.MaxSize}
+}
+
+// begin makes the row of a session in the name of a device, and says in b what is known of it. A device's own ends its older one; an import leaves
+// that alone. It returns the owner's space.
+func (s *Service) begin(ctx context.Context, tx *sqlx.Tx, device id.Device, b *Begun, importOf *id.Application, token *[]byte) (*spaceRow, error) {
+	w, err := lockWriter(ctx, tx, device)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.welcome(); err != nil {
+		return nil, err
+	}
+	if s.cfg.Quota != nil {
+		if err := s.cfg.Quota(ctx, tx, w.Owner); err != nil {
+			return nil, err
+		}
+	}
+	space, err := s.space(ctx, tx, w.Owner)
+	if err != nil {
+		return nil, err
+	}
+	// With the lock, or a sweep that has just counted the sessions would not know of this one.
+	if err := lockShared(ctx, tx, space.ID); err != nil {
+		return nil, err
+	}
+	if importOf == nil {
+		if err := voidOlder(ctx, tx, device); err != nil {
+			return nil, err
+		}
+	}
+	if b.Fence, err = insertSession(ctx, tx, b.ID, space.ID, device, importOf, token); err != nil {
+		return nil, err
+	}
+	b.ChunkMin, b.ChunkAvg, b.ChunkMax = space.ChunkMin, space.ChunkAvg, space.ChunkMax
+	some, err := hasPacks(ctx, tx, space.ID)
+	b.SpaceEmpty, b.ParentUsable = !some, false
+	return space, err
 }
 
 func (w *writerRow) welcome() error {
@@ -140,18 +150,27 @@ func (r *sessionRow) check(fence int64) error {
 	return nil
 }
 
+// writerOf says as whom an actor writes into a session.
+func writerOf(a actor.Actor, backup id.Backup) (writer, error) {
+	device, err := a.RequireWriter(backup)
+	return writer{device, a.IsImport()}, err
+}
+
+// writer is who writes into the session.
+func (r *sessionRow) writer() writer { return writer{r.Device, r.ImportOf != nil} }
+
 // enter checks a session outside of a transaction and counts as its heartbeat.
 func (s *Service) enter(ctx context.Context, a actor.Actor, backup id.Backup, fence int64) (*sessionRow, error) {
-	device, err := a.RequireDevice()
+	w, err := writerOf(a, backup)
 	if err != nil {
 		return nil, err
 	}
-	row, err := readSession(ctx, s.cfg.DB, s.cfg.SessionTTL, backup, device)
+	row, err := readSession(ctx, s.cfg.DB, s.cfg.SessionTTL, backup, w)
 	if err != nil {
 		return nil, pg.Fault(err)
 	}
 	if err := row.check(fence); err != nil {
-		return nil, s.settle(ctx, device, backup, err)
+		return nil, s.settle(ctx, w.device, backup, err)
 	}
 	return row, s.beat(ctx, row)
 }
@@ -164,7 +183,7 @@ func (s *Service) beat(ctx context.Context, row *sessionRow) error {
 	}
 	if !ok {
 		// It lapsed, or was ended, since it was read: the row says which.
-		row, err := readSession(ctx, s.cfg.DB, s.cfg.SessionTTL, row.ID, row.Device)
+		row, err := readSession(ctx, s.cfg.DB, s.cfg.SessionTTL, row.ID, row.writer())
 		if err != nil {
 			return pg.Fault(err)
 		}
@@ -217,11 +236,11 @@ func (s *Service) Progress(ctx context.Context, a actor.Actor, backup id.Backup,
 
 // Abort gives a session up. What it stored stays until the next cleaning. Repeating it is harmless.
 func (s *Service) Abort(ctx context.Context, a actor.Actor, backup id.Backup, fence int64) error {
-	device, err := a.RequireDevice()
+	w, err := writerOf(a, backup)
 	if err != nil {
 		return err
 	}
-	row, err := readSession(ctx, s.cfg.DB, s.cfg.SessionTTL, backup, device)
+	row, err := readSession(ctx, s.cfg.DB, s.cfg.SessionTTL, backup, w)
 	if err != nil {
 		return pg.Fault(err)
 	}
@@ -229,12 +248,12 @@ func (s *Service) Abort(ctx context.Context, a actor.Actor, backup id.Backup, fe
 		return nil
 	}
 	if err := row.check(fence); err != nil {
-		return s.settle(ctx, device, backup, err)
+		return s.settle(ctx, w.device, backup, err)
 	}
 	if err := endSession(ctx, s.cfg.DB, backup, Aborted); err != nil {
 		return pg.Fault(err)
 	}
-	s.tell(ctx, device, backup)
+	s.tell(ctx, w.device, backup)
 	return nil
 }
 

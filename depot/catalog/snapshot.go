@@ -32,7 +32,7 @@ func (s *Service) Snapshots(ctx context.Context, a actor.Actor, f SnapshotFilter
 	if err != nil || space == nil {
 		return page, pg.Fault(err)
 	}
-	rows, err := snapshotsBefore(ctx, s.cfg.DB, space.ID, f.Device, from, first+1)
+	rows, err := snapshotsBefore(ctx, s.cfg.DB, space.ID, f, from, first+1)
 	if err != nil {
 		return nil, pg.Fault(err)
 	}
@@ -42,7 +42,7 @@ func (s *Service) Snapshots(ctx context.Context, a actor.Actor, f SnapshotFilter
 	for _, r := range rows {
 		page.Snapshots = append(page.Snapshots, r.noun())
 	}
-	page.TotalCount, err = countSnapshots(ctx, s.cfg.DB, space.ID, f.Device)
+	page.TotalCount, err = countSnapshots(ctx, s.cfg.DB, space.ID, f)
 	return page, pg.Fault(err)
 }
 
@@ -149,7 +149,14 @@ func (s *Service) Usage(ctx context.Context, a actor.Actor, user id.User) (*Usag
 func (r *snapshotRow) noun() *Snapshot {
 	return &Snapshot{ID: r.ID, DeviceID: r.DeviceID, CreatedAt: r.CreatedAt.UTC(), Root: r.Root[:], Manifest: r.Manifest,
 		Files: r.Files, Bytes: r.Bytes, Problems: r.Problems, UploadedBytes: r.UploadedBytes,
-		Scheduled: r.Scheduled, PinnedAt: utc(r.PinnedAt), DeletedAt: utc(r.DeletedAt), PurgeAfter: utc(r.PurgeAfter)}
+		Scheduled: r.Scheduled, PinnedAt: utc(r.PinnedAt), DeletedAt: utc(r.DeletedAt), PurgeAfter: utc(r.PurgeAfter), Label: r.label()}
+}
+
+func (r *snapshotRow) label() *Label {
+	if r.Application == nil {
+		return nil
+	}
+	return &Label{Application: *r.Application, Part: *r.Part, Origin: *r.Origin, Title: r.Title, Schedule: r.Schedule}
 }
 
 func utc(t *time.Time) *time.Time {

@@ -139,27 +139,80 @@ type sessionRow struct {
 	Fence   int64
 	Alive   bool
 	Welcome bool // neither the device is revoked nor its owner suspended
+
+	ImportOf *id.Application `db:"import_application_id"` // nil: the device's own session
 }
 
 const sessionQuery = `
 	SELECT b.id, b.space_id, s.public_id, b.device_id AS device, b.state, b.fence, ` + alive + ` AS alive,
-		d.revoked_at IS NULL AND u.suspended_at IS NULL AND s.owner_id IS NOT DISTINCT FROM d.user_id AS welcome
+		d.revoked_at IS NULL AND u.suspended_at IS NULL AND s.owner_id IS NOT DISTINCT FROM d.user_id AS welcome,
+		b.import_application_id
 	FROM backups b JOIN spaces s ON s.id = b.space_id JOIN devices d ON d.id = b.device_id JOIN users u ON u.id = d.user_id
-	WHERE b.id = $2 AND b.device_id = $3`
+	WHERE b.id = $2 AND b.device_id = $3 AND (b.import_token IS NOT NULL) = $4`
 
-func readSession(ctx context.Context, q sqlx.QueryerContext, ttl time.Duration, backup id.Backup, device id.Device) (*sessionRow, error) {
-	return maybe[sessionRow](ctx, q, sessionQuery, ttl.Seconds(), backup, device)
+// writer is who writes into a session: a device into its own, or an import into its own in the device's name.
+type writer struct {
+	device  id.Device
+	imports bool
 }
 
-func lockSession(ctx context.Context, tx *sqlx.Tx, ttl time.Duration, backup id.Backup, device id.Device) (*sessionRow, error) {
-	return maybe[sessionRow](ctx, tx, sessionQuery+` FOR UPDATE OF b`, ttl.Seconds(), backup, device)
+func readSession(ctx context.Context, q sqlx.QueryerContext, ttl time.Duration, backup id.Backup, w writer) (*sessionRow, error) {
+	return maybe[sessionRow](ctx, q, sessionQuery, ttl.Seconds(), backup, w.device, w.imports)
 }
 
-func insertSession(ctx context.Context, tx *sqlx.Tx, backup id.Backup, space int, device id.Device) (fence int64, err error) {
+func lockSession(ctx context.Context, tx *sqlx.Tx, ttl time.Duration, backup id.Backup, w writer) (*sessionRow, error) {
+	return maybe[sessionRow](ctx, tx, sessionQuery+` FOR UPDATE OF b`, ttl.Seconds(), backup, w.device, w.imports)
+}
+
+// insertSession makes a session; with the hash of a token, one for an import of an application.
+func insertSession(ctx context.Context, tx *sqlx.Tx, backup id.Backup, space int, device id.Device, importOf *id.Application, token *[]byte) (fence int64, err error) {
 	err = tx.GetContext(ctx, &fence, `
-		INSERT INTO backups (id, space_id, device_id, started_at, last_seen_at) VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp())
-		RETURNING fence`, backup, space, device)
+		INSERT INTO backups (id, space_id, device_id, started_at, last_seen_at, import_application_id, import_token)
+		VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp(), $4, $5) RETURNING fence`, backup, space, device, importOf, token)
 	return fence, err
+}
+
+// importTime is how long after its end the token of an import still says why it writes no more.
+const importTime = time.Hour
+
+type importRow struct {
+	ID     id.Backup
+	Device id.Device
+}
+
+// importByToken returns the session that the hash of a token opens, nil if there is none.
+func importByToken(ctx context.Context, q sqlx.QueryerContext, hash []byte) (*importRow, error) {
+	return maybe[importRow](ctx, q, `
+		SELECT id, device_id AS device FROM backups WHERE import_token = $1
+			AND (ended_at IS NULL OR ended_at > clock_timestamp() - make_interval(secs => $2))`, hash, importTime.Seconds())
+}
+
+// applicationRow is an application that an import is for, with what is asked of its device.
+type applicationRow struct {
+	Device  id.Device `db:"device_id"`
+	Owner   id.User   `db:"user_id"`
+	Name    string
+	Removed bool
+}
+
+// applicationOf returns an application, or nil.
+func applicationOf(ctx context.Context, q sqlx.QueryerContext, app id.Application) (*applicationRow, error) {
+	return maybe[applicationRow](ctx, q, `
+		SELECT a.device_id, d.user_id, a.name, a.removed_at IS NOT NULL AS removed
+		FROM applications a JOIN devices d ON d.id = a.device_id WHERE a.id = $1`, app)
+}
+
+// isScheduleOf reports whether an application has such a schedule.
+func isScheduleOf(ctx context.Context, q sqlx.QueryerContext, app id.Application, schedule id.ApplicationSchedule) (ok bool, err error) {
+	err = sqlx.GetContext(ctx, q, &ok, `SELECT EXISTS (SELECT 1 FROM application_schedules WHERE id = $2 AND application_id = $1)`, app, schedule)
+	return ok, err
+}
+
+// countImports returns how many imports of an application are alive.
+func countImports(ctx context.Context, tx *sqlx.Tx, ttl time.Duration, app id.Application) (n int, err error) {
+	err = tx.GetContext(ctx, &n, `
+		SELECT count(*) FROM backups b WHERE import_application_id = $2 AND state = 'active' AND `+alive, ttl.Seconds(), app)
+	return n, err
 }
 
 // beat keeps a session alive, and reports whether it still was.
@@ -191,10 +244,10 @@ func commitSession(ctx context.Context, tx *sqlx.Tx, in CommitInput) error {
 	return err
 }
 
-// voidOlder ends the active session of a device.
+// voidOlder ends the active session of a device's own.
 func voidOlder(ctx context.Context, tx *sqlx.Tx, device id.Device) error {
 	_, err := tx.ExecContext(ctx, `
-		UPDATE backups SET state = 'void', ended_at = clock_timestamp() WHERE device_id = $1 AND state = 'active'`, device)
+		UPDATE backups SET state = 'void', ended_at = clock_timestamp() WHERE device_id = $1 AND state = 'active' AND import_token IS NULL`, device)
 	return err
 }
 
@@ -253,7 +306,7 @@ func readBackup(ctx context.Context, q sqlx.QueryerContext, ttl time.Duration, s
 }
 
 func readActive(ctx context.Context, q sqlx.QueryerContext, ttl time.Duration, sc scope, devices []id.Device) (rows []backupRow, err error) {
-	err = sqlx.SelectContext(ctx, q, &rows, backupColumns+` AND b.device_id = ANY ($4::uuid[]) AND b.state = 'active' AND `+alive,
+	err = sqlx.SelectContext(ctx, q, &rows, backupColumns+` AND b.device_id = ANY ($4::uuid[]) AND b.state = 'active' AND b.import_token IS NULL AND `+alive,
 		ttl.Seconds(), sc.owner, sc.device, pq.Array(devices))
 	return rows, err
 }
@@ -355,11 +408,17 @@ type snapshotRow struct {
 	PurgeAfter    *time.Time `db:"purge_after"`
 	PinnedAt      *time.Time `db:"pinned_at"`
 	Scheduled     bool
+
+	Application *id.Application         `db:"application_id"`
+	Schedule    *id.ApplicationSchedule `db:"schedule_id"`
+	Part        *Part
+	Origin      *Origin
+	Title       string
 }
 
 const snapshotColumns = `
 	SELECT sn.id, sn.device_id, sn.created_at, sn.root, sn.manifest, sn.files, sn.bytes, sn.problems, sn.uploaded_bytes, sn.backup_id,
-		sn.deleted_at, sn.purge_after, sn.pinned_at, sn.scheduled
+		sn.deleted_at, sn.purge_after, sn.pinned_at, sn.scheduled, sn.application_id, sn.schedule_id, sn.part, sn.origin, sn.title
 	FROM snapshots sn`
 
 func clock(ctx context.Context, q sqlx.QueryerContext) (at time.Time, err error) {
@@ -370,13 +429,25 @@ func clock(ctx context.Context, q sqlx.QueryerContext) (at time.Time, err error)
 // insertSnapshot makes a snapshot's row and reports whether there was none. One that was deleted can be taken back for
 // undo from now on.
 func insertSnapshot(ctx context.Context, tx *sqlx.Tx, space int, r *record.Snapshot, deleted *time.Time, undo time.Duration) (bool, error) {
+	var l struct {
+		app      *id.Application
+		schedule *id.ApplicationSchedule
+		part     *Part
+		origin   *Origin
+		title    string
+	}
+	if of := r.Application; of != nil {
+		part, origin := Part(of.Part), Origin(of.Origin)
+		l.app, l.schedule, l.part, l.origin, l.title = &of.ID, of.Schedule, &part, &origin, of.Title
+	}
 	return changed(tx.ExecContext(ctx, `
 		INSERT INTO snapshots (id, space_id, device_id, backup_id, root, manifest, created_at, files, bytes, problems, uploaded_bytes,
-			deleted_at, purge_after)
+			deleted_at, purge_after, application_id, schedule_id, part, origin, title)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::timestamptz,
-			CASE WHEN $12::timestamptz IS NOT NULL THEN clock_timestamp() + make_interval(secs => $13) END)
+			CASE WHEN $12::timestamptz IS NOT NULL THEN clock_timestamp() + make_interval(secs => $13) END, $14, $15, $16, $17, $18)
 		ON CONFLICT DO NOTHING`,
-		r.ID, space, r.Device, r.Backup, r.Root, r.Manifest, r.Created, r.Files, r.Bytes, r.Problems, r.UploadedBytes, deleted, undo.Seconds()))
+		r.ID, space, r.Device, r.Backup, r.Root, r.Manifest, r.Created, r.Files, r.Bytes, r.Problems, r.UploadedBytes, deleted, undo.Seconds(),
+		l.app, l.schedule, l.part, l.origin, l.title))
 }
 
 func snapshotOfBackup(ctx context.Context, q sqlx.QueryerContext, backup id.Backup) (*snapshotRow, error) {
@@ -392,28 +463,37 @@ func snapshotIn(ctx context.Context, q sqlx.QueryerContext, space int, snapshot 
 	return maybe[snapshotRow](ctx, q, query, space, snapshot)
 }
 
+// narrowed follows conditions on sn and takes $2 to $5. What is of an application of which nothing is known any more, because the database was made anew, counts
+// as files: so it is seen.
+const narrowed = ` AND sn.deleted_at IS NULL AND ($2::uuid IS NULL OR sn.device_id = $2)
+	AND CASE WHEN $3::uuid IS NULL THEN sn.application_id IS NULL OR NOT EXISTS (SELECT 1 FROM applications a WHERE a.id = sn.application_id)
+		ELSE sn.application_id = $3 END
+	AND ($4::snapshot_origin IS NULL OR sn.origin = $4) AND ($5::application_part IS NULL OR sn.part = $5)`
+
+func (f SnapshotFilter) args(space int) []any {
+	return []any{space, f.Device, f.Application, f.Origin, f.Part}
+}
+
 // snapshotsBefore gives a page of a space's live snapshots, newest first.
-func snapshotsBefore(ctx context.Context, q sqlx.QueryerContext, space int, device *id.Device, from *keyset.Position[id.Snapshot], n int) (rows []snapshotRow, err error) {
+func snapshotsBefore(ctx context.Context, q sqlx.QueryerContext, space int, f SnapshotFilter, from *keyset.Position[id.Snapshot], n int) (rows []snapshotRow, err error) {
 	at, last := from.Args()
 	err = sqlx.SelectContext(ctx, q, &rows, snapshotColumns+`
-		WHERE sn.space_id = $1 AND sn.deleted_at IS NULL AND ($2::uuid IS NULL OR sn.device_id = $2)
-			AND ($3::timestamptz IS NULL OR (sn.created_at, sn.id) < ($3, $4::uuid))
-		ORDER BY sn.created_at DESC, sn.id DESC LIMIT $5`, space, device, at, last, n)
+		WHERE sn.space_id = $1`+narrowed+` AND ($6::timestamptz IS NULL OR (sn.created_at, sn.id) < ($6, $7::uuid))
+		ORDER BY sn.created_at DESC, sn.id DESC LIMIT $8`, append(f.args(space), at, last, n)...)
 	return rows, err
 }
 
-func countSnapshots(ctx context.Context, q sqlx.QueryerContext, space int, device *id.Device) (n int, err error) {
-	err = sqlx.GetContext(ctx, q, &n, `
-		SELECT count(*) FROM snapshots WHERE space_id = $1 AND deleted_at IS NULL AND ($2::uuid IS NULL OR device_id = $2)`, space, device)
+func countSnapshots(ctx context.Context, q sqlx.QueryerContext, space int, f SnapshotFilter) (n int, err error) {
+	err = sqlx.GetContext(ctx, q, &n, `SELECT count(*) FROM snapshots sn WHERE sn.space_id = $1`+narrowed, f.args(space)...)
 	return n, err
 }
 
-// latest gives the newest live snapshot of each of the devices that has one in the owner's space.
+// latest gives the newest live snapshot of the files of each of the devices that has one in the owner's space.
 func latest(ctx context.Context, q sqlx.QueryerContext, owner id.User, devices []id.Device) (rows []snapshotRow, err error) {
 	err = sqlx.SelectContext(ctx, q, &rows, `
 		SELECT l.* FROM unnest($2::uuid[]) AS d (id) CROSS JOIN LATERAL (`+snapshotColumns+`
 			JOIN spaces s ON s.id = sn.space_id AND s.owner_id = $1
-			WHERE sn.device_id = d.id AND sn.deleted_at IS NULL ORDER BY sn.created_at DESC, sn.id DESC LIMIT 1) l`, owner, pq.Array(devices))
+			WHERE sn.device_id = d.id AND sn.application_id IS NULL AND sn.deleted_at IS NULL ORDER BY sn.created_at DESC, sn.id DESC LIMIT 1) l`, owner, pq.Array(devices))
 	return rows, err
 }
 
@@ -474,31 +554,65 @@ type retainedRow struct {
 	Problems  int64
 	Scheduled bool
 	Pinned    bool
+	Part      *Part
 }
 
 // Of the space of the device's owner only: an older one that nobody owns is not touched.
 const retainedQuery = `
-	SELECT sn.id, s.public_id, s.owner_id, sn.created_at, sn.files, sn.bytes, sn.problems, sn.scheduled, sn.pinned_at IS NOT NULL AS pinned
+	SELECT sn.id, s.public_id, s.owner_id, sn.created_at, sn.files, sn.bytes, sn.problems, sn.scheduled, sn.pinned_at IS NOT NULL AS pinned, sn.part
 	FROM snapshots sn JOIN spaces s ON s.id = sn.space_id JOIN devices d ON d.id = sn.device_id AND d.user_id = s.owner_id
-	WHERE sn.device_id = $1 AND sn.deleted_at IS NULL`
+	WHERE sn.deleted_at IS NULL`
 
-// retained gives the live snapshots of a device, oldest first.
+// What retention looks at follows retainedQuery and takes $1: the files of a device, what a policy made of them, what a schedule made of its
+// application, and the safety backups of an application.
+const (
+	ofFiles       = ` AND sn.device_id = $1 AND sn.application_id IS NULL`
+	ofPolicies    = ofFiles + ` AND sn.scheduled`
+	ofSchedule    = ` AND sn.schedule_id = $1 AND sn.origin = 'backup'`
+	ofSafety      = ` AND sn.application_id = $1 AND sn.origin = 'safety'`
+	oldestFirst   = ` ORDER BY sn.created_at, sn.id`
+	whileItIsHeld = ` FOR UPDATE OF sn`
+)
+
+// retained gives the live snapshots of a device's files, oldest first.
 func retained(ctx context.Context, q sqlx.QueryerContext, device id.Device) (rows []retainedRow, err error) {
-	err = sqlx.SelectContext(ctx, q, &rows, retainedQuery+` ORDER BY sn.created_at, sn.id`, device)
+	err = sqlx.SelectContext(ctx, q, &rows, retainedQuery+ofFiles+oldestFirst, device)
 	return rows, err
 }
 
-// lockRetained gives those that a policy made. Nobody else pins or deletes them until tx ends.
-func lockRetained(ctx context.Context, tx *sqlx.Tx, device id.Device) (rows []retainedRow, err error) {
-	err = tx.SelectContext(ctx, &rows, retainedQuery+` AND sn.scheduled ORDER BY sn.created_at, sn.id FOR UPDATE OF sn`, device)
+// lockRetained gives those of what, oldest first. Nobody else pins or deletes them until tx ends.
+func lockRetained(ctx context.Context, tx *sqlx.Tx, what string, of any) (rows []retainedRow, err error) {
+	err = tx.SelectContext(ctx, &rows, retainedQuery+what+oldestFirst+whileItIsHeld, of)
 	return rows, err
 }
 
-// newestGood returns when the newest live snapshot of a device without problems was made, of those up to now; nil: there is none.
-func newestGood(ctx context.Context, tx *sqlx.Tx, device id.Device, now time.Time) (at *time.Time, err error) {
-	err = tx.GetContext(ctx, &at, `
-		SELECT max(created_at) FROM snapshots WHERE device_id = $1 AND deleted_at IS NULL AND problems = 0 AND created_at <= $2`, device, now)
-	return at, err
+// newestGood returns when the newest live snapshot of a device's files without problems was made, of those up to now; empty: there is none. It has the
+// form of newestGoodOf.
+func newestGood(ctx context.Context, tx *sqlx.Tx, device id.Device, now time.Time) (map[Part]time.Time, error) {
+	return newest(ctx, tx, `
+		SELECT '' AS part, created_at AS at FROM snapshots
+		WHERE device_id = $1 AND application_id IS NULL AND deleted_at IS NULL AND problems = 0 AND created_at <= $2
+		ORDER BY created_at DESC LIMIT 1`, device, now)
+}
+
+// newestGoodOf is newestGood of an application's backups, by part.
+func newestGoodOf(ctx context.Context, tx *sqlx.Tx, app id.Application, now time.Time) (map[Part]time.Time, error) {
+	return newest(ctx, tx, `
+		SELECT part, max(created_at) AS at FROM snapshots
+		WHERE application_id = $1 AND origin = 'backup' AND deleted_at IS NULL AND problems = 0 AND created_at <= $2 GROUP BY part`, app, now)
+}
+
+func newest(ctx context.Context, tx *sqlx.Tx, query string, args ...any) (map[Part]time.Time, error) {
+	var rows []struct {
+		Part Part
+		At   time.Time
+	}
+	err := tx.SelectContext(ctx, &rows, query, args...)
+	found := make(map[Part]time.Time, len(rows))
+	for _, r := range rows {
+		found[r.Part] = r.At
+	}
+	return found, err
 }
 
 func ownerOfDevice(ctx context.Context, q sqlx.QueryerContext, device id.Device) (*id.User, error) {

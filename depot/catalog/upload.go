@@ -35,7 +35,7 @@ func (s *Service) Missing(ctx context.Context, a actor.Actor, backup id.Backup, 
 
 // Admit says whether a pack may be sent, before a byte of it is read. [Service.Upload] asks the same again.
 func (s *Service) Admit(ctx context.Context, a actor.Actor, in UploadInput) error {
-	if _, err := a.RequireDevice(); err != nil {
+	if _, err := a.RequireWriter(in.Backup); err != nil {
 		return err
 	}
 	if err := in.check(); err != nil {
@@ -65,7 +65,7 @@ func (in *UploadInput) check() error {
 // arrive the session is kept alive. What breaks off leaves nothing behind, or at worst a sound pack
 // without rows, which the next try or the next scrub makes known.
 func (s *Service) Upload(ctx context.Context, a actor.Actor, in UploadInput, body io.Reader) (existed bool, err error) {
-	device, err := a.RequireDevice()
+	w, err := writerOf(a, in.Backup)
 	if err != nil {
 		return false, err
 	}
@@ -110,7 +110,7 @@ func (s *Service) Upload(ctx context.Context, a actor.Actor, in UploadInput, bod
 		}
 		// Asked again under the lock: from here until the rows are committed no sweep can begin, and if one has
 		// been here since the body began, this session is void now.
-		row, err := readSession(ctx, tx, s.cfg.SessionTTL, in.Backup, device)
+		row, err := readSession(ctx, tx, s.cfg.SessionTTL, in.Backup, w)
 		if err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ func (s *Service) Upload(ctx context.Context, a actor.Actor, in UploadInput, bod
 		existed = added.Existed
 		return err
 	})
-	return existed, s.settle(ctx, device, in.Backup, err)
+	return existed, s.settle(ctx, w.device, in.Backup, err)
 }
 
 // receive spools the body and checks that it is what was announced. It holds a buffer of memory, no more.

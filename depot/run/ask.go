@@ -195,6 +195,11 @@ func (s *Service) RunPolicy(ctx context.Context, a actor.Actor, p id.Policy) (in
 // OrderRestore makes a restore run on a device of the caller's, from a live snapshot of the caller's. The order is sealed for the device: its
 // bytes are relayed as they are. Only a person may, and nobody for somebody else.
 func (s *Service) OrderRestore(ctx context.Context, a actor.Actor, device id.Device, snapshot id.Snapshot, order []byte) (*Run, error) {
+	return s.order(ctx, a, device, snapshot, order, nil)
+}
+
+// order makes a restore run. Of an application, of says which run it is, with the line for the log; it is called with the device locked.
+func (s *Service) order(ctx context.Context, a actor.Actor, device id.Device, snapshot id.Snapshot, order []byte, of func(*sqlx.Tx) (*row, string, error)) (*Run, error) {
 	me, err := a.Person()
 	if err != nil {
 		return nil, err
@@ -228,15 +233,20 @@ func (s *Service) OrderRestore(ctx context.Context, a actor.Actor, device id.Dev
 		} else if open >= maxRestores {
 			return fault.New(fault.Conflict, "%d restores on “%s” are waiting already: let them end, or cancel some", open, d.Name)
 		}
-		r := &row{ID: id.Run{}.New(), DeviceID: device, Kind: Restore, Trigger: Owner, AskedBy: &me, SnapshotID: &snapshot}
+		r, text := &row{}, fmt.Sprintf("A restore of the snapshot %s was ordered for the device “%s”.", snapshot, d.Name)
+		if of != nil {
+			if r, text, err = of(tx); err != nil {
+				return err
+			}
+		}
+		r.ID, r.DeviceID, r.Kind, r.Trigger, r.AskedBy, r.SnapshotID = id.Run{}.New(), device, Restore, Owner, &me, &snapshot
 		if err := r.move(Waiting, byPerson); err != nil {
 			return err
 		}
 		if err := insertAsked(ctx, tx, []*row{r}, order, askedTime); err != nil {
 			return err
 		}
-		if err := audit.Write(ctx, tx, audit.Event{Kind: "restore.ordered", Actor: a, Owner: me,
-			Text: fmt.Sprintf("A restore of the snapshot %s was ordered for the device “%s”.", snapshot, d.Name)}); err != nil {
+		if err := audit.Write(ctx, tx, audit.Event{Kind: "restore.ordered", Actor: a, Owner: me, Text: text}); err != nil {
 			return err
 		}
 		run, err = reread(ctx, tx, r.ID)
@@ -285,7 +295,7 @@ func (s *Service) Cancel(ctx context.Context, a actor.Actor, run id.Run) (*Run, 
 				return err
 			}
 			if err := audit.Write(ctx, tx, audit.Event{Kind: "run.cancelled", Actor: a, Owner: seenRow.OwnerID,
-				Text: fmt.Sprintf("A %s on the device “%s” was cancelled.", seenRow.Kind, seenRow.Device)}); err != nil {
+				Text: fmt.Sprintf("A %s%s on the device “%s” was cancelled.", seenRow.Kind, seenRow.about(), seenRow.Device)}); err != nil {
 				return err
 			}
 		}

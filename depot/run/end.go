@@ -7,6 +7,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -33,6 +34,7 @@ type EndInput struct {
 	Lease         int64
 	Outcome       Outcome
 	Snapshot      *id.Snapshot // of backups that succeeded
+	Safety        *id.Snapshot // of a restore of an application: what was made before it
 	Code          string       // of a failure
 	Retry         bool         // trying again later may help
 	Files         int64
@@ -42,9 +44,10 @@ type EndInput struct {
 	Report        []byte // sealed to the owner
 }
 
-// End ends runs that the device took, together. A backup that succeeded names its snapshot, which must be committed, the device's, and
-// younger than the attempt: fault.Conflict otherwise, and the runs go on. It has warnings if the snapshot has files that could not be read;
-// a restore, if causes are given.
+// End ends runs that the device took, together. A backup that succeeded names its snapshot, which must be committed, the device's, of the same
+// application if it is of one, and younger than the attempt: fault.Conflict otherwise, and the runs go on. It has warnings if the snapshot
+// has files that could not be read; a restore or a probe, if causes are given. A restore of an application names the backup that was made before
+// anything was touched, however it ended: a live safety backup of that application, younger than the order; an earlier attempt may have made it.
 //
 // A failure that may pass waits for another attempt, up to the third, if there is time before the deadline; unless somebody asked to stop.
 // Saying it again, after the answer was lost, changes nothing and returns the runs as they are.
@@ -85,6 +88,12 @@ func (in *EndInput) end(ctx context.Context, tx *sqlx.Tx, device id.Device, rows
 			return err
 		}
 	}
+	var safety *snapshotRow
+	if in.Safety != nil {
+		if safety, err = snapshotOf(ctx, tx, device, *in.Safety); err != nil {
+			return err
+		}
+	}
 	var changed []*row
 	var ids []id.Run
 	for _, r := range rows {
@@ -93,6 +102,11 @@ func (in *EndInput) end(ctx context.Context, tx *sqlx.Tx, device id.Device, rows
 		}
 		r.Causes, r.Problems = counts, counts.sum()
 		r.Files, r.Bytes, r.UploadedBytes = in.Files, in.Bytes, in.UploadedBytes
+		if in.Safety != nil {
+			if err := r.undoneBy(safety); err != nil {
+				return err
+			}
+		}
 		if err := in.endOne(r, sn, now); err != nil {
 			return err
 		}
@@ -111,16 +125,32 @@ func (in *EndInput) end(ctx context.Context, tx *sqlx.Tx, device id.Device, rows
 	return ended(ctx, tx, changed, n)
 }
 
+// undoneBy notes what was made before a restore, sn, which is nil if it is not the device's.
+func (r *row) undoneBy(sn *snapshotRow) error {
+	switch {
+	case r.Kind != Restore || r.ApplicationID == nil:
+		return fault.New(fault.Invalid, "safety: only the restore of an application has one")
+	case sn == nil || !sn.Live || !r.of(sn.ApplicationID) || *sn.Origin != catalog.MadeForUndo:
+		return fault.New(fault.Conflict, "safety: this application has no such safety backup: commit it first")
+	case sn.CreatedAt.Before(r.CreatedAt):
+		return fault.New(fault.Conflict, "safety: this backup is older than the order: make a new one")
+	}
+	r.SafetyID = &sn.ID
+	return nil
+}
+
 func (in *EndInput) endOne(r *row, sn *snapshotRow, now time.Time) error {
 	switch in.Outcome {
 	case OutcomeSucceeded:
 		switch {
-		case r.Kind == Restore && r.Problems > 0:
+		case r.Kind != Backup && r.Problems > 0:
 			return r.end(Warned, byDevice, now, "")
-		case r.Kind == Restore:
+		case r.Kind != Backup:
 			return r.end(Succeeded, byDevice, now, "")
 		case sn == nil:
 			return fault.New(fault.Conflict, "a backup that succeeded has a snapshot of this device, and the one that is named is not: commit it first")
+		case !sn.answers(r):
+			return fault.New(fault.Conflict, "the snapshot is of something else than this run: make one of what was asked for")
 		case sn.CreatedAt.Before(*r.StartedAt):
 			return fault.New(fault.Conflict, "the snapshot is older than this attempt: make a new one")
 		}

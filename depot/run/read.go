@@ -18,14 +18,15 @@ const (
 
 // Filter narrows a list of runs. A nil field does not.
 type Filter struct {
-	Device *id.Device
-	User   *id.User // the device's owner
-	Group  *id.Group
-	Policy *id.Policy
-	Kind   *Kind
-	States []State
-	From   *time.Time // when they were made, inclusive
-	To     *time.Time // exclusive
+	Device      *id.Device
+	Application *id.Application
+	User        *id.User // the device's owner
+	Group       *id.Group
+	Policy      *id.Policy
+	Kind        *Kind
+	States      []State
+	From        *time.Time // when they were made, inclusive
+	To          *time.Time // exclusive
 }
 
 // Page is a part of a list of runs, newest first.
@@ -56,11 +57,11 @@ func ownScope(a actor.Actor, fleet bool) (scope, error) {
 	return scope{owner: &u}, err
 }
 
-// seen is a run as an actor sees it: which snapshot it made is its owner's and its device's to know.
+// seen is a run as an actor sees it: which snapshots it made are its owner's and its device's to know.
 func seen(a actor.Actor, r *row) *Run {
 	run := r.noun()
 	if a.Device != r.DeviceID && !a.MayRead(r.OwnerID) {
-		run.SnapshotID, run.BackupID = nil, nil
+		run.SnapshotID, run.BackupID, run.SafetyID = nil, nil, nil
 	}
 	return run
 }

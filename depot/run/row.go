@@ -2,11 +2,14 @@ package run
 
 import (
 	"cmp"
+	"database/sql/driver"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/holdfast-backup/holdfast/depot/application"
+	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
@@ -47,7 +50,39 @@ type row struct {
 	UploadedBytes int64     `db:"uploaded_bytes"`
 	AsOf          time.Time `db:"as_of"`
 
+	ApplicationID *id.Application         `db:"application_id"`
+	Application   *string                 // its name
+	Removed       bool                    // the device has the application no more
+	Notify        *application.Notify     // of the application
+	ScheduleID    *id.ApplicationSchedule `db:"schedule_id"`
+	ScheduleName  *string                 `db:"schedule"`
+	Part          *catalog.Part
+	Title         *string
+	Options       *options     // of a backup of an application
+	SafetyID      *id.Snapshot `db:"safety_snapshot_id"`
+
 	was State // before move
+}
+
+// of reports whether the run is about an application; nil: about the device's files.
+func (r *row) of(app *id.Application) bool { return same(r.ApplicationID, app) }
+
+// options is how an application is to be backed up, as jsonb keeps it.
+type options application.Options
+
+// Scan implements [database/sql.Scanner].
+func (o *options) Scan(src any) error {
+	b, ok := src.([]byte)
+	if !ok {
+		return fmt.Errorf("run: cannot scan %T as options", src)
+	}
+	return json.Unmarshal(b, o)
+}
+
+// Value implements [database/sql/driver.Valuer].
+func (o options) Value() (driver.Value, error) {
+	b, err := json.Marshal(o)
+	return string(b), err
 }
 
 // causes is a count by cause, as jsonb keeps it.
@@ -86,6 +121,7 @@ func (r *row) noun() *Run {
 		Slot: utc(r.Slot), State: r.State, CreatedAt: r.CreatedAt.UTC(), DueAt: r.DueAt.UTC(), DeadlineAt: r.DeadlineAt.UTC(),
 		Attempts: r.Attempts, StartedAt: utc(r.StartedAt), EndedAt: utc(r.EndedAt), Cancelling: r.CancelAsked != nil && !r.State.Over(),
 		BackupID: r.BackupID, SnapshotID: r.SnapshotID, Code: r.Code, Causes: r.Causes.list(),
+		ApplicationID: r.ApplicationID, Part: r.Part, Title: r.Title, ScheduleID: r.ScheduleID, SafetyID: r.SafetyID,
 		Progress: Progress{r.Phase, r.Files, r.Bytes, r.TotalFiles, r.TotalBytes, r.UploadedBytes, r.Problems},
 		asOf:     r.AsOf,
 	}

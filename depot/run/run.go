@@ -3,6 +3,7 @@ package run
 import (
 	"time"
 
+	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
@@ -13,6 +14,7 @@ type Kind string
 const (
 	Backup  Kind = "backup"
 	Restore Kind = "restore"
+	Probe   Kind = "probe" // of an application: look whether everything is there that a backup needs
 )
 
 // Trigger is what made a run.
@@ -20,7 +22,7 @@ type Trigger string
 
 // The triggers.
 const (
-	Schedule Trigger = "schedule" // a slot of a policy
+	Schedule Trigger = "schedule" // a slot of a policy, or of a schedule of an application
 	Owner    Trigger = "owner"    // the device's owner
 	Admin    Trigger = "admin"    // an administrator
 	Device   Trigger = "device"   // somebody at the device
@@ -34,7 +36,7 @@ const (
 	Waiting   State = "waiting"
 	Running   State = "running"
 	Succeeded State = "succeeded"
-	Warned    State = "warned" // some files could not be read, or restored
+	Warned    State = "warned" // some files could not be read, or restored; or a probe found something to mend
 	Failed    State = "failed"
 	Missed    State = "missed" // not begun before its deadline
 	Cancelled State = "cancelled"
@@ -50,7 +52,7 @@ const (
 	OutcomeCancelled Outcome = "cancelled"
 )
 
-// Run is a backup or restore of one device that is due, under way or over.
+// Run is a backup or restore of one device's files, or of an application on it, that is due, under way or over.
 type Run struct {
 	ID         id.Run
 	DeviceID   id.Device
@@ -73,6 +75,12 @@ type Run struct {
 	Code       *string      // why it failed, or why the last attempt did
 	Causes     []Cause      // unreadable files, the most frequent first
 	Progress   Progress
+
+	ApplicationID *id.Application // nil: files of the device
+	Part          *catalog.Part   // of the application
+	Title         *string         // that the backup is to have
+	ScheduleID    *id.ApplicationSchedule
+	SafetyID      *id.Snapshot // of a restore: what was made before it; nil for whoever does not own it
 
 	asOf time.Time // when it was read, by the database's clock
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
+	"github.com/holdfast-backup/holdfast/depot/application"
 	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/policy"
 	"github.com/holdfast-backup/holdfast/depot/setting"
@@ -20,11 +21,12 @@ type Bus interface {
 
 // Config is what a Service stands on.
 type Config struct {
-	DB       *sqlx.DB
-	Bus      Bus // nil: nobody is told
-	Policies *policy.Service
-	Settings *setting.Service // nil: the defaults
-	LeaseTTL time.Duration    // how long a device that has work may be silent; 0: three minutes
+	DB           *sqlx.DB
+	Bus          Bus // nil: nobody is told
+	Policies     *policy.Service
+	Applications *application.Service
+	Settings     *setting.Service // nil: the defaults
+	LeaseTTL     time.Duration    // how long a device that has work may be silent; 0: three minutes
 }
 
 // Service is the noun run. It is safe for concurrent use, and any number of them may work on one database.

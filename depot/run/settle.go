@@ -16,6 +16,9 @@ const (
 	AgentLost     = "AGENT_LOST" // the device fell silent
 	NoPolicy      = "NO_POLICY"  // nothing says any more what to save
 	DeviceRevoked = "DEVICE_REVOKED"
+
+	// ApplicationRemoved: the device has the application no more.
+	ApplicationRemoved = "APPLICATION_REMOVED"
 )
 
 // settleBatch is how many devices are settled in one transaction.
@@ -99,6 +102,8 @@ func (r *row) settle(now time.Time, sn *snapshotRow) (bool, error) {
 		switch {
 		case r.Revoked:
 			return true, r.end(Cancelled, bySweep, now, DeviceRevoked)
+		case r.Removed:
+			return true, r.end(Cancelled, bySweep, now, ApplicationRemoved)
 		case r.DeadlineAt.After(now):
 			return false, nil
 		case r.Attempts == 0:
@@ -109,7 +114,7 @@ func (r *row) settle(now time.Time, sn *snapshotRow) (bool, error) {
 		switch {
 		case r.LeaseUntil.After(now):
 			return false, nil
-		case r.Kind == Backup && sn != nil && !sn.CreatedAt.Before(*r.StartedAt):
+		case r.Kind == Backup && sn != nil && sn.answers(r) && !sn.CreatedAt.Before(*r.StartedAt):
 			return true, r.done(sn, bySweep, now)
 		case r.CancelAsked != nil:
 			return true, r.end(Cancelled, bySweep, now, "")
@@ -165,11 +170,12 @@ func (r *row) again(now time.Time, by, code string, delay time.Duration) error {
 	return nil
 }
 
-// ended is what follows from runs that are over: snapshots that were made for them are subject to retention, and their owner is told.
+// ended is what follows from runs that are over: snapshots of files that were made for them are subject to the retention of policies (those of
+// applications say themselves of which schedule they are), and their owner is told.
 func ended(ctx context.Context, tx *sqlx.Tx, rows []*row, n *news) error {
 	seen := map[id.Snapshot]bool{}
 	for _, r := range rows {
-		if r.Kind != Backup || !r.State.good() || seen[*r.SnapshotID] {
+		if r.Kind != Backup || r.ApplicationID != nil || !r.State.good() || seen[*r.SnapshotID] {
 			continue
 		}
 		seen[*r.SnapshotID] = true

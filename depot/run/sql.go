@@ -9,6 +9,7 @@ import (
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 
+	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/keyset"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -19,10 +20,13 @@ import (
 
 const columns = `
 	SELECT r.id, r.device_id, d.user_id, d.name AS device, d.revoked_at IS NOT NULL AS revoked, r.kind, r.trigger, r.asked_by,
-		r.policy_id, p.name AS policy, p.zone, r.slot, r.state, r.created_at, r.due_at, r.deadline_at, r.attempts, r.started_at, r.ended_at,
+		r.policy_id, p.name AS policy, coalesce(p.zone, sc.zone) AS zone, r.slot, r.state, r.created_at, r.due_at, r.deadline_at, r.attempts, r.started_at, r.ended_at,
 		r.lease, r.lease_until, r.cancel_asked_at, r.backup_id, r.snapshot_id, r.code, r.problems, r.causes, r.phase, r.files, r.bytes,
-		r.total_files, r.total_bytes, r.uploaded_bytes, clock_timestamp() AS as_of
-	FROM runs r JOIN devices d ON d.id = r.device_id LEFT JOIN policies p ON p.id = r.policy_id`
+		r.total_files, r.total_bytes, r.uploaded_bytes, clock_timestamp() AS as_of,
+		r.application_id, a.name AS application, a.removed_at IS NOT NULL AS removed, a.notify, r.schedule_id, sc.name AS schedule, r.part, r.title, r.options,
+		r.safety_snapshot_id
+	FROM runs r JOIN devices d ON d.id = r.device_id LEFT JOIN policies p ON p.id = r.policy_id
+		LEFT JOIN applications a ON a.id = r.application_id LEFT JOIN application_schedules sc ON sc.id = r.schedule_id`
 
 const isOpen = `r.state IN ('waiting', 'running')`
 
@@ -35,16 +39,21 @@ func clock(ctx context.Context, q sqlx.QueryerContext) (at time.Time, err error)
 
 // scheduledRow is what one row of insertScheduled travels as.
 type scheduledRow struct {
-	ID       string    `json:"id"`
-	Device   string    `json:"device"`
-	Policy   string    `json:"policy"`
-	Slot     time.Time `json:"slot"`
-	State    State     `json:"state"`
-	Due      time.Time `json:"due"`
-	Deadline time.Time `json:"deadline"`
+	ID          string        `json:"id"`
+	Device      string        `json:"device"`
+	Policy      *string       `json:"policy"`
+	Slot        time.Time     `json:"slot"`
+	State       State         `json:"state"`
+	Due         time.Time     `json:"due"`
+	Deadline    time.Time     `json:"deadline"`
+	Application *string       `json:"application"`
+	Schedule    *string       `json:"schedule"`
+	Part        *catalog.Part `json:"part"`
+	Title       *string       `json:"title"`
+	Options     *options      `json:"options"`
 }
 
-// insertScheduled writes rows of slots and returns those that are new: a slot of a policy on a device has one row.
+// insertScheduled writes rows of slots and returns those that are new: a slot of a policy on a device has one row, and so has one of a schedule.
 func insertScheduled(ctx context.Context, tx *sqlx.Tx, rows []*row) (made []*row, err error) {
 	const portion = 2000
 	for len(rows) > 0 {
@@ -53,7 +62,8 @@ func insertScheduled(ctx context.Context, tx *sqlx.Tx, rows []*row) (made []*row
 		list := make([]scheduledRow, len(part))
 		byID := make(map[id.Run]*row, len(part))
 		for i, r := range part {
-			list[i] = scheduledRow{r.ID.UUID(), r.DeviceID.UUID(), r.PolicyID.UUID(), *r.Slot, r.State, r.DueAt, r.DeadlineAt}
+			list[i] = scheduledRow{r.ID.UUID(), r.DeviceID.UUID(), text(r.PolicyID), *r.Slot, r.State, r.DueAt, r.DeadlineAt,
+				text(r.ApplicationID), text(r.ScheduleID), r.Part, r.Title, r.Options}
 			byID[r.ID] = r
 		}
 		b, err := json.Marshal(list)
@@ -61,12 +71,13 @@ func insertScheduled(ctx context.Context, tx *sqlx.Tx, rows []*row) (made []*row
 			return nil, err
 		}
 		ids, err := pg.Many[id.Run](ctx, tx, `
-			INSERT INTO runs (id, device_id, kind, trigger, policy_id, slot, state, due_at, deadline_at, ended_at)
+			INSERT INTO runs (id, device_id, kind, trigger, policy_id, slot, state, due_at, deadline_at, ended_at, application_id, schedule_id, part, title, options)
 			SELECT u.id, u.device, 'backup', 'schedule', u.policy, u.slot, u.state, u.due, u.deadline,
-				CASE WHEN u.state = 'missed' THEN clock_timestamp() END
+				CASE WHEN u.state = 'missed' THEN clock_timestamp() END, u.application, u.schedule, u.part, u.title, u.options
 			FROM jsonb_to_recordset($1::jsonb)
-				AS u (id uuid, device uuid, policy uuid, slot timestamptz, state run_state, due timestamptz, deadline timestamptz)
-			ON CONFLICT (policy_id, device_id, slot) DO NOTHING RETURNING id`, b)
+				AS u (id uuid, device uuid, policy uuid, slot timestamptz, state run_state, due timestamptz, deadline timestamptz,
+					application uuid, schedule uuid, part application_part, title text, options jsonb)
+			ON CONFLICT DO NOTHING RETURNING id`, b)
 		if err != nil {
 			return nil, err
 		}
@@ -85,10 +96,13 @@ func insertAsked(ctx context.Context, tx *sqlx.Tx, rows []*row, order []byte, tt
 	}
 	r := rows[0]
 	_, err := pg.Change(ctx, tx, `
-		INSERT INTO runs (id, device_id, kind, trigger, asked_by, policy_id, snapshot_id, sealed_order, due_at, deadline_at)
-		SELECT u.id, u.device, $3::run_kind, $4::run_trigger, $5::uuid, $6::uuid, $7::uuid, $8::bytea, clock_timestamp(), clock_timestamp() + make_interval(secs => $9)
+		INSERT INTO runs (id, device_id, kind, trigger, asked_by, policy_id, snapshot_id, sealed_order, due_at, deadline_at,
+			application_id, schedule_id, part, title, options)
+		SELECT u.id, u.device, $3::run_kind, $4::run_trigger, $5::uuid, $6::uuid, $7::uuid, $8::bytea, clock_timestamp(), clock_timestamp() + make_interval(secs => $9),
+			$10::uuid, $11::uuid, $12::application_part, $13::text, $14::jsonb
 		FROM unnest($1::uuid[], $2::uuid[]) AS u (id, device)`,
-		pq.Array(ids), pq.Array(devices), r.Kind, r.Trigger, r.AskedBy, r.PolicyID, r.SnapshotID, order, ttl.Seconds())
+		pq.Array(ids), pq.Array(devices), r.Kind, r.Trigger, r.AskedBy, r.PolicyID, r.SnapshotID, order, ttl.Seconds(),
+		r.ApplicationID, r.ScheduleID, r.Part, r.Title, r.Options)
 	return err
 }
 
@@ -131,12 +145,12 @@ func lockRuns(ctx context.Context, tx *sqlx.Tx, device id.Device, runs []id.Run)
 
 // unsettled is what a sweep has to decide about: see [row.settle].
 const unsettled = isOpen + ` AND CASE r.state
-	WHEN 'waiting' THEN r.deadline_at <= clock_timestamp() OR d.revoked_at IS NOT NULL
+	WHEN 'waiting' THEN r.deadline_at <= clock_timestamp() OR d.revoked_at IS NOT NULL OR a.removed_at IS NOT NULL
 	ELSE r.lease_until <= clock_timestamp() END`
 
 func unsettledDevices(ctx context.Context, q sqlx.QueryerContext, after id.Device, n int) ([]id.Device, error) {
 	return pg.Many[id.Device](ctx, q, `
-		SELECT DISTINCT r.device_id FROM runs r JOIN devices d ON d.id = r.device_id
+		SELECT DISTINCT r.device_id FROM runs r JOIN devices d ON d.id = r.device_id LEFT JOIN applications a ON a.id = r.application_id
 		WHERE r.device_id > $1 AND `+unsettled+` ORDER BY r.device_id LIMIT $2`, after, n)
 }
 
@@ -183,6 +197,7 @@ type savedRow struct {
 	TotalFiles    int64      `json:"total_files"`
 	TotalBytes    int64      `json:"total_bytes"`
 	UploadedBytes int64      `json:"uploaded_bytes"`
+	Safety        *string    `json:"safety"`
 }
 
 // save writes locked rows back.
@@ -197,7 +212,7 @@ func save(ctx context.Context, tx *sqlx.Tx, rows []*row) error {
 			was = r.State
 		}
 		list[i] = savedRow{r.ID.UUID(), was, r.State, r.DueAt, r.Attempts, r.StartedAt, r.EndedAt, r.Lease, r.LeaseUntil, r.CancelAsked,
-			text(r.BackupID), text(r.SnapshotID), r.Code, r.Problems, r.Causes, r.Phase, r.Files, r.Bytes, r.TotalFiles, r.TotalBytes, r.UploadedBytes}
+			text(r.BackupID), text(r.SnapshotID), r.Code, r.Problems, r.Causes, r.Phase, r.Files, r.Bytes, r.TotalFiles, r.TotalBytes, r.UploadedBytes, text(r.SafetyID)}
 	}
 	b, err := json.Marshal(list)
 	if err != nil {
@@ -207,10 +222,10 @@ func save(ctx context.Context, tx *sqlx.Tx, rows []*row) error {
 		UPDATE runs r SET state = u.state, due_at = u.due, attempts = u.attempts, started_at = u.started, ended_at = u.ended, lease = u.lease,
 			lease_until = u.lease_until, cancel_asked_at = u.cancel_asked, backup_id = u.backup, snapshot_id = u.snapshot, code = u.code,
 			problems = u.problems, causes = coalesce(u.causes, '{}'), phase = u.phase, files = u.files, bytes = u.bytes,
-			total_files = u.total_files, total_bytes = u.total_bytes, uploaded_bytes = u.uploaded_bytes
+			total_files = u.total_files, total_bytes = u.total_bytes, uploaded_bytes = u.uploaded_bytes, safety_snapshot_id = u.safety
 		FROM jsonb_to_recordset($1::jsonb) AS u (id uuid, was run_state, state run_state, due timestamptz, attempts int, started timestamptz,
 			ended timestamptz, lease bigint, lease_until timestamptz, cancel_asked timestamptz, backup uuid, snapshot uuid, code text,
-			problems bigint, causes jsonb, phase text, files bigint, bytes bigint, total_files bigint, total_bytes bigint, uploaded_bytes bigint)
+			problems bigint, causes jsonb, phase text, files bigint, bytes bigint, total_files bigint, total_bytes bigint, uploaded_bytes bigint, safety uuid)
 		WHERE r.id = u.id AND r.state = u.was`, b)
 	if err == nil && n != int64(len(rows)) {
 		err = fmt.Errorf("run: %d of %d locked rows have changed", len(rows)-int(n), len(rows))
@@ -242,7 +257,7 @@ func readOrder(ctx context.Context, q sqlx.QueryerContext, run id.Run) ([]byte, 
 }
 
 func isBackupOf(ctx context.Context, q sqlx.QueryerContext, device id.Device, backup id.Backup) (ok bool, err error) {
-	err = sqlx.GetContext(ctx, q, &ok, `SELECT EXISTS (SELECT 1 FROM backups WHERE id = $2 AND device_id = $1)`, device, backup)
+	err = sqlx.GetContext(ctx, q, &ok, `SELECT EXISTS (SELECT 1 FROM backups WHERE id = $2 AND device_id = $1 AND import_token IS NULL)`, device, backup)
 	return ok, pg.Fault(err)
 }
 
@@ -255,9 +270,19 @@ type snapshotRow struct {
 	Bytes         int64
 	Problems      int64
 	UploadedBytes int64 `db:"uploaded_bytes"`
+
+	ApplicationID *id.Application `db:"application_id"` // nil: files of the device
+	Origin        *catalog.Origin
+	Live          bool
 }
 
-const snapshotColumns = `SELECT id, backup_id, created_at, files, bytes, problems, uploaded_bytes FROM snapshots`
+const snapshotColumns = `
+	SELECT id, backup_id, created_at, files, bytes, problems, uploaded_bytes, application_id, origin, deleted_at IS NULL AS live FROM snapshots`
+
+// answers reports whether the snapshot is what a backup run was for.
+func (sn *snapshotRow) answers(r *row) bool {
+	return r.of(sn.ApplicationID) && (sn.Origin == nil || *sn.Origin == catalog.MadeByBackup)
+}
 
 func snapshotOf(ctx context.Context, q sqlx.QueryerContext, device id.Device, snapshot id.Snapshot) (*snapshotRow, error) {
 	return pg.One[snapshotRow](ctx, q, snapshotColumns+` WHERE device_id = $1 AND id = $2`, device, snapshot)
@@ -284,18 +309,28 @@ func isLiveSnapshot(ctx context.Context, q sqlx.QueryerContext, owner id.User, s
 	return ok, pg.Fault(err)
 }
 
-// hasSucceeded reports whether a device had a backup run that succeeded, apart from these.
+// partOf returns what of an application a live snapshot of it holds; nil: there is no such one.
+func partOf(ctx context.Context, q sqlx.QueryerContext, app id.Application, snapshot id.Snapshot) (*catalog.Part, error) {
+	return pg.One[catalog.Part](ctx, q, `SELECT part FROM snapshots WHERE id = $2 AND application_id = $1 AND deleted_at IS NULL`, app, snapshot)
+}
+
+// hasSucceeded reports whether a device had a backup run of its files that succeeded, apart from these.
 func hasSucceeded(ctx context.Context, q sqlx.QueryerContext, device id.Device, apart []id.Run) (ok bool, err error) {
 	err = sqlx.GetContext(ctx, q, &ok, `
-		SELECT EXISTS (SELECT 1 FROM runs WHERE device_id = $1 AND kind = 'backup' AND state IN ('succeeded', 'warned') AND id <> ALL ($2::uuid[]))`,
+		SELECT EXISTS (SELECT 1 FROM runs WHERE device_id = $1 AND application_id IS NULL AND kind = 'backup' AND state IN ('succeeded', 'warned') AND id <> ALL ($2::uuid[]))`,
 		device, pq.Array(apart))
 	return ok, pg.Fault(err)
 }
 
-// askedOpen returns the backups of devices that somebody asked for and that are not over, oldest first.
+// askedOpen returns the backups of the files of devices that somebody asked for and that are not over, oldest first.
 func askedOpen(ctx context.Context, q sqlx.QueryerContext, devices []id.Device) ([]*row, error) {
-	return pg.Many[*row](ctx, q, columns+` WHERE r.device_id = ANY ($1::uuid[]) AND `+isOpen+` AND r.kind = 'backup' AND r.trigger <> 'schedule'
+	return pg.Many[*row](ctx, q, columns+` WHERE r.device_id = ANY ($1::uuid[]) AND `+isOpen+` AND r.application_id IS NULL AND r.kind = 'backup' AND r.trigger <> 'schedule'
 		ORDER BY r.created_at, r.id`, pq.Array(devices))
+}
+
+// askedOf returns the runs of an application that are not over and that no slot has made, oldest first.
+func askedOf(ctx context.Context, q sqlx.QueryerContext, app id.Application, kind Kind) ([]*row, error) {
+	return pg.Many[*row](ctx, q, columns+` WHERE r.application_id = $1 AND `+isOpen+` AND r.kind = $2 AND r.slot IS NULL ORDER BY r.created_at, r.id`, app, kind)
 }
 
 // hasten makes a run that waits due now, and reports whether it was not.
@@ -364,28 +399,28 @@ func health(ctx context.Context, q sqlx.QueryerContext, sc scope, devices []id.D
 		sc.owner, sc.device, pq.Array(devices), stale)
 }
 
-// filtered follows mine and takes $3 to $10.
+// filtered follows mine and takes $3 to $11.
 const filtered = ` AND ($3::uuid IS NULL OR r.device_id = $3)
 	AND ($4::uuid IS NULL OR r.device_id = ANY (ARRAY(SELECT id FROM devices WHERE user_id = $4)))
 	AND ($5::uuid IS NULL OR r.device_id = ANY (ARRAY(
 		SELECT o.id FROM devices o JOIN group_members m ON m.user_id = o.user_id WHERE m.group_id = $5)))
 	AND ($6::uuid IS NULL OR r.policy_id = $6) AND ($7::run_kind IS NULL OR r.kind = $7)
 	AND ($8::run_state[] IS NULL OR r.state = ANY ($8)) AND ($9::timestamptz IS NULL OR r.created_at >= $9)
-	AND ($10::timestamptz IS NULL OR r.created_at < $10)`
+	AND ($10::timestamptz IS NULL OR r.created_at < $10) AND ($11::uuid IS NULL OR r.application_id = $11)`
 
 func (f Filter) args(sc scope) []any {
 	var states any
 	if len(f.States) > 0 {
 		states = pq.Array(f.States)
 	}
-	return []any{sc.owner, sc.device, f.Device, f.User, f.Group, f.Policy, f.Kind, states, f.From, f.To}
+	return []any{sc.owner, sc.device, f.Device, f.User, f.Group, f.Policy, f.Kind, states, f.From, f.To, f.Application}
 }
 
 // page gives up to n runs below from, newest first.
 func page(ctx context.Context, q sqlx.QueryerContext, sc scope, f Filter, from *keyset.Position[id.Run], n int) ([]*row, error) {
 	at, last := from.Args()
-	return pg.Many[*row](ctx, q, columns+` WHERE`+mine+filtered+` AND ($11::timestamptz IS NULL OR (r.created_at, r.id) < ($11, $12::uuid))
-		ORDER BY r.created_at DESC, r.id DESC LIMIT $13`, append(f.args(sc), at, last, n)...)
+	return pg.Many[*row](ctx, q, columns+` WHERE`+mine+filtered+` AND ($12::timestamptz IS NULL OR (r.created_at, r.id) < ($12, $13::uuid))
+		ORDER BY r.created_at DESC, r.id DESC LIMIT $14`, append(f.args(sc), at, last, n)...)
 }
 
 func count(ctx context.Context, q sqlx.QueryerContext, sc scope, f Filter) (n int, err error) {
@@ -412,13 +447,14 @@ func isAtRestore(ctx context.Context, q sqlx.QueryerContext, device id.Device, r
 
 // Care.
 
-// prune deletes up to n runs that ended longer ago than so many days, apart from the newest backup of each device that succeeded.
+// prune deletes up to n runs that ended longer ago than so many days, apart from the newest backup of the files of each device, and of each
+// application, that succeeded.
 func prune(ctx context.Context, q sqlx.ExecerContext, days, n int) (int64, error) {
 	return pg.Change(ctx, q, `
 		DELETE FROM runs WHERE id IN (
 			SELECT r.id FROM runs r WHERE r.ended_at < clock_timestamp() - make_interval(days => $1)
 				AND (r.kind <> 'backup' OR r.state NOT IN ('succeeded', 'warned') OR EXISTS (
-					SELECT 1 FROM runs newer WHERE newer.device_id = r.device_id AND newer.kind = 'backup' AND newer.state IN ('succeeded', 'warned')
+					SELECT 1 FROM runs newer WHERE newer.device_id = r.device_id AND newer.application_id IS NOT DISTINCT FROM r.application_id AND newer.kind = 'backup' AND newer.state IN ('succeeded', 'warned')
 						AND (newer.ended_at, newer.id) > (r.ended_at, r.id)))
 			LIMIT $2)`, days, n)
 }
@@ -443,8 +479,8 @@ func stale(ctx context.Context, tx *sqlx.Tx, days int) ([]staleRow, error) {
 		WITH seen AS (
 			SELECT d.id, d.user_id, d.name, d.created_at, EXISTS (SELECT 1 FROM notifications n WHERE n.user_id = d.user_id AND n.key = `+staleKey+`) AS told,
 				d.revoked_at IS NULL AND u.suspended_at IS NULL AS counts,
-				greatest((SELECT max(sn.created_at) FROM snapshots sn WHERE sn.device_id = d.id),
-					(SELECT max(r.ended_at) FROM runs r WHERE r.device_id = d.id AND r.kind = 'backup' AND r.state IN ('succeeded', 'warned'))) AS last
+				greatest((SELECT max(sn.created_at) FROM snapshots sn WHERE sn.device_id = d.id AND sn.application_id IS NULL),
+					(SELECT max(r.ended_at) FROM runs r WHERE r.device_id = d.id AND r.application_id IS NULL AND r.kind = 'backup' AND r.state IN ('succeeded', 'warned'))) AS last
 			FROM devices d JOIN users u ON u.id = d.user_id),
 		judged AS (
 			SELECT s.*, counts AND coalesce(last, created_at) <= clock_timestamp() - make_interval(days => $1)

@@ -24,19 +24,19 @@ const (
 // device asks for work.
 var arrows = []arrow{
 	{"", Waiting, byTick, "a slot has come"},
-	{"", Waiting, byPerson, "a backup was asked for, a restore ordered"},
+	{"", Waiting, byPerson, "a backup or a probe was asked for, a restore ordered"},
 	{"", Waiting, byDevice, "somebody at the device wants a backup"},
 	{"", Missed, byTick, "a slot's deadline had passed before its row was written"},
 
 	{Waiting, Running, byDevice, "it took the run"},
 	{Waiting, Cancelled, byPerson, "somebody cancelled it"},
 	{Waiting, Cancelled, byDevice, "it asked for work, and no policy says any more what to save"},
-	{Waiting, Cancelled, bySweep, "its device was revoked"},
+	{Waiting, Cancelled, bySweep, "its device was revoked, or has the application no more"},
 	{Waiting, Missed, bySweep, "its deadline has passed, and no device had begun"},
 	{Waiting, Failed, bySweep, "its deadline has passed after attempts that did not succeed"},
 
 	{Running, Succeeded, byDevice, "it said so, and the server found it true"},
-	{Running, Warned, byDevice, "likewise, but some files could not be read, or restored"},
+	{Running, Warned, byDevice, "likewise, but some files could not be read, or restored, or a probe found something to mend"},
 	{Running, Failed, byDevice, "it failed for good, or for the last time"},
 	{Running, Cancelled, byDevice, "it stopped because it was asked to, or on its own account"},
 	{Running, Waiting, byDevice, "it failed, trying again may help, and there is time"},

@@ -25,17 +25,22 @@ func (s *Service) Tick(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return tickAll(ctx, s, "policy", ids, s.tick)
+}
+
+// tickAll calls tick for each until it has no more, each time in a transaction of its own, and rings.
+func tickAll[N id.Noun](ctx context.Context, s *Service, what string, ids []id.Of[N], tick func(context.Context, *sqlx.Tx, id.Of[N], *news) (bool, error)) error {
 	var errs []error
-	for _, p := range ids {
+	for _, one := range ids {
 		for more := true; more; {
 			var n news
 			err := pg.InTx(ctx, s.cfg.DB, func(tx *sqlx.Tx) (err error) {
 				n = news{}
-				more, err = s.tick(ctx, tx, p, &n)
+				more, err = tick(ctx, tx, one, &n)
 				return err
 			})
 			if err != nil {
-				errs = append(errs, fmt.Errorf("policy %s: %w", p, err))
+				errs = append(errs, fmt.Errorf("%s %s: %w", what, one, err))
 				break
 			}
 			s.ring(ctx, n)
@@ -95,41 +100,59 @@ func (s *Service) schedule(ctx context.Context, tx *sqlx.Tx, p *policy.DuePolicy
 			}
 			r := &row{ID: id.Run{}.New(), DeviceID: t.Device, OwnerID: t.Owner, Kind: Backup, Trigger: Schedule, PolicyID: &p.ID, Slot: &slot,
 				DueAt: p.DueAt(slot, delays[i]), DeadlineAt: end}
-			to := Waiting
-			if !r.DeadlineAt.After(p.Now) {
-				to = Missed
-			}
-			if err := r.move(to, byTick); err != nil {
-				return err
-			}
 			rows = append(rows, r)
 		}
 	}
-	made, err := insertScheduled(ctx, tx, rows)
+	made, err := enter(ctx, tx, rows, p.Now, n)
 	if err != nil {
 		return err
-	}
-	for _, r := range made {
-		n.changed = append(n.changed, r)
-		if r.State == Waiting && !r.DueAt.After(p.Now) {
-			n.devices = append(n.devices, r.DeviceID)
-		}
 	}
 	return tellMissed(ctx, tx, p.Policy, made, n)
 }
 
-// tellMissed tells of rows that were missed when they were made.
-func tellMissed(ctx context.Context, tx *sqlx.Tx, p *policy.Policy, made []*row, n *news) error {
-	var missed []*row
-	var devices []id.Device
-	for _, r := range made {
-		if r.State == Missed {
-			missed = append(missed, r)
-			devices = append(devices, r.DeviceID)
+// enter writes the rows of slots, of which some may be missed already, and returns those that are new.
+func enter(ctx context.Context, tx *sqlx.Tx, rows []*row, now time.Time, n *news) ([]*row, error) {
+	for _, r := range rows {
+		to := Waiting
+		if !r.DeadlineAt.After(now) {
+			to = Missed
+		}
+		if err := r.move(to, byTick); err != nil {
+			return nil, err
 		}
 	}
+	made, err := insertScheduled(ctx, tx, rows)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range made {
+		n.changed = append(n.changed, r)
+		if r.State == Waiting && !r.DueAt.After(now) {
+			n.devices = append(n.devices, r.DeviceID)
+		}
+	}
+	return made, nil
+}
+
+// missed returns those of the rows that were missed when they were made.
+func missed(made []*row) (rows []*row) {
+	for _, r := range made {
+		if r.State == Missed {
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// tellMissed tells of rows that were missed when they were made.
+func tellMissed(ctx context.Context, tx *sqlx.Tx, p *policy.Policy, made []*row, n *news) error {
+	missed := missed(made)
 	if len(missed) == 0 {
 		return nil
+	}
+	var devices []id.Device
+	for _, r := range missed {
+		devices = append(devices, r.DeviceID)
 	}
 	names, err := deviceNames(ctx, tx, devices)
 	if err != nil {

@@ -6,24 +6,29 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
+	"github.com/holdfast-backup/holdfast/depot/application"
 	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/plan"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
-// tell tells the owners of runs that have ended, as part of tx. Runs of one device that ended alike are one notification: one backup
-// has answered them, or one night of absence has missed them.
+// tell tells the owners of runs that have ended, as part of tx. Runs of one device's files, or of one application, that ended alike are one
+// notification: one backup has answered them, or one night of absence has missed them.
 func tell(ctx context.Context, tx *sqlx.Tx, rows []*row, n *news) error {
 	type key struct {
 		device id.Device
+		app    id.Application // zero: files of the device
 		kind   Kind
 		state  State
 	}
 	groups := map[key][]*row{}
 	var order []key
 	for _, r := range rows {
-		k := key{r.DeviceID, r.Kind, r.State}
+		k := key{device: r.DeviceID, kind: r.Kind, state: r.State}
+		if r.ApplicationID != nil {
+			k.app = *r.ApplicationID
+		}
 		if groups[k] == nil {
 			order = append(order, k)
 		}
@@ -32,7 +37,7 @@ func tell(ctx context.Context, tx *sqlx.Tx, rows []*row, n *news) error {
 	for _, k := range order {
 		group := groups[k]
 		events := events(group)
-		if k.kind == Backup && k.state.good() {
+		if k.app.IsZero() && k.kind == Backup && k.state.good() {
 			ids := make([]id.Run, len(group))
 			for i, r := range group {
 				ids[i] = r.ID
@@ -69,6 +74,9 @@ func first(r *row, events []notice.Event) []notice.Event {
 // events gives what to say of runs of one device that ended alike.
 func events(group []*row) []notice.Event {
 	r := group[0]
+	if r.ApplicationID != nil {
+		return eventsOf(group)
+	}
 	e := notice.Event{}
 	switch {
 	case r.Kind == Restore && r.State.good():
@@ -114,13 +122,80 @@ func events(group []*row) []notice.Event {
 	return []notice.Event{e}
 }
 
-// whose says by which policy and for when the runs were due.
+// eventsOf is events of one application. A probe is watched by whoever asked for it: it is no news.
+func eventsOf(group []*row) []notice.Event {
+	r := group[0]
+	name := fmt.Sprintf("“%s” on “%s”", *r.Application, r.Device)
+	e := notice.Event{}
+	switch {
+	case r.Kind == Probe:
+		return nil
+	case r.Kind == Restore && r.State.good():
+		e.Kind = "restore.finished"
+		e.Title = fmt.Sprintf("The restore of %s has ended", name)
+		e.Body = "What was there before was backed up first: the restore can be undone."
+		if r.SafetyID == nil {
+			e.Body = "Nothing was there before that could be backed up first, or it was ordered without: the restore cannot be undone."
+		}
+		if r.State == Warned {
+			e.Severity = notice.Warning
+			e.Body = fmt.Sprintf("%s could not be restored. Open the restore to see which, and why. ", files(r.Problems)) + e.Body
+		}
+	case r.Kind == Restore && r.State == Failed:
+		e.Kind = "restore.failed"
+		e.Title = fmt.Sprintf("The restore of %s failed", name)
+		e.Body = sentence(r.Code) + " Open the restore to see how far it came, and order it again once that is mended."
+	case r.Kind == Restore && r.State == Missed:
+		e.Kind = "restore.failed"
+		e.Title = fmt.Sprintf("The restore of %s was not begun", name)
+		e.Body = "The device was not heard of until its deadline. Switch it on, and order the restore again."
+	case r.State == Succeeded:
+		e.Kind = "application.succeeded"
+		if *r.Notify == application.Always {
+			e.Kind = "application.reported"
+		}
+		e.Title = fmt.Sprintf("%s is backed up", name)
+		e.Body = fmt.Sprintf("The backup%s is done.", whose(group))
+	case r.State == Warned:
+		e.Kind = "application.warned"
+		e.Title = fmt.Sprintf("%s of %s could not be read", files(r.Problems), name)
+		e.Body = fmt.Sprintf("The rest is saved%s. Open the backup to see what is missing, and why.", whose(group))
+	case r.State == Failed:
+		e.Kind = "application.failed"
+		e.Title = fmt.Sprintf("The backup of %s failed", name)
+		e.Body = fmt.Sprintf("%s It had been due%s.", sentence(r.Code), whose(group))
+	case r.State == Missed && len(group) == 1:
+		e.Kind = "application.missed"
+		e.Title = fmt.Sprintf("A backup of %s was missed", name)
+		e.Body = fmt.Sprintf("It was due%s, and the device was not heard of until its deadline. Switch it on and connect it, or ask for a backup now.", whose(group))
+	case r.State == Missed:
+		e.Kind = "application.missed"
+		e.Title = fmt.Sprintf("%d backups of %s were missed", len(group), name)
+		e.Body = fmt.Sprintf("They were due%s, and the device was not heard of until their deadlines. Switch it on and connect it, or ask for a backup now.", whose(group))
+	default:
+		return nil // cancelled, or not over
+	}
+	return []notice.Event{e}
+}
+
+// about names the application that a run is about, in the middle of a sentence; "": files of the device.
+func (r *row) about() string {
+	if r.Application == nil {
+		return ""
+	}
+	return fmt.Sprintf(" of the application “%s”", *r.Application)
+}
+
+// whose says by which policy or schedule and for when the runs were due.
 func whose(group []*row) string {
 	var earliest, latest *row
-	policies := map[string]bool{}
+	policies, kind, kinds := map[string]bool{}, "policy", "policies"
 	for _, r := range group {
 		if r.Policy != nil {
 			policies[*r.Policy] = true
+		}
+		if r.ScheduleName != nil {
+			policies[*r.ScheduleName], kind, kinds = true, "schedule", "schedules"
 		}
 		if r.Slot == nil {
 			continue
@@ -136,10 +211,10 @@ func whose(group []*row) string {
 	switch {
 	case len(policies) == 1:
 		for name := range policies {
-			s = fmt.Sprintf(" by the policy “%s”", name)
+			s = fmt.Sprintf(" by the %s “%s”", kind, name)
 		}
 	case len(policies) > 1:
-		s = fmt.Sprintf(" by %d policies", len(policies))
+		s = fmt.Sprintf(" by %d %s", len(policies), kinds)
 	}
 	switch {
 	case latest == nil:
@@ -213,6 +288,7 @@ var sentences = map[string]string{
 	AgentStopped:                  "The agent on the device was stopped while it was at work.",
 	NoPolicy:                      "No policy says any more what to save on this device.",
 	DeviceRevoked:                 "The device was revoked.",
+	ApplicationRemoved:            "The device has the application no more.",
 	"NOTHING_FOUND":               "None of the folders that the policies name was found on the device, or they held less than can be true.",
 	"DISK_FULL":                   "The disk of the device is full.",
 	"ORDER_REFUSED":               "The device refused the order: it was not sealed for it by its owner, has expired, or was carried out before.",

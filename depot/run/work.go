@@ -11,6 +11,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/application"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/depot/policy"
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -30,16 +31,18 @@ type Work struct {
 	Runs      []*Run // none: nothing is due
 	Lease     int64
 	TTL       time.Duration
-	Order     []byte            // of a restore
-	Policy    *policy.Effective // of backups
-	LookAgain time.Duration     // should no ring come
+	Order     []byte               // of a restore
+	Policy    *policy.Effective    // of backups of files
+	Options   *application.Options // of the backup of an application
+	LookAgain time.Duration        // should no ring come
 }
 
-// Take hands out the work of the device that asks: the restore that waits longest, or else all backups that are due, oldest first, at
-// most [MaxTake]. While runs that it took are under way there is none.
+// Take hands out the work of the device that asks: the restore that waits longest, or else the probe that does; or else what is due longest: the
+// backup of one application, or all backups of files that are due, oldest first, at most [MaxTake]. While runs that it took are under way
+// there is none.
 //
-// A run whose policy has a window that is closed now waits for it to open, unless a backup begins anyway. Backups that are due when no policy
-// says any more what to save are cancelled.
+// A run whose policy has a window that is closed now waits for it to open, unless a backup of files begins anyway. Backups of files that are due
+// when no policy says any more what to save are cancelled.
 func (s *Service) Take(ctx context.Context, a actor.Actor) (*Work, error) {
 	device, err := a.RequireDevice()
 	if err != nil {
@@ -91,43 +94,67 @@ func (s *Service) take(ctx context.Context, tx *sqlx.Tx, device id.Device, effec
 	if err := settle(ctx, tx, rows, now, n); err != nil {
 		return nil, err
 	}
-	w := &Work{TTL: s.cfg.LeaseTTL, Policy: effective}
-	var due []*row
-	var free bool
-	switch restore := firstRestore(rows, now); {
-	case slices.ContainsFunc(rows, func(r *row) bool { return r.State == Running }):
-	case restore != nil:
-		due, free, w.Policy = []*row{restore}, true, nil
-		if w.Order, err = readOrder(ctx, tx, restore.ID); err != nil {
+	w := &Work{TTL: s.cfg.LeaseTTL}
+	var given, changed []*row
+	if !slices.ContainsFunc(rows, func(r *row) bool { return r.State == Running }) {
+		if given, changed, err = choose(rows, effective, now); err != nil {
 			return nil, err
 		}
-	default:
-		due, free = dueBackups(rows, effective, now)
 	}
-	switch {
-	case len(due) > 0 && due[0].Kind == Backup && effective == nil:
-		for _, r := range due {
-			if err := r.end(Cancelled, byDevice, now, NoPolicy); err != nil {
-				return nil, err
-			}
-		}
-	case free:
+	if len(given) > 0 {
 		if w.Lease, err = nextLease(ctx, tx); err != nil {
 			return nil, err
 		}
-		for _, r := range due {
+		for _, r := range given {
 			if err := r.begin(w.Lease, now, s.cfg.LeaseTTL); err != nil {
 				return nil, err
 			}
 		}
-		w.Runs = nouns(due)
+		w.Runs = nouns(given)
+		switch r := given[0]; {
+		case r.Kind == Restore:
+			if w.Order, err = readOrder(ctx, tx, r.ID); err != nil {
+				return nil, err
+			}
+		case r.Kind == Backup && r.ApplicationID == nil:
+			w.Policy = effective
+		case r.Kind == Backup:
+			w.Options = (*application.Options)(r.Options)
+		}
 	}
-	if len(w.Runs) == 0 {
-		w.Policy = nil
-	}
-	n.changed = append(n.changed, due...)
+	changed = append(changed, given...)
+	n.changed = append(n.changed, changed...)
 	w.LookAgain = lookAgain(rows, now)
-	return w, save(ctx, tx, due)
+	return w, save(ctx, tx, changed)
+}
+
+// choose decides what a device that is free gets of its open runs; and what else has changed: backups of files that nothing asks for any more, or
+// that wait for a window.
+func choose(rows []*row, effective *policy.Effective, now time.Time) (given, changed []*row, err error) {
+	for _, kind := range []Kind{Restore, Probe} {
+		if r := firstDue(rows, now, func(r *row) bool { return r.Kind == kind }); r != nil {
+			return []*row{r}, nil, nil
+		}
+	}
+	app := firstDue(rows, now, func(r *row) bool { return r.Kind == Backup && r.ApplicationID != nil })
+	files, free := dueBackups(rows, effective, now)
+	switch {
+	case len(files) > 0 && effective == nil:
+		for _, r := range files {
+			if err := r.end(Cancelled, byDevice, now, NoPolicy); err != nil {
+				return nil, nil, err
+			}
+		}
+		changed = files
+	case !free:
+		changed = files
+	case app == nil || files[0].DueAt.Before(app.DueAt):
+		return files, nil, nil
+	}
+	if app != nil {
+		given = []*row{app}
+	}
+	return given, changed, nil
 }
 
 // welcome locks a device and refuses one that was revoked or whose owner is suspended.
@@ -142,16 +169,17 @@ func welcome(ctx context.Context, tx *sqlx.Tx, device id.Device) (*deviceRow, er
 	return found[0], nil
 }
 
-func firstRestore(rows []*row, now time.Time) (first *row) {
+// firstDue returns what is due longest of the runs that wait and are wanted; nil: none is.
+func firstDue(rows []*row, now time.Time, wanted func(*row) bool) (first *row) {
 	for _, r := range rows {
-		if r.Kind == Restore && r.State == Waiting && !r.DueAt.After(now) && (first == nil || r.DueAt.Before(first.DueAt)) {
+		if wanted(r) && r.State == Waiting && !r.DueAt.After(now) && (first == nil || r.DueAt.Before(first.DueAt)) {
 			first = r
 		}
 	}
 	return first
 }
 
-// dueBackups returns the backups that are due and whether they may begin. If all of them must wait for a window, those
+// dueBackups returns the backups of files that are due and whether they may begin. If all of them must wait for a window, those
 // that wait are returned, with the time at which it opens.
 func dueBackups(rows []*row, effective *policy.Effective, now time.Time) (due []*row, free bool) {
 	windows := map[id.Policy]*policy.Policy{}
@@ -162,7 +190,7 @@ func dueBackups(rows []*row, effective *policy.Effective, now time.Time) (due []
 	}
 	opens := map[*row]time.Time{}
 	for _, r := range rows {
-		if r.Kind != Backup || r.State != Waiting || r.DueAt.After(now) {
+		if r.Kind != Backup || r.ApplicationID != nil || r.State != Waiting || r.DueAt.After(now) {
 			continue
 		}
 		due = append(due, r)

@@ -30,6 +30,7 @@ var ErrCorrupt = errors.New("not a sound record")
 // What each record begins with.
 const (
 	snapshotKind = "holdfast/v1/snapshot"
+	labelledKind = "holdfast/v2/snapshot" // of an application
 	deletionKind = "holdfast/v1/deletion"
 	spaceKind    = "holdfast/v1/space"
 )
@@ -47,7 +48,24 @@ type Snapshot struct {
 	Problems      int64
 	UploadedBytes int64
 	Manifest      []byte
+	Application   *Application // nil: files of the device
 }
+
+// Application says of which application a snapshot is.
+type Application struct {
+	ID       id.Application
+	Name     string // at the time
+	Part     string // database, media, full
+	Origin   string // backup, safety, import
+	Title    string // may be empty
+	Schedule *id.ApplicationSchedule
+}
+
+// Lengths of the texts of an [Application], in bytes.
+const (
+	maxText = 400
+	maxWord = 20
+)
 
 // Deletion says that its owner deleted a snapshot. The snapshot's record stays until the space is cleaned.
 type Deletion struct {
@@ -64,9 +82,13 @@ type Space struct {
 	Created                      time.Time
 }
 
-// Append appends the record to b.
+// Append appends the record to b: in version 1, or in version 2 if it is of an application.
 func (r *Snapshot) Append(b []byte) []byte {
-	return seal(b, snapshotKind, 12, func(b []byte) []byte {
+	kind, n := snapshotKind, 12
+	if r.Application != nil {
+		kind, n = labelledKind, 18
+	}
+	return seal(b, kind, n, func(b []byte) []byte {
 		b = cbor.AppendBytes(b, r.ID[:])
 		b = cbor.AppendBytes(b, r.Space[:])
 		b = cbor.AppendBytes(b, r.Device[:])
@@ -77,14 +99,67 @@ func (r *Snapshot) Append(b []byte) []byte {
 		b = cbor.AppendUint(b, uint64(r.Bytes))
 		b = cbor.AppendUint(b, uint64(r.Problems))
 		b = cbor.AppendUint(b, uint64(r.UploadedBytes))
-		return cbor.AppendBytes(b, r.Manifest)
+		b = cbor.AppendBytes(b, r.Manifest)
+		if a := r.Application; a != nil {
+			b = a.append(b)
+		}
+		return b
 	})
+}
+
+func (a *Application) append(b []byte) []byte {
+	b = cbor.AppendBytes(b, a.ID[:])
+	b = cbor.AppendText(b, a.Name)
+	b = cbor.AppendText(b, a.Part)
+	b = cbor.AppendText(b, a.Origin)
+	b = cbor.AppendText(b, a.Title)
+	if a.Schedule == nil {
+		return cbor.AppendBytes(b, nil)
+	}
+	return cbor.AppendBytes(b, a.Schedule[:])
+}
+
+func parseApplication(r *cbor.Reader) *Application {
+	var a Application
+	r.Fixed(a.ID[:])
+	a.Name = words(r, maxText)
+	a.Part, a.Origin = words(r, maxWord), words(r, maxWord)
+	a.Title = words(r, maxText)
+	switch b := r.Bytes(); len(b) {
+	case 0:
+	case len(id.ApplicationSchedule{}):
+		a.Schedule = new(id.ApplicationSchedule)
+		copy(a.Schedule[:], b)
+	default:
+		r.Fail("a schedule's id of %d bytes", len(b))
+	}
+	if r.Err() == nil {
+		switch {
+		case a.Part != "database" && a.Part != "media" && a.Part != "full":
+			r.Fail("a part %q", a.Part)
+		case a.Origin != "backup" && a.Origin != "safety" && a.Origin != "import":
+			r.Fail("an origin %q", a.Origin)
+		}
+	}
+	return &a
+}
+
+func words(r *cbor.Reader, most int) string {
+	s := r.Text()
+	if len(s) > most {
+		r.Fail("a text of %d bytes", len(s))
+	}
+	return s
 }
 
 // ParseSnapshot reads what [Snapshot.Append] wrote. The manifest aliases b.
 func ParseSnapshot(b []byte) (*Snapshot, error) {
 	var s Snapshot
-	err := open(b, snapshotKind, 12, func(r *cbor.Reader) {
+	kind, n := snapshotKind, 12
+	if isLabelled(b) {
+		kind, n = labelledKind, 18
+	}
+	err := open(b, kind, n, func(r *cbor.Reader) {
 		r.Fixed(s.ID[:])
 		r.Fixed(s.Space[:])
 		r.Fixed(s.Device[:])
@@ -99,11 +174,19 @@ func ParseSnapshot(b []byte) (*Snapshot, error) {
 		if n := len(s.Manifest); n == 0 || n > MaxManifest {
 			r.Fail("a manifest of %d bytes", n)
 		}
+		if kind == labelledKind {
+			s.Application = parseApplication(r)
+		}
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &s, nil
+}
+
+// isLabelled reports whether b begins as a record of version 2 does.
+func isLabelled(b []byte) bool {
+	return bytes.HasPrefix(b, cbor.AppendText(cbor.AppendArray(nil, 19), labelledKind))
 }
 
 // Append appends the record to b.

@@ -807,6 +807,71 @@ func (ec *executionContext) unmarshalInputBeginBackupInput(ctx context.Context, 
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputCommitApplicationInput(ctx context.Context, obj any) (CommitApplicationInput, error) {
+	var it CommitApplicationInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["origin"]; !present {
+		asMap["origin"] = "BACKUP"
+	}
+	if _, present := asMap["title"]; !present {
+		asMap["title"] = ""
+	}
+
+	fieldsInOrder := [...]string{"id", "part", "origin", "title", "schedule"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "part":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("part"))
+			data, err := ec.unmarshalNApplicationPart2githubᚗcomᚋholdfastᚑbackupᚋholdfastᚋdepotᚋcatalogᚐPart(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Part = data
+		case "origin":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("origin"))
+			data, err := ec.unmarshalNSnapshotOrigin2githubᚗcomᚋholdfastᚑbackupᚋholdfastᚋdepotᚋcatalogᚐOrigin(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Origin = data
+		case "title":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("title"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Title = data
+		case "schedule":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("schedule"))
+			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Schedule = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputCommitSnapshotInput(ctx context.Context, obj any) (CommitSnapshotInput, error) {
 	var it CommitSnapshotInput
 	if obj == nil {
@@ -818,7 +883,7 @@ func (ec *executionContext) unmarshalInputCommitSnapshotInput(ctx context.Contex
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"backup", "fence", "root", "manifest", "files", "bytes", "problems", "uploadedBytes"}
+	fieldsInOrder := [...]string{"backup", "fence", "root", "manifest", "files", "bytes", "problems", "uploadedBytes", "application"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -881,6 +946,13 @@ func (ec *executionContext) unmarshalInputCommitSnapshotInput(ctx context.Contex
 				return it, err
 			}
 			it.UploadedBytes = data
+		case "application":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("application"))
+			data, err := ec.unmarshalOCommitApplicationInput2ᚖgithubᚗcomᚋholdfastᚑbackupᚋholdfastᚋgraphᚋinternalᚋexecᚐCommitApplicationInput(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Application = data
 		}
 	}
 	return it, nil
@@ -1719,6 +1791,14 @@ func (ec *executionContext) marshalOBackup2ᚖgithubᚗcomᚋholdfastᚑbackup�
 		return graphql.Null
 	}
 	return ec._Backup(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOCommitApplicationInput2ᚖgithubᚗcomᚋholdfastᚑbackupᚋholdfastᚋgraphᚋinternalᚋexecᚐCommitApplicationInput(ctx context.Context, v any) (*CommitApplicationInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputCommitApplicationInput(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 // endregion ***************************** type.gotpl *****************************

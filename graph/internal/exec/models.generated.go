@@ -12,6 +12,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/holdfast-backup/holdfast/depot/account"
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/application"
 	"github.com/holdfast-backup/holdfast/depot/audit"
 	"github.com/holdfast-backup/holdfast/depot/carelog"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
@@ -33,6 +34,35 @@ type AbortBackupPayload struct {
 	Ok bool `json:"ok"`
 }
 
+// What a snapshot is of, if it is an application's.
+type ApplicationLabel struct {
+	Application *application.Application `json:"application"`
+	Part        catalog.Part             `json:"part"`
+	Origin      catalog.Origin           `json:"origin"`
+	// The name that somebody gave it, or the schedule's; empty if nobody did.
+	Title string `json:"title"`
+}
+
+type ApplicationPayload struct {
+	Application *application.Application `json:"application"`
+}
+
+type ApplicationScheduleInput struct {
+	Name        string          `json:"name"`
+	Enabled     bool            `json:"enabled"`
+	Part        catalog.Part    `json:"part"`
+	Schedule    *ScheduleInput  `json:"schedule"`
+	Zone        string          `json:"zone"`
+	Level       policy.Level    `json:"level"`
+	ExcludeLogs bool            `json:"excludeLogs"`
+	Portable    bool            `json:"portable"`
+	Retention   *RetentionInput `json:"retention"`
+}
+
+type ApplicationSchedulePayload struct {
+	Schedule *application.Schedule `json:"schedule"`
+}
+
 type AuditEventConnection struct {
 	Edges    []*AuditEventEdge `json:"edges"`
 	PageInfo *PageInfo         `json:"pageInfo"`
@@ -41,6 +71,16 @@ type AuditEventConnection struct {
 type AuditEventEdge struct {
 	Cursor string       `json:"cursor"`
 	Node   *audit.Entry `json:"node"`
+}
+
+type BackUpApplicationInput struct {
+	Application string       `json:"application"`
+	Part        catalog.Part `json:"part"`
+	// At most 80 characters.
+	Title       string       `json:"title"`
+	Level       policy.Level `json:"level"`
+	ExcludeLogs bool         `json:"excludeLogs"`
+	Portable    bool         `json:"portable"`
 }
 
 type BackUpNowInput struct {
@@ -70,6 +110,16 @@ type BeginBackupPayload struct {
 	MaxPack int `json:"maxPack"`
 }
 
+type BeginImportInput struct {
+	Application string `json:"application"`
+}
+
+type BeginImportPayload struct {
+	Session *BeginBackupPayload `json:"session"`
+	// A bearer token for missingObjects, uploadPack, reportProgress, commitSnapshot and abortBackup of this session.
+	Token string `json:"token"`
+}
+
 type BrandingPayload struct {
 	Branding *setting.Brand `json:"branding"`
 }
@@ -88,6 +138,16 @@ type ChangePasswordPayload struct {
 	User *account.User `json:"user"`
 }
 
+type CommitApplicationInput struct {
+	ID   string       `json:"id"`
+	Part catalog.Part `json:"part"`
+	// What is imported can be committed with the token of its session only by IMPORT.
+	Origin catalog.Origin `json:"origin"`
+	Title  string         `json:"title"`
+	// The schedule whose retention applies: of the run that it was made for.
+	Schedule *string `json:"schedule,omitempty"`
+}
+
 type CommitSnapshotInput struct {
 	Backup string `json:"backup"`
 	Fence  int64  `json:"fence"`
@@ -102,6 +162,8 @@ type CommitSnapshotInput struct {
 	Problems int64 `json:"problems"`
 	// Bytes of packs that this session uploaded, as the device counts them.
 	UploadedBytes int64 `json:"uploadedBytes"`
+	// Of which application it is; null: files of the device.
+	Application *CommitApplicationInput `json:"application,omitempty"`
 }
 
 type CommitSnapshotPayload struct {
@@ -120,6 +182,11 @@ type CreateAPITokenPayload struct {
 	Token string `json:"token"`
 }
 
+type CreateApplicationScheduleInput struct {
+	Application string                    `json:"application"`
+	Schedule    *ApplicationScheduleInput `json:"schedule"`
+}
+
 type CreateEnrolmentInput struct {
 	// SHA-256 of the token that is derived from the code.
 	TokenHash []byte `json:"tokenHash"`
@@ -134,6 +201,14 @@ type CreateEnrolmentPayload struct {
 type CreateGroupInput struct {
 	Name    string   `json:"name"`
 	Members []string `json:"members"`
+}
+
+type DeleteApplicationScheduleInput struct {
+	ID string `json:"id"`
+}
+
+type DeleteApplicationSchedulePayload struct {
+	ID string `json:"id"`
 }
 
 type DeleteGroupInput struct {
@@ -171,6 +246,11 @@ type DeviceEdge struct {
 	Node   *fleet.Device `json:"node"`
 }
 
+type EnableApplicationScheduleInput struct {
+	ID      string `json:"id"`
+	Enabled bool   `json:"enabled"`
+}
+
 type EnablePolicyInput struct {
 	ID      string `json:"id"`
 	Enabled bool   `json:"enabled"`
@@ -182,6 +262,8 @@ type EndRunsInput struct {
 	Outcome run.Outcome `json:"outcome"`
 	// The snapshot that was committed.
 	Snapshot *string `json:"snapshot,omitempty"`
+	// Of a restore of an application: the safety backup that was committed before it.
+	Safety *string `json:"safety,omitempty"`
 	// Of a failure. AGENT_STOPPED with retry gives the runs back: they wait again at once, and the attempt does not count.
 	Code *string `json:"code,omitempty"`
 	// Whether trying again later may help: up to the third attempt, a minute and five minutes after the first and the second.
@@ -424,6 +506,12 @@ type Queue struct {
 	Workers        []*Worker `json:"workers"`
 }
 
+type RegisterApplicationInput struct {
+	Name         string              `json:"name"`
+	Engine       *application.Engine `json:"engine,omitempty"`
+	MediaFolders int                 `json:"mediaFolders"`
+}
+
 type RegisterDeviceInput struct {
 	// The one-time code's token; null when logged in.
 	EnrolmentToken *string `json:"enrolmentToken,omitempty"`
@@ -440,6 +528,10 @@ type RegisterDevicePayload struct {
 	Device *fleet.Device `json:"device"`
 	// The device token, shown once.
 	Token string `json:"token"`
+}
+
+type RemoveApplicationInput struct {
+	ID string `json:"id"`
 }
 
 type RenameDeviceInput struct {
@@ -474,6 +566,14 @@ type ReportProgressInput struct {
 
 type ReportProgressPayload struct {
 	Ok bool `json:"ok"`
+}
+
+type RestoreApplicationInput struct {
+	Application string       `json:"application"`
+	Snapshot    string       `json:"snapshot"`
+	Part        catalog.Part `json:"part"`
+	// Sealed for the application's device.
+	Order []byte `json:"order"`
 }
 
 type RestoreDeletedSnapshotInput struct {
@@ -561,12 +661,13 @@ type RunEdge struct {
 }
 
 type RunFilter struct {
-	Device *string     `json:"device,omitempty"`
-	User   *string     `json:"user,omitempty"`
-	Group  *string     `json:"group,omitempty"`
-	Policy *string     `json:"policy,omitempty"`
-	Kind   *run.Kind   `json:"kind,omitempty"`
-	States []run.State `json:"states,omitempty"`
+	Device      *string     `json:"device,omitempty"`
+	Application *string     `json:"application,omitempty"`
+	User        *string     `json:"user,omitempty"`
+	Group       *string     `json:"group,omitempty"`
+	Policy      *string     `json:"policy,omitempty"`
+	Kind        *run.Kind   `json:"kind,omitempty"`
+	States      []run.State `json:"states,omitempty"`
 	// By the time at which they were made, from (inclusive) to (exclusive).
 	From *time.Time `json:"from,omitempty"`
 	To   *time.Time `json:"to,omitempty"`
@@ -702,8 +803,10 @@ type SuspendUserPayload struct {
 
 // What a device is to do.
 type TakeWorkPayload struct {
-	// Empty: nothing is due.
+	// Empty: nothing is due. Work on an application is one run, which names it.
 	Runs []*run.Run `json:"runs"`
+	// Of a run that backs an application up: how.
+	Application *application.Options `json:"application,omitempty"`
 	// To be sent with every word about these runs.
 	Lease int64 `json:"lease"`
 	// Seconds without a word after which the device counts as gone.
@@ -735,6 +838,22 @@ type TaskInput struct {
 
 type TaskPayload struct {
 	ID string `json:"id"`
+}
+
+type TestApplicationInput struct {
+	Application string `json:"application"`
+}
+
+type UpdateApplicationInput struct {
+	ID         string              `json:"id"`
+	KeepSafety *int                `json:"keepSafety,omitempty"`
+	Notify     *application.Notify `json:"notify,omitempty"`
+}
+
+type UpdateApplicationScheduleInput struct {
+	ID       string                    `json:"id"`
+	Revision int                       `json:"revision"`
+	Schedule *ApplicationScheduleInput `json:"schedule"`
 }
 
 type UpdateGroupInput struct {

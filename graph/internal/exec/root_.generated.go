@@ -10,6 +10,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/run"
 	gqlparser "github.com/vektah/gqlparser/v2"
@@ -25,6 +26,9 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
 	ApiToken() ApiTokenResolver
+	Application() ApplicationResolver
+	ApplicationSchedule() ApplicationScheduleResolver
+	ApplicationStats() ApplicationStatsResolver
 	AuditEvent() AuditEventResolver
 	Backup() BackupResolver
 	Branding() BrandingResolver
@@ -60,6 +64,7 @@ type DirectiveRoot struct {
 	Auth   func(ctx context.Context, obj any, next graphql.Resolver, role actor.Role) (res any, err error)
 	Device func(ctx context.Context, obj any, next graphql.Resolver) (res any, err error)
 	Public func(ctx context.Context, obj any, next graphql.Resolver) (res any, err error)
+	Writer func(ctx context.Context, obj any, next graphql.Resolver) (res any, err error)
 }
 
 type ComplexityRoot struct {
@@ -73,6 +78,80 @@ type ComplexityRoot struct {
 		ID         func(childComplexity int) int
 		LastUsedAt func(childComplexity int) int
 		Name       func(childComplexity int) int
+	}
+
+	Application struct {
+		CreatedAt    func(childComplexity int) int
+		Device       func(childComplexity int) int
+		Engine       func(childComplexity int) int
+		ID           func(childComplexity int) int
+		KeepSafety   func(childComplexity int) int
+		MediaFolders func(childComplexity int) int
+		Name         func(childComplexity int) int
+		NextDueAt    func(childComplexity int) int
+		Notify       func(childComplexity int) int
+		RemovedAt    func(childComplexity int) int
+		Runs         func(childComplexity int, kind *run.Kind, first *int, after *string) int
+		Schedules    func(childComplexity int) int
+		Snapshots    func(childComplexity int, origin *catalog.Origin, part *catalog.Part, first *int, after *string) int
+		Stats        func(childComplexity int) int
+	}
+
+	ApplicationLabel struct {
+		Application func(childComplexity int) int
+		Origin      func(childComplexity int) int
+		Part        func(childComplexity int) int
+		Title       func(childComplexity int) int
+	}
+
+	ApplicationPayload struct {
+		Application func(childComplexity int) int
+	}
+
+	ApplicationSchedule struct {
+		Application func(childComplexity int) int
+		CreatedAt   func(childComplexity int) int
+		Enabled     func(childComplexity int) int
+		ExcludeLogs func(childComplexity int) int
+		ID          func(childComplexity int) int
+		Level       func(childComplexity int) int
+		Name        func(childComplexity int) int
+		Next        func(childComplexity int, count *int) int
+		Part        func(childComplexity int) int
+		Portable    func(childComplexity int) int
+		Retention   func(childComplexity int) int
+		Revision    func(childComplexity int) int
+		Schedule    func(childComplexity int) int
+		UpdatedAt   func(childComplexity int) int
+		Zone        func(childComplexity int) int
+	}
+
+	ApplicationSchedulePayload struct {
+		Schedule func(childComplexity int) int
+	}
+
+	ApplicationSize struct {
+		At            func(childComplexity int) int
+		Bytes         func(childComplexity int) int
+		Part          func(childComplexity int) int
+		UploadedBytes func(childComplexity int) int
+	}
+
+	ApplicationStats struct {
+		Backups       func(childComplexity int) int
+		Bytes         func(childComplexity int) int
+		Failed        func(childComplexity int) int
+		LastRun       func(childComplexity int) int
+		LastSuccessAt func(childComplexity int) int
+		Restores      func(childComplexity int) int
+		Snapshots     func(childComplexity int) int
+		Trend         func(childComplexity int) int
+	}
+
+	ApplicationWork struct {
+		ExcludeLogs func(childComplexity int) int
+		Level       func(childComplexity int) int
+		Portable    func(childComplexity int) int
 	}
 
 	AuditEvent struct {
@@ -126,6 +205,11 @@ type ComplexityRoot struct {
 		TTL          func(childComplexity int) int
 	}
 
+	BeginImportPayload struct {
+		Session func(childComplexity int) int
+		Token   func(childComplexity int) int
+	}
+
 	Branding struct {
 		Logo func(childComplexity int) int
 		Name func(childComplexity int) int
@@ -151,6 +235,10 @@ type ComplexityRoot struct {
 	CreateEnrolmentPayload struct {
 		ExpiresAt func(childComplexity int) int
 		ID        func(childComplexity int) int
+	}
+
+	DeleteApplicationSchedulePayload struct {
+		ID func(childComplexity int) int
 	}
 
 	DeleteGroupPayload struct {
@@ -358,19 +446,24 @@ type ComplexityRoot struct {
 
 	Mutation struct {
 		AbortBackup                func(childComplexity int, input AbortBackupInput) int
+		BackUpApplication          func(childComplexity int, input BackUpApplicationInput) int
 		BackUpNow                  func(childComplexity int, input BackUpNowInput) int
 		BeginBackup                func(childComplexity int, input BeginBackupInput) int
+		BeginImport                func(childComplexity int, input BeginImportInput) int
 		CancelRun                  func(childComplexity int, input CancelRunInput) int
 		ChangePassword             func(childComplexity int, input ChangePasswordInput) int
 		CommitSnapshot             func(childComplexity int, input CommitSnapshotInput) int
 		CreateAPIToken             func(childComplexity int, input CreateAPITokenInput) int
+		CreateApplicationSchedule  func(childComplexity int, input CreateApplicationScheduleInput) int
 		CreateEnrolment            func(childComplexity int, input CreateEnrolmentInput) int
 		CreateGroup                func(childComplexity int, input CreateGroupInput) int
 		CreatePolicy               func(childComplexity int, input PolicyInput) int
+		DeleteApplicationSchedule  func(childComplexity int, input DeleteApplicationScheduleInput) int
 		DeleteGroup                func(childComplexity int, input DeleteGroupInput) int
 		DeletePolicy               func(childComplexity int, input DeletePolicyInput) int
 		DeleteSnapshot             func(childComplexity int, input DeleteSnapshotInput) int
 		DeleteTask                 func(childComplexity int, input TaskInput) int
+		EnableApplicationSchedule  func(childComplexity int, input EnableApplicationScheduleInput) int
 		EnablePolicy               func(childComplexity int, input EnablePolicyInput) int
 		EndRuns                    func(childComplexity int, input EndRunsInput) int
 		EndSession                 func(childComplexity int, input EndSessionInput) int
@@ -384,11 +477,14 @@ type ComplexityRoot struct {
 		MissingObjects             func(childComplexity int, input MissingObjectsInput) int
 		OrderRestore               func(childComplexity int, input OrderRestoreInput) int
 		PinSnapshot                func(childComplexity int, input PinSnapshotInput) int
+		RegisterApplication        func(childComplexity int, input RegisterApplicationInput) int
 		RegisterDevice             func(childComplexity int, input RegisterDeviceInput) int
+		RemoveApplication          func(childComplexity int, input RemoveApplicationInput) int
 		RemoveLogo                 func(childComplexity int) int
 		RenameDevice               func(childComplexity int, input RenameDeviceInput) int
 		RenewRecovery              func(childComplexity int, input RenewRecoveryInput) int
 		ReportProgress             func(childComplexity int, input ReportProgressInput) int
+		RestoreApplication         func(childComplexity int, input RestoreApplicationInput) int
 		RestoreDeletedSnapshot     func(childComplexity int, input RestoreDeletedSnapshotInput) int
 		ResumeUser                 func(childComplexity int, input ResumeUserInput) int
 		RetryTask                  func(childComplexity int, input TaskInput) int
@@ -405,6 +501,9 @@ type ComplexityRoot struct {
 		StartBackup                func(childComplexity int) int
 		SuspendUser                func(childComplexity int, input SuspendUserInput) int
 		TakeWork                   func(childComplexity int) int
+		TestApplication            func(childComplexity int, input TestApplicationInput) int
+		UpdateApplication          func(childComplexity int, input UpdateApplicationInput) int
+		UpdateApplicationSchedule  func(childComplexity int, input UpdateApplicationScheduleInput) int
 		UpdateGroup                func(childComplexity int, input UpdateGroupInput) int
 		UpdatePolicy               func(childComplexity int, input UpdatePolicyInput) int
 		UpdateProfile              func(childComplexity int, input UpdateProfileInput) int
@@ -517,46 +616,49 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		AuditEvents             func(childComplexity int, first *int, after *string) int
-		Backup                  func(childComplexity int, id string) int
-		Branding                func(childComplexity int) int
-		DeletedSnapshots        func(childComplexity int) int
-		Devices                 func(childComplexity int) int
-		Doctor                  func(childComplexity int) int
-		Enrolment               func(childComplexity int, token string) int
-		ExcludePresets          func(childComplexity int) int
-		FilePresets             func(childComplexity int) int
-		FleetDevices            func(childComplexity int, health []run.HealthState, search *string, group *string, first *int, after *string) int
-		FleetOverview           func(childComplexity int) int
-		Groups                  func(childComplexity int) int
-		Invitation              func(childComplexity int, token string) int
-		Invitations             func(childComplexity int) int
-		Jobs                    func(childComplexity int, kind *string, first *int, after *string) int
-		LoginParams             func(childComplexity int, email string) int
-		Mails                   func(childComplexity int, failedOnly *bool, first *int, after *string) int
-		Me                      func(childComplexity int) int
-		MyUsage                 func(childComplexity int, days *int) int
-		Node                    func(childComplexity int, id string) int
-		NotificationPreferences func(childComplexity int) int
-		Notifications           func(childComplexity int, unreadOnly *bool, severities []notice.Severity, first *int, after *string) int
-		ObjectLocations         func(childComplexity int, input ObjectLocationsInput) int
-		Policies                func(childComplexity int) int
-		Policy                  func(childComplexity int, id string) int
-		Queue                   func(childComplexity int) int
-		QueueTasks              func(childComplexity int, state TaskState, page *int) int
-		Replicas                func(childComplexity int) int
-		RetentionPreview        func(childComplexity int, device string, retention RetentionInput, zone string) int
-		Run                     func(childComplexity int, id string) int
-		RunReport               func(childComplexity int, input RunReportInput) int
-		Runs                    func(childComplexity int, filter *RunFilter, fleet *bool, first *int, after *string) int
-		SchedulePreview         func(childComplexity int, schedule ScheduleInput, zone string, count *int) int
-		Server                  func(childComplexity int) int
-		Settings                func(childComplexity int) int
-		Snapshot                func(childComplexity int, id string) int
-		Snapshots               func(childComplexity int, device *string, first *int, after *string) int
-		StorageReport           func(childComplexity int, days *int) int
-		ThisDevice              func(childComplexity int) int
-		Users                   func(childComplexity int, first *int, after *string) int
+		Application                func(childComplexity int, id string) int
+		ApplicationSchedulePreview func(childComplexity int, schedule ScheduleInput, zone string, count *int) int
+		Applications               func(childComplexity int, fleet *bool) int
+		AuditEvents                func(childComplexity int, first *int, after *string) int
+		Backup                     func(childComplexity int, id string) int
+		Branding                   func(childComplexity int) int
+		DeletedSnapshots           func(childComplexity int) int
+		Devices                    func(childComplexity int) int
+		Doctor                     func(childComplexity int) int
+		Enrolment                  func(childComplexity int, token string) int
+		ExcludePresets             func(childComplexity int) int
+		FilePresets                func(childComplexity int) int
+		FleetDevices               func(childComplexity int, health []run.HealthState, search *string, group *string, first *int, after *string) int
+		FleetOverview              func(childComplexity int) int
+		Groups                     func(childComplexity int) int
+		Invitation                 func(childComplexity int, token string) int
+		Invitations                func(childComplexity int) int
+		Jobs                       func(childComplexity int, kind *string, first *int, after *string) int
+		LoginParams                func(childComplexity int, email string) int
+		Mails                      func(childComplexity int, failedOnly *bool, first *int, after *string) int
+		Me                         func(childComplexity int) int
+		MyUsage                    func(childComplexity int, days *int) int
+		Node                       func(childComplexity int, id string) int
+		NotificationPreferences    func(childComplexity int) int
+		Notifications              func(childComplexity int, unreadOnly *bool, severities []notice.Severity, first *int, after *string) int
+		ObjectLocations            func(childComplexity int, input ObjectLocationsInput) int
+		Policies                   func(childComplexity int) int
+		Policy                     func(childComplexity int, id string) int
+		Queue                      func(childComplexity int) int
+		QueueTasks                 func(childComplexity int, state TaskState, page *int) int
+		Replicas                   func(childComplexity int) int
+		RetentionPreview           func(childComplexity int, device string, retention RetentionInput, zone string) int
+		Run                        func(childComplexity int, id string) int
+		RunReport                  func(childComplexity int, input RunReportInput) int
+		Runs                       func(childComplexity int, filter *RunFilter, fleet *bool, first *int, after *string) int
+		SchedulePreview            func(childComplexity int, schedule ScheduleInput, zone string, count *int) int
+		Server                     func(childComplexity int) int
+		Settings                   func(childComplexity int) int
+		Snapshot                   func(childComplexity int, id string) int
+		Snapshots                  func(childComplexity int, device *string, application *string, first *int, after *string) int
+		StorageReport              func(childComplexity int, days *int) int
+		ThisDevice                 func(childComplexity int) int
+		Users                      func(childComplexity int, first *int, after *string) int
 	}
 
 	Queue struct {
@@ -649,6 +751,7 @@ type ComplexityRoot struct {
 	}
 
 	Run struct {
+		Application  func(childComplexity int) int
 		AskedBy      func(childComplexity int) int
 		Attempts     func(childComplexity int) int
 		Cancelling   func(childComplexity int) int
@@ -661,15 +764,19 @@ type ComplexityRoot struct {
 		EndedAt      func(childComplexity int) int
 		ID           func(childComplexity int) int
 		Kind         func(childComplexity int) int
+		Part         func(childComplexity int) int
 		Policy       func(childComplexity int) int
 		Progress     func(childComplexity int) int
 		Rate         func(childComplexity int) int
+		Safety       func(childComplexity int) int
+		Schedule     func(childComplexity int) int
 		SealedReport func(childComplexity int) int
 		Slot         func(childComplexity int) int
 		Snapshot     func(childComplexity int) int
 		StartedAt    func(childComplexity int) int
 		State        func(childComplexity int) int
 		Text         func(childComplexity int) int
+		Title        func(childComplexity int) int
 		Trigger      func(childComplexity int) int
 	}
 
@@ -820,6 +927,7 @@ type ComplexityRoot struct {
 		Device        func(childComplexity int) int
 		Files         func(childComplexity int) int
 		ID            func(childComplexity int) int
+		Label         func(childComplexity int) int
 		Manifest      func(childComplexity int) int
 		PinnedAt      func(childComplexity int) int
 		Problems      func(childComplexity int) int
@@ -878,12 +986,13 @@ type ComplexityRoot struct {
 	}
 
 	TakeWorkPayload struct {
-		Lease     func(childComplexity int) int
-		LookAgain func(childComplexity int) int
-		Order     func(childComplexity int) int
-		Policy    func(childComplexity int) int
-		Runs      func(childComplexity int) int
-		TTL       func(childComplexity int) int
+		Application func(childComplexity int) int
+		Lease       func(childComplexity int) int
+		LookAgain   func(childComplexity int) int
+		Order       func(childComplexity int) int
+		Policy      func(childComplexity int) int
+		Runs        func(childComplexity int) int
+		TTL         func(childComplexity int) int
 	}
 
 	Task struct {
@@ -1023,6 +1132,329 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ApiToken.Name(childComplexity), true
+
+	case "Application.createdAt":
+		if e.ComplexityRoot.Application.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Application.CreatedAt(childComplexity), true
+	case "Application.device":
+		if e.ComplexityRoot.Application.Device == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Application.Device(childComplexity), true
+	case "Application.engine":
+		if e.ComplexityRoot.Application.Engine == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Application.Engine(childComplexity), true
+	case "Application.id":
+		if e.ComplexityRoot.Application.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Application.ID(childComplexity), true
+	case "Application.keepSafety":
+		if e.ComplexityRoot.Application.KeepSafety == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Application.KeepSafety(childComplexity), true
+	case "Application.mediaFolders":
+		if e.ComplexityRoot.Application.MediaFolders == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Application.MediaFolders(childComplexity), true
+	case "Application.name":
+		if e.ComplexityRoot.Application.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Application.Name(childComplexity), true
+	case "Application.nextDueAt":
+		if e.ComplexityRoot.Application.NextDueAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Application.NextDueAt(childComplexity), true
+	case "Application.notify":
+		if e.ComplexityRoot.Application.Notify == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Application.Notify(childComplexity), true
+	case "Application.removedAt":
+		if e.ComplexityRoot.Application.RemovedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Application.RemovedAt(childComplexity), true
+	case "Application.runs":
+		if e.ComplexityRoot.Application.Runs == nil {
+			break
+		}
+
+		args, err := ec.field_Application_runs_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Application.Runs(childComplexity, args["kind"].(*run.Kind), args["first"].(*int), args["after"].(*string)), true
+	case "Application.schedules":
+		if e.ComplexityRoot.Application.Schedules == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Application.Schedules(childComplexity), true
+	case "Application.snapshots":
+		if e.ComplexityRoot.Application.Snapshots == nil {
+			break
+		}
+
+		args, err := ec.field_Application_snapshots_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Application.Snapshots(childComplexity, args["origin"].(*catalog.Origin), args["part"].(*catalog.Part), args["first"].(*int), args["after"].(*string)), true
+	case "Application.stats":
+		if e.ComplexityRoot.Application.Stats == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Application.Stats(childComplexity), true
+
+	case "ApplicationLabel.application":
+		if e.ComplexityRoot.ApplicationLabel.Application == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationLabel.Application(childComplexity), true
+	case "ApplicationLabel.origin":
+		if e.ComplexityRoot.ApplicationLabel.Origin == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationLabel.Origin(childComplexity), true
+	case "ApplicationLabel.part":
+		if e.ComplexityRoot.ApplicationLabel.Part == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationLabel.Part(childComplexity), true
+	case "ApplicationLabel.title":
+		if e.ComplexityRoot.ApplicationLabel.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationLabel.Title(childComplexity), true
+
+	case "ApplicationPayload.application":
+		if e.ComplexityRoot.ApplicationPayload.Application == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationPayload.Application(childComplexity), true
+
+	case "ApplicationSchedule.application":
+		if e.ComplexityRoot.ApplicationSchedule.Application == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSchedule.Application(childComplexity), true
+	case "ApplicationSchedule.createdAt":
+		if e.ComplexityRoot.ApplicationSchedule.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSchedule.CreatedAt(childComplexity), true
+	case "ApplicationSchedule.enabled":
+		if e.ComplexityRoot.ApplicationSchedule.Enabled == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSchedule.Enabled(childComplexity), true
+	case "ApplicationSchedule.excludeLogs":
+		if e.ComplexityRoot.ApplicationSchedule.ExcludeLogs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSchedule.ExcludeLogs(childComplexity), true
+	case "ApplicationSchedule.id":
+		if e.ComplexityRoot.ApplicationSchedule.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSchedule.ID(childComplexity), true
+	case "ApplicationSchedule.level":
+		if e.ComplexityRoot.ApplicationSchedule.Level == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSchedule.Level(childComplexity), true
+	case "ApplicationSchedule.name":
+		if e.ComplexityRoot.ApplicationSchedule.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSchedule.Name(childComplexity), true
+	case "ApplicationSchedule.next":
+		if e.ComplexityRoot.ApplicationSchedule.Next == nil {
+			break
+		}
+
+		args, err := ec.field_ApplicationSchedule_next_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.ApplicationSchedule.Next(childComplexity, args["count"].(*int)), true
+	case "ApplicationSchedule.part":
+		if e.ComplexityRoot.ApplicationSchedule.Part == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSchedule.Part(childComplexity), true
+	case "ApplicationSchedule.portable":
+		if e.ComplexityRoot.ApplicationSchedule.Portable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSchedule.Portable(childComplexity), true
+	case "ApplicationSchedule.retention":
+		if e.ComplexityRoot.ApplicationSchedule.Retention == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSchedule.Retention(childComplexity), true
+	case "ApplicationSchedule.revision":
+		if e.ComplexityRoot.ApplicationSchedule.Revision == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSchedule.Revision(childComplexity), true
+	case "ApplicationSchedule.schedule":
+		if e.ComplexityRoot.ApplicationSchedule.Schedule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSchedule.Schedule(childComplexity), true
+	case "ApplicationSchedule.updatedAt":
+		if e.ComplexityRoot.ApplicationSchedule.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSchedule.UpdatedAt(childComplexity), true
+	case "ApplicationSchedule.zone":
+		if e.ComplexityRoot.ApplicationSchedule.Zone == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSchedule.Zone(childComplexity), true
+
+	case "ApplicationSchedulePayload.schedule":
+		if e.ComplexityRoot.ApplicationSchedulePayload.Schedule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSchedulePayload.Schedule(childComplexity), true
+
+	case "ApplicationSize.at":
+		if e.ComplexityRoot.ApplicationSize.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSize.At(childComplexity), true
+	case "ApplicationSize.bytes":
+		if e.ComplexityRoot.ApplicationSize.Bytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSize.Bytes(childComplexity), true
+	case "ApplicationSize.part":
+		if e.ComplexityRoot.ApplicationSize.Part == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSize.Part(childComplexity), true
+	case "ApplicationSize.uploadedBytes":
+		if e.ComplexityRoot.ApplicationSize.UploadedBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationSize.UploadedBytes(childComplexity), true
+
+	case "ApplicationStats.backups":
+		if e.ComplexityRoot.ApplicationStats.Backups == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationStats.Backups(childComplexity), true
+	case "ApplicationStats.bytes":
+		if e.ComplexityRoot.ApplicationStats.Bytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationStats.Bytes(childComplexity), true
+	case "ApplicationStats.failed":
+		if e.ComplexityRoot.ApplicationStats.Failed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationStats.Failed(childComplexity), true
+	case "ApplicationStats.lastRun":
+		if e.ComplexityRoot.ApplicationStats.LastRun == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationStats.LastRun(childComplexity), true
+	case "ApplicationStats.lastSuccessAt":
+		if e.ComplexityRoot.ApplicationStats.LastSuccessAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationStats.LastSuccessAt(childComplexity), true
+	case "ApplicationStats.restores":
+		if e.ComplexityRoot.ApplicationStats.Restores == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationStats.Restores(childComplexity), true
+	case "ApplicationStats.snapshots":
+		if e.ComplexityRoot.ApplicationStats.Snapshots == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationStats.Snapshots(childComplexity), true
+	case "ApplicationStats.trend":
+		if e.ComplexityRoot.ApplicationStats.Trend == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationStats.Trend(childComplexity), true
+
+	case "ApplicationWork.excludeLogs":
+		if e.ComplexityRoot.ApplicationWork.ExcludeLogs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationWork.ExcludeLogs(childComplexity), true
+	case "ApplicationWork.level":
+		if e.ComplexityRoot.ApplicationWork.Level == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationWork.Level(childComplexity), true
+	case "ApplicationWork.portable":
+		if e.ComplexityRoot.ApplicationWork.Portable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApplicationWork.Portable(childComplexity), true
 
 	case "AuditEvent.actor":
 		if e.ComplexityRoot.AuditEvent.Actor == nil {
@@ -1228,6 +1660,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.BeginBackupPayload.TTL(childComplexity), true
 
+	case "BeginImportPayload.session":
+		if e.ComplexityRoot.BeginImportPayload.Session == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BeginImportPayload.Session(childComplexity), true
+	case "BeginImportPayload.token":
+		if e.ComplexityRoot.BeginImportPayload.Token == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BeginImportPayload.Token(childComplexity), true
+
 	case "Branding.logo":
 		if e.ComplexityRoot.Branding.Logo == nil {
 			break
@@ -1287,6 +1732,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CreateEnrolmentPayload.ID(childComplexity), true
+
+	case "DeleteApplicationSchedulePayload.id":
+		if e.ComplexityRoot.DeleteApplicationSchedulePayload.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeleteApplicationSchedulePayload.ID(childComplexity), true
 
 	case "DeleteGroupPayload.id":
 		if e.ComplexityRoot.DeleteGroupPayload.ID == nil {
@@ -2000,6 +2452,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.AbortBackup(childComplexity, args["input"].(AbortBackupInput)), true
+	case "Mutation.backUpApplication":
+		if e.ComplexityRoot.Mutation.BackUpApplication == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_backUpApplication_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.BackUpApplication(childComplexity, args["input"].(BackUpApplicationInput)), true
 	case "Mutation.backUpNow":
 		if e.ComplexityRoot.Mutation.BackUpNow == nil {
 			break
@@ -2022,6 +2485,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.BeginBackup(childComplexity, args["input"].(BeginBackupInput)), true
+	case "Mutation.beginImport":
+		if e.ComplexityRoot.Mutation.BeginImport == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_beginImport_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.BeginImport(childComplexity, args["input"].(BeginImportInput)), true
 	case "Mutation.cancelRun":
 		if e.ComplexityRoot.Mutation.CancelRun == nil {
 			break
@@ -2066,6 +2540,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateAPIToken(childComplexity, args["input"].(CreateAPITokenInput)), true
+	case "Mutation.createApplicationSchedule":
+		if e.ComplexityRoot.Mutation.CreateApplicationSchedule == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createApplicationSchedule_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateApplicationSchedule(childComplexity, args["input"].(CreateApplicationScheduleInput)), true
 	case "Mutation.createEnrolment":
 		if e.ComplexityRoot.Mutation.CreateEnrolment == nil {
 			break
@@ -2099,6 +2584,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreatePolicy(childComplexity, args["input"].(PolicyInput)), true
+	case "Mutation.deleteApplicationSchedule":
+		if e.ComplexityRoot.Mutation.DeleteApplicationSchedule == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteApplicationSchedule_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteApplicationSchedule(childComplexity, args["input"].(DeleteApplicationScheduleInput)), true
 	case "Mutation.deleteGroup":
 		if e.ComplexityRoot.Mutation.DeleteGroup == nil {
 			break
@@ -2143,6 +2639,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteTask(childComplexity, args["input"].(TaskInput)), true
+	case "Mutation.enableApplicationSchedule":
+		if e.ComplexityRoot.Mutation.EnableApplicationSchedule == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_enableApplicationSchedule_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EnableApplicationSchedule(childComplexity, args["input"].(EnableApplicationScheduleInput)), true
 	case "Mutation.enablePolicy":
 		if e.ComplexityRoot.Mutation.EnablePolicy == nil {
 			break
@@ -2281,6 +2788,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.PinSnapshot(childComplexity, args["input"].(PinSnapshotInput)), true
+	case "Mutation.registerApplication":
+		if e.ComplexityRoot.Mutation.RegisterApplication == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_registerApplication_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RegisterApplication(childComplexity, args["input"].(RegisterApplicationInput)), true
 	case "Mutation.registerDevice":
 		if e.ComplexityRoot.Mutation.RegisterDevice == nil {
 			break
@@ -2292,6 +2810,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RegisterDevice(childComplexity, args["input"].(RegisterDeviceInput)), true
+	case "Mutation.removeApplication":
+		if e.ComplexityRoot.Mutation.RemoveApplication == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_removeApplication_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RemoveApplication(childComplexity, args["input"].(RemoveApplicationInput)), true
 	case "Mutation.removeLogo":
 		if e.ComplexityRoot.Mutation.RemoveLogo == nil {
 			break
@@ -2331,6 +2860,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ReportProgress(childComplexity, args["input"].(ReportProgressInput)), true
+	case "Mutation.restoreApplication":
+		if e.ComplexityRoot.Mutation.RestoreApplication == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_restoreApplication_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RestoreApplication(childComplexity, args["input"].(RestoreApplicationInput)), true
 	case "Mutation.restoreDeletedSnapshot":
 		if e.ComplexityRoot.Mutation.RestoreDeletedSnapshot == nil {
 			break
@@ -2492,6 +3032,39 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.TakeWork(childComplexity), true
+	case "Mutation.testApplication":
+		if e.ComplexityRoot.Mutation.TestApplication == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_testApplication_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.TestApplication(childComplexity, args["input"].(TestApplicationInput)), true
+	case "Mutation.updateApplication":
+		if e.ComplexityRoot.Mutation.UpdateApplication == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateApplication_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateApplication(childComplexity, args["input"].(UpdateApplicationInput)), true
+	case "Mutation.updateApplicationSchedule":
+		if e.ComplexityRoot.Mutation.UpdateApplicationSchedule == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateApplicationSchedule_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateApplicationSchedule(childComplexity, args["input"].(UpdateApplicationScheduleInput)), true
 	case "Mutation.updateGroup":
 		if e.ComplexityRoot.Mutation.UpdateGroup == nil {
 			break
@@ -2961,6 +3534,39 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PolicyTargets.Groups(childComplexity), true
 
+	case "Query.application":
+		if e.ComplexityRoot.Query.Application == nil {
+			break
+		}
+
+		args, err := ec.field_Query_application_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Application(childComplexity, args["id"].(string)), true
+	case "Query.applicationSchedulePreview":
+		if e.ComplexityRoot.Query.ApplicationSchedulePreview == nil {
+			break
+		}
+
+		args, err := ec.field_Query_applicationSchedulePreview_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.ApplicationSchedulePreview(childComplexity, args["schedule"].(ScheduleInput), args["zone"].(string), args["count"].(*int)), true
+	case "Query.applications":
+		if e.ComplexityRoot.Query.Applications == nil {
+			break
+		}
+
+		args, err := ec.field_Query_applications_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Applications(childComplexity, args["fleet"].(*bool)), true
 	case "Query.auditEvents":
 		if e.ComplexityRoot.Query.AuditEvents == nil {
 			break
@@ -3288,7 +3894,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Snapshots(childComplexity, args["device"].(*string), args["first"].(*int), args["after"].(*string)), true
+		return e.ComplexityRoot.Query.Snapshots(childComplexity, args["device"].(*string), args["application"].(*string), args["first"].(*int), args["after"].(*string)), true
 	case "Query.storageReport":
 		if e.ComplexityRoot.Query.StorageReport == nil {
 			break
@@ -3631,6 +4237,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Ring.At(childComplexity), true
 
+	case "Run.application":
+		if e.ComplexityRoot.Run.Application == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Application(childComplexity), true
 	case "Run.askedBy":
 		if e.ComplexityRoot.Run.AskedBy == nil {
 			break
@@ -3703,6 +4315,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Run.Kind(childComplexity), true
+	case "Run.part":
+		if e.ComplexityRoot.Run.Part == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Part(childComplexity), true
 	case "Run.policy":
 		if e.ComplexityRoot.Run.Policy == nil {
 			break
@@ -3721,6 +4339,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Run.Rate(childComplexity), true
+	case "Run.safety":
+		if e.ComplexityRoot.Run.Safety == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Safety(childComplexity), true
+	case "Run.schedule":
+		if e.ComplexityRoot.Run.Schedule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Schedule(childComplexity), true
 	case "Run.sealedReport":
 		if e.ComplexityRoot.Run.SealedReport == nil {
 			break
@@ -3757,6 +4387,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Run.Text(childComplexity), true
+	case "Run.title":
+		if e.ComplexityRoot.Run.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Run.Title(childComplexity), true
 	case "Run.trigger":
 		if e.ComplexityRoot.Run.Trigger == nil {
 			break
@@ -4300,6 +4936,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Snapshot.ID(childComplexity), true
+	case "Snapshot.label":
+		if e.ComplexityRoot.Snapshot.Label == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Snapshot.Label(childComplexity), true
 	case "Snapshot.manifest":
 		if e.ComplexityRoot.Snapshot.Manifest == nil {
 			break
@@ -4522,6 +5164,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SuspendUserPayload.User(childComplexity), true
 
+	case "TakeWorkPayload.application":
+		if e.ComplexityRoot.TakeWorkPayload.Application == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TakeWorkPayload.Application(childComplexity), true
 	case "TakeWorkPayload.lease":
 		if e.ComplexityRoot.TakeWorkPayload.Lease == nil {
 			break
@@ -4875,17 +5523,24 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
 		ec.unmarshalInputAbortBackupInput,
 		ec.unmarshalInputAccountKeysInput,
+		ec.unmarshalInputApplicationScheduleInput,
+		ec.unmarshalInputBackUpApplicationInput,
 		ec.unmarshalInputBackUpNowInput,
 		ec.unmarshalInputBeginBackupInput,
+		ec.unmarshalInputBeginImportInput,
 		ec.unmarshalInputCancelRunInput,
 		ec.unmarshalInputChangePasswordInput,
+		ec.unmarshalInputCommitApplicationInput,
 		ec.unmarshalInputCommitSnapshotInput,
 		ec.unmarshalInputCreateApiTokenInput,
+		ec.unmarshalInputCreateApplicationScheduleInput,
 		ec.unmarshalInputCreateEnrolmentInput,
 		ec.unmarshalInputCreateGroupInput,
+		ec.unmarshalInputDeleteApplicationScheduleInput,
 		ec.unmarshalInputDeleteGroupInput,
 		ec.unmarshalInputDeletePolicyInput,
 		ec.unmarshalInputDeleteSnapshotInput,
+		ec.unmarshalInputEnableApplicationScheduleInput,
 		ec.unmarshalInputEnablePolicyInput,
 		ec.unmarshalInputEndRunsInput,
 		ec.unmarshalInputEndSessionInput,
@@ -4904,10 +5559,13 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputPolicyInput,
 		ec.unmarshalInputPolicyTargetsInput,
 		ec.unmarshalInputRecoveryKeysInput,
+		ec.unmarshalInputRegisterApplicationInput,
 		ec.unmarshalInputRegisterDeviceInput,
+		ec.unmarshalInputRemoveApplicationInput,
 		ec.unmarshalInputRenameDeviceInput,
 		ec.unmarshalInputRenewRecoveryInput,
 		ec.unmarshalInputReportProgressInput,
+		ec.unmarshalInputRestoreApplicationInput,
 		ec.unmarshalInputRestoreDeletedSnapshotInput,
 		ec.unmarshalInputResumeUserInput,
 		ec.unmarshalInputRetentionInput,
@@ -4926,6 +5584,9 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputSetRoleInput,
 		ec.unmarshalInputSuspendUserInput,
 		ec.unmarshalInputTaskInput,
+		ec.unmarshalInputTestApplicationInput,
+		ec.unmarshalInputUpdateApplicationInput,
+		ec.unmarshalInputUpdateApplicationScheduleInput,
 		ec.unmarshalInputUpdateGroupInput,
 		ec.unmarshalInputUpdatePolicyInput,
 		ec.unmarshalInputUpdateProfileInput,
@@ -5353,6 +6014,246 @@ type ResumeUserPayload {
   user: User!
 }
 `, BuiltIn: false},
+	{Name: "../../../schema/application.graphqls", Input: `# Applications: databases and media folders of the institution's applications, each on one enrolled device. Where
+# they are and how to open them stays on that device; the server knows an application's name, kind and schedules.
+
+extend type Query {
+  "Applications on the caller's devices, by name; all for administrators who ask for the fleet."
+  applications(fleet: Boolean = false): [Application!]! @auth
+  application(id: ID!): Application @auth
+  "When a schedule of an application would be due next, before it is saved."
+  applicationSchedulePreview(schedule: ScheduleInput!, zone: String!, count: Int = 5): SchedulePreview! @auth
+}
+
+extend type Mutation {
+  "Tells the server of an application of this device, or of what changed about it. By name: an application keeps its id."
+  registerApplication(input: RegisterApplicationInput!): ApplicationPayload! @device
+  "This device has the application no more. Its backups and their history stay."
+  removeApplication(input: RemoveApplicationInput!): ApplicationPayload! @device
+
+  "Changes what its owner decides about an application; fields left out stay."
+  updateApplication(input: UpdateApplicationInput!): ApplicationPayload! @auth
+  "Backs an application up now: its owner may, and administrators."
+  backUpApplication(input: BackUpApplicationInput!): RunPayload! @auth
+  "Asks the application's device to look whether everything is there that a backup needs. The run's note says what it found."
+  testApplication(input: TestApplicationInput!): RunPayload! @auth
+  "Orders a restore of an application: the order is sealed for its device."
+  restoreApplication(input: RestoreApplicationInput!): RunPayload! @auth
+  "Begins an upload of something that was saved elsewhere, to be kept as a backup of the application. The token it returns can write into this one session, and nothing else."
+  beginImport(input: BeginImportInput!): BeginImportPayload! @auth
+
+  createApplicationSchedule(input: CreateApplicationScheduleInput!): ApplicationSchedulePayload! @auth
+  "CONFLICT if somebody else changed it since the revision that the caller saw."
+  updateApplicationSchedule(input: UpdateApplicationScheduleInput!): ApplicationSchedulePayload! @auth
+  enableApplicationSchedule(input: EnableApplicationScheduleInput!): ApplicationSchedulePayload! @auth
+  "Deletes a schedule. What it made stays, and no rule deletes it any more."
+  deleteApplicationSchedule(input: DeleteApplicationScheduleInput!): DeleteApplicationSchedulePayload! @auth
+}
+
+"A database, folders of media, or both, on one device."
+type Application implements Node {
+  id: ID!
+  name: String!
+  device: Device!
+  "Of its database; null without one."
+  engine: DatabaseEngine
+  "How many media folders it has."
+  mediaFolders: Int!
+  createdAt: Time!
+  "Its device has it no more."
+  removedAt: Time
+  "How many safety backups are kept, the newest of them."
+  keepSafety: Int!
+  "Whether a mail goes out for every backup, or for failures only."
+  notify: ApplicationNotify!
+  stats: ApplicationStats!
+  "By name."
+  schedules: [ApplicationSchedule!]!
+  "Its backups, newest first: to its owner."
+  snapshots(origin: SnapshotOrigin, part: ApplicationPart, first: Int = 50, after: String): SnapshotConnection!
+  "Its runs, newest first."
+  runs(kind: RunKind, first: Int = 50, after: String): RunConnection!
+  "When a schedule wants it next."
+  nextDueAt: Time
+}
+
+enum DatabaseEngine { POSTGRES MYSQL SQLITE }
+
+enum ApplicationPart { DATABASE MEDIA FULL }
+
+enum ApplicationNotify { FAILURES ALWAYS }
+
+"How a snapshot of an application came to be."
+enum SnapshotOrigin {
+  "A schedule, or somebody who asked."
+  BACKUP
+  "Made before a restore, so that it can be undone."
+  SAFETY
+  "Saved elsewhere, and uploaded."
+  IMPORT
+}
+
+type ApplicationStats {
+  "Runs of backups that have ended, and those of them that did not succeed: failed, missed."
+  backups: Int!
+  failed: Int!
+  restores: Int!
+  "Live snapshots and the bytes that they describe."
+  snapshots: Int!
+  bytes: Int64!
+  lastSuccessAt: Time
+  lastRun: Run
+  "Bytes of the newest backups that succeeded, oldest first: at most 60."
+  trend: [ApplicationSize!]!
+}
+
+type ApplicationSize {
+  at: Time!
+  part: ApplicationPart!
+  bytes: Int64!
+  uploadedBytes: Int64!
+}
+
+"When an application is backed up, what of it, and how long that is kept."
+type ApplicationSchedule implements Node {
+  id: ID!
+  application: Application!
+  name: String!
+  enabled: Boolean!
+  revision: Int!
+  part: ApplicationPart!
+  schedule: Schedule!
+  zone: String!
+  level: CompressionLevel!
+  "Leaves log files of the media folders out."
+  excludeLogs: Boolean!
+  "Writes the portable export beside the native dump."
+  portable: Boolean!
+  retention: Retention!
+  createdAt: Time!
+  updatedAt: Time!
+  "The next slots; empty if it is disabled."
+  next(count: Int = 5): [Time!]!
+}
+
+"What a snapshot is of, if it is an application's."
+type ApplicationLabel {
+  application: Application!
+  part: ApplicationPart!
+  origin: SnapshotOrigin!
+  "The name that somebody gave it, or the schedule's; empty if nobody did."
+  title: String!
+}
+
+extend type Snapshot {
+  "Null: files of a device."
+  label: ApplicationLabel
+}
+
+extend type Run {
+  "Null: files of a device."
+  application: Application
+  "What of the application."
+  part: ApplicationPart
+  "The name that the backup is to have."
+  title: String
+  schedule: ApplicationSchedule
+  "Of a restore of an application: the backup that was made before anything was touched. To its owner."
+  safety: Snapshot
+}
+
+input RegisterApplicationInput {
+  name: String!
+  engine: DatabaseEngine
+  mediaFolders: Int! = 0
+}
+
+input RemoveApplicationInput {
+  id: ID!
+}
+
+input UpdateApplicationInput {
+  id: ID!
+  keepSafety: Int
+  notify: ApplicationNotify
+}
+
+input BackUpApplicationInput {
+  application: ID!
+  part: ApplicationPart! = FULL
+  "At most 80 characters."
+  title: String! = ""
+  level: CompressionLevel! = DEFAULT
+  excludeLogs: Boolean! = false
+  portable: Boolean! = false
+}
+
+input TestApplicationInput {
+  application: ID!
+}
+
+input RestoreApplicationInput {
+  application: ID!
+  snapshot: ID!
+  part: ApplicationPart!
+  "Sealed for the application's device."
+  order: Bytes!
+}
+
+input BeginImportInput {
+  application: ID!
+}
+
+type BeginImportPayload {
+  session: BeginBackupPayload!
+  "A bearer token for missingObjects, uploadPack, reportProgress, commitSnapshot and abortBackup of this session."
+  token: String!
+}
+
+input ApplicationScheduleInput {
+  name: String!
+  enabled: Boolean! = true
+  part: ApplicationPart! = FULL
+  schedule: ScheduleInput!
+  zone: String!
+  level: CompressionLevel! = DEFAULT
+  excludeLogs: Boolean! = false
+  portable: Boolean! = false
+  retention: RetentionInput!
+}
+
+input CreateApplicationScheduleInput {
+  application: ID!
+  schedule: ApplicationScheduleInput!
+}
+
+input UpdateApplicationScheduleInput {
+  id: ID!
+  revision: Int!
+  schedule: ApplicationScheduleInput!
+}
+
+input EnableApplicationScheduleInput {
+  id: ID!
+  enabled: Boolean!
+}
+
+input DeleteApplicationScheduleInput {
+  id: ID!
+}
+
+type ApplicationPayload {
+  application: Application!
+}
+
+type ApplicationSchedulePayload {
+  schedule: ApplicationSchedule!
+}
+
+type DeleteApplicationSchedulePayload {
+  id: ID!
+}
+`, BuiltIn: false},
 	{Name: "../../../schema/backup.graphqls", Input: `# Backups: a device writes one snapshot in a backup session. Object ids travel as one string of bytes, 16 a
 # piece: a batch of ten thousand is 213 KB of JSON instead of 380, and one value to check instead of ten thousand.
 
@@ -5360,15 +6261,15 @@ extend type Mutation {
   "Begins a backup session. A device has at most one: an older one of the same device becomes void."
   beginBackup(input: BeginBackupInput!): BeginBackupPayload! @device
   "Which of these objects the space does not hold. At most 20,000 at once."
-  missingObjects(input: MissingObjectsInput!): MissingObjectsPayload! @device
+  missingObjects(input: MissingObjectsInput!): MissingObjectsPayload! @writer
   "Stores a pack. To be sent to /graphql/upload. Repeating it is harmless. When it returns, the pack is durable."
-  uploadPack(input: UploadPackInput!): UploadPackPayload! @device
+  uploadPack(input: UploadPackInput!): UploadPackPayload! @writer
   "Heartbeat and progress. Without one for the session's time to live, the session is void."
-  reportProgress(input: ReportProgressInput!): ReportProgressPayload! @device
+  reportProgress(input: ReportProgressInput!): ReportProgressPayload! @writer
   "Makes the snapshot, if every object reachable from its root is stored; otherwise OBJECTS_MISSING lists what is not, and nothing is committed."
-  commitSnapshot(input: CommitSnapshotInput!): CommitSnapshotPayload! @device
+  commitSnapshot(input: CommitSnapshotInput!): CommitSnapshotPayload! @writer
   "Gives a session up. What it stored stays until the next cleaning, so that the next backup continues from it."
-  abortBackup(input: AbortBackupInput!): AbortBackupPayload! @device
+  abortBackup(input: AbortBackupInput!): AbortBackupPayload! @writer
 }
 
 extend type Query {
@@ -5499,6 +6400,18 @@ input CommitSnapshotInput {
   problems: Int64!
   "Bytes of packs that this session uploaded, as the device counts them."
   uploadedBytes: Int64!
+  "Of which application it is; null: files of the device."
+  application: CommitApplicationInput
+}
+
+input CommitApplicationInput {
+  id: ID!
+  part: ApplicationPart!
+  "What is imported can be committed with the token of its session only by IMPORT."
+  origin: SnapshotOrigin! = BACKUP
+  title: String! = ""
+  "The schedule whose retention applies: of the run that it was made for."
+  schedule: ID
 }
 
 type CommitSnapshotPayload {
@@ -5783,11 +6696,14 @@ type SetQuotaPayload {
 "Requires an authenticated caller with at least this role. Ownership of single rows is decided by the services."
 directive @auth(role: Role! = STAFF) on FIELD_DEFINITION
 
-"Open to anyone, credentials or not. Every field of a root type carries either @auth, @device or @public."
+"Open to anyone, credentials or not. Every field of a root type carries either @auth, @device, @writer or @public."
 directive @public on FIELD_DEFINITION
 
 "Requires a device token."
 directive @device on FIELD_DEFINITION
+
+"Requires a device token, or the token of an import, which is good for its own session only."
+directive @writer on FIELD_DEFINITION
 
 "An instant in RFC 3339, UTC, with up to nanoseconds."
 scalar Time
@@ -6567,7 +7483,12 @@ enum HealthState {
   REVOKED
 }
 
-enum RunKind { BACKUP RESTORE }
+enum RunKind {
+  BACKUP
+  RESTORE
+  "Of an application: look whether everything is there that a backup needs."
+  PROBE
+}
 
 enum RunTrigger { SCHEDULE OWNER ADMIN DEVICE }
 
@@ -6639,6 +7560,7 @@ type RunCause {
 
 input RunFilter {
   device: ID
+  application: ID
   user: ID
   group: ID
   policy: ID
@@ -6681,8 +7603,10 @@ type RunPayload {
 
 "What a device is to do."
 type TakeWorkPayload {
-  "Empty: nothing is due."
+  "Empty: nothing is due. Work on an application is one run, which names it."
   runs: [Run!]!
+  "Of a run that backs an application up: how."
+  application: ApplicationWork
   "To be sent with every word about these runs."
   lease: Int64!
   "Seconds without a word after which the device counts as gone."
@@ -6693,6 +7617,13 @@ type TakeWorkPayload {
   policy: EffectivePolicy
   "Seconds after which to look again, should no ring come."
   lookAgain: Int!
+}
+
+"How an application is to be backed up."
+type ApplicationWork {
+  level: CompressionLevel!
+  excludeLogs: Boolean!
+  portable: Boolean!
 }
 
 input KeepRunsInput {
@@ -6722,6 +7653,8 @@ input EndRunsInput {
   outcome: RunOutcome!
   "The snapshot that was committed."
   snapshot: ID
+  "Of a restore of an application: the safety backup that was committed before it."
+  safety: ID
   "Of a failure. AGENT_STOPPED with retry gives the runs back: they wait again at once, and the attempt does not count."
   code: String
   "Whether trying again later may help: up to the third attempt, a minute and five minutes after the first and the second."
@@ -6759,8 +7692,8 @@ type Ring {
 	{Name: "../../../schema/snapshot.graphqls", Input: `# Snapshots and the way back: sealed manifests, where objects lie, signed pack downloads.
 
 extend type Query {
-  "The caller's snapshots, newest first."
-  snapshots(device: ID, first: Int = 50, after: String): SnapshotConnection! @auth
+  "The caller's snapshots of files, newest first; those of an application if one is named."
+  snapshots(device: ID, application: ID, first: Int = 50, after: String): SnapshotConnection! @auth
   "One snapshot of the caller's."
   snapshot(id: ID!): Snapshot @auth
   "Snapshots of the caller's that were deleted and can still be taken back, the last deleted first."
@@ -6889,6 +7822,154 @@ func (ec *executionContext) childFields_ApiToken(ctx context.Context, field grap
 	return nil, fmt.Errorf("no field named %q was found under type ApiToken", field.Name)
 }
 
+func (ec *executionContext) childFields_Application(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Application_id(ctx, field)
+	case "name":
+		return ec.fieldContext_Application_name(ctx, field)
+	case "device":
+		return ec.fieldContext_Application_device(ctx, field)
+	case "engine":
+		return ec.fieldContext_Application_engine(ctx, field)
+	case "mediaFolders":
+		return ec.fieldContext_Application_mediaFolders(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Application_createdAt(ctx, field)
+	case "removedAt":
+		return ec.fieldContext_Application_removedAt(ctx, field)
+	case "keepSafety":
+		return ec.fieldContext_Application_keepSafety(ctx, field)
+	case "notify":
+		return ec.fieldContext_Application_notify(ctx, field)
+	case "stats":
+		return ec.fieldContext_Application_stats(ctx, field)
+	case "schedules":
+		return ec.fieldContext_Application_schedules(ctx, field)
+	case "snapshots":
+		return ec.fieldContext_Application_snapshots(ctx, field)
+	case "runs":
+		return ec.fieldContext_Application_runs(ctx, field)
+	case "nextDueAt":
+		return ec.fieldContext_Application_nextDueAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Application", field.Name)
+}
+
+func (ec *executionContext) childFields_ApplicationLabel(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "application":
+		return ec.fieldContext_ApplicationLabel_application(ctx, field)
+	case "part":
+		return ec.fieldContext_ApplicationLabel_part(ctx, field)
+	case "origin":
+		return ec.fieldContext_ApplicationLabel_origin(ctx, field)
+	case "title":
+		return ec.fieldContext_ApplicationLabel_title(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ApplicationLabel", field.Name)
+}
+
+func (ec *executionContext) childFields_ApplicationPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "application":
+		return ec.fieldContext_ApplicationPayload_application(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ApplicationPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ApplicationSchedule(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_ApplicationSchedule_id(ctx, field)
+	case "application":
+		return ec.fieldContext_ApplicationSchedule_application(ctx, field)
+	case "name":
+		return ec.fieldContext_ApplicationSchedule_name(ctx, field)
+	case "enabled":
+		return ec.fieldContext_ApplicationSchedule_enabled(ctx, field)
+	case "revision":
+		return ec.fieldContext_ApplicationSchedule_revision(ctx, field)
+	case "part":
+		return ec.fieldContext_ApplicationSchedule_part(ctx, field)
+	case "schedule":
+		return ec.fieldContext_ApplicationSchedule_schedule(ctx, field)
+	case "zone":
+		return ec.fieldContext_ApplicationSchedule_zone(ctx, field)
+	case "level":
+		return ec.fieldContext_ApplicationSchedule_level(ctx, field)
+	case "excludeLogs":
+		return ec.fieldContext_ApplicationSchedule_excludeLogs(ctx, field)
+	case "portable":
+		return ec.fieldContext_ApplicationSchedule_portable(ctx, field)
+	case "retention":
+		return ec.fieldContext_ApplicationSchedule_retention(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_ApplicationSchedule_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_ApplicationSchedule_updatedAt(ctx, field)
+	case "next":
+		return ec.fieldContext_ApplicationSchedule_next(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ApplicationSchedule", field.Name)
+}
+
+func (ec *executionContext) childFields_ApplicationSchedulePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "schedule":
+		return ec.fieldContext_ApplicationSchedulePayload_schedule(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ApplicationSchedulePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ApplicationSize(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "at":
+		return ec.fieldContext_ApplicationSize_at(ctx, field)
+	case "part":
+		return ec.fieldContext_ApplicationSize_part(ctx, field)
+	case "bytes":
+		return ec.fieldContext_ApplicationSize_bytes(ctx, field)
+	case "uploadedBytes":
+		return ec.fieldContext_ApplicationSize_uploadedBytes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ApplicationSize", field.Name)
+}
+
+func (ec *executionContext) childFields_ApplicationStats(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "backups":
+		return ec.fieldContext_ApplicationStats_backups(ctx, field)
+	case "failed":
+		return ec.fieldContext_ApplicationStats_failed(ctx, field)
+	case "restores":
+		return ec.fieldContext_ApplicationStats_restores(ctx, field)
+	case "snapshots":
+		return ec.fieldContext_ApplicationStats_snapshots(ctx, field)
+	case "bytes":
+		return ec.fieldContext_ApplicationStats_bytes(ctx, field)
+	case "lastSuccessAt":
+		return ec.fieldContext_ApplicationStats_lastSuccessAt(ctx, field)
+	case "lastRun":
+		return ec.fieldContext_ApplicationStats_lastRun(ctx, field)
+	case "trend":
+		return ec.fieldContext_ApplicationStats_trend(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ApplicationStats", field.Name)
+}
+
+func (ec *executionContext) childFields_ApplicationWork(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "level":
+		return ec.fieldContext_ApplicationWork_level(ctx, field)
+	case "excludeLogs":
+		return ec.fieldContext_ApplicationWork_excludeLogs(ctx, field)
+	case "portable":
+		return ec.fieldContext_ApplicationWork_portable(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ApplicationWork", field.Name)
+}
+
 func (ec *executionContext) childFields_AuditEvent(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -6991,6 +8072,16 @@ func (ec *executionContext) childFields_BeginBackupPayload(ctx context.Context, 
 	return nil, fmt.Errorf("no field named %q was found under type BeginBackupPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_BeginImportPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "session":
+		return ec.fieldContext_BeginImportPayload_session(ctx, field)
+	case "token":
+		return ec.fieldContext_BeginImportPayload_token(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BeginImportPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Branding(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "name":
@@ -7043,6 +8134,14 @@ func (ec *executionContext) childFields_CreateEnrolmentPayload(ctx context.Conte
 		return ec.fieldContext_CreateEnrolmentPayload_expiresAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CreateEnrolmentPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_DeleteApplicationSchedulePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_DeleteApplicationSchedulePayload_id(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DeleteApplicationSchedulePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_DeleteGroupPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7881,6 +8980,16 @@ func (ec *executionContext) childFields_Run(ctx context.Context, field graphql.C
 		return ec.fieldContext_Run_snapshot(ctx, field)
 	case "sealedReport":
 		return ec.fieldContext_Run_sealedReport(ctx, field)
+	case "application":
+		return ec.fieldContext_Run_application(ctx, field)
+	case "part":
+		return ec.fieldContext_Run_part(ctx, field)
+	case "title":
+		return ec.fieldContext_Run_title(ctx, field)
+	case "schedule":
+		return ec.fieldContext_Run_schedule(ctx, field)
+	case "safety":
+		return ec.fieldContext_Run_safety(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Run", field.Name)
 }
@@ -8193,6 +9302,8 @@ func (ec *executionContext) childFields_Snapshot(ctx context.Context, field grap
 		return ec.fieldContext_Snapshot_deletedAt(ctx, field)
 	case "purgeAfter":
 		return ec.fieldContext_Snapshot_purgeAfter(ctx, field)
+	case "label":
+		return ec.fieldContext_Snapshot_label(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Snapshot", field.Name)
 }
@@ -8283,6 +9394,8 @@ func (ec *executionContext) childFields_TakeWorkPayload(ctx context.Context, fie
 	switch field.Name {
 	case "runs":
 		return ec.fieldContext_TakeWorkPayload_runs(ctx, field)
+	case "application":
+		return ec.fieldContext_TakeWorkPayload_application(ctx, field)
 	case "lease":
 		return ec.fieldContext_TakeWorkPayload_lease(ctx, field)
 	case "ttl":

@@ -59,6 +59,20 @@ func (v *AccountKeysInput) GetAuthKey() []byte { return v.AuthKey }
 // GetBundle returns AccountKeysInput.Bundle, and is useful for accessing the field via an interface.
 func (v *AccountKeysInput) GetBundle() []byte { return v.Bundle }
 
+type ApplicationPart string
+
+const (
+	ApplicationPartDatabase ApplicationPart = "DATABASE"
+	ApplicationPartMedia    ApplicationPart = "MEDIA"
+	ApplicationPartFull     ApplicationPart = "FULL"
+)
+
+var AllApplicationPart = []ApplicationPart{
+	ApplicationPartDatabase,
+	ApplicationPartMedia,
+	ApplicationPartFull,
+}
+
 // BackUpNowBackUpNowRunPayload includes the requested fields of the GraphQL type RunPayload.
 type BackUpNowBackUpNowRunPayload struct {
 	Run RunFields `json:"run"`
@@ -236,6 +250,31 @@ func (v *ChangePasswordResponse) GetChangePassword() ChangePasswordChangePasswor
 	return v.ChangePassword
 }
 
+type CommitApplicationInput struct {
+	Id   string          `json:"id"`
+	Part ApplicationPart `json:"part"`
+	// What is imported can be committed with the token of its session only by IMPORT.
+	Origin SnapshotOrigin `json:"origin"`
+	Title  string         `json:"title"`
+	// The schedule whose retention applies: of the run that it was made for.
+	Schedule *string `json:"schedule"`
+}
+
+// GetId returns CommitApplicationInput.Id, and is useful for accessing the field via an interface.
+func (v *CommitApplicationInput) GetId() string { return v.Id }
+
+// GetPart returns CommitApplicationInput.Part, and is useful for accessing the field via an interface.
+func (v *CommitApplicationInput) GetPart() ApplicationPart { return v.Part }
+
+// GetOrigin returns CommitApplicationInput.Origin, and is useful for accessing the field via an interface.
+func (v *CommitApplicationInput) GetOrigin() SnapshotOrigin { return v.Origin }
+
+// GetTitle returns CommitApplicationInput.Title, and is useful for accessing the field via an interface.
+func (v *CommitApplicationInput) GetTitle() string { return v.Title }
+
+// GetSchedule returns CommitApplicationInput.Schedule, and is useful for accessing the field via an interface.
+func (v *CommitApplicationInput) GetSchedule() *string { return v.Schedule }
+
 // CommitSnapshotCommitSnapshotCommitSnapshotPayload includes the requested fields of the GraphQL type CommitSnapshotPayload.
 type CommitSnapshotCommitSnapshotCommitSnapshotPayload struct {
 	Snapshot CommitSnapshotCommitSnapshotCommitSnapshotPayloadSnapshot `json:"snapshot"`
@@ -271,6 +310,8 @@ type CommitSnapshotInput struct {
 	Problems int64 `json:"problems"`
 	// Bytes of packs that this session uploaded, as the device counts them.
 	UploadedBytes int64 `json:"uploadedBytes"`
+	// Of which application it is; null: files of the device.
+	Application *CommitApplicationInput `json:"application"`
 }
 
 // GetBackup returns CommitSnapshotInput.Backup, and is useful for accessing the field via an interface.
@@ -296,6 +337,9 @@ func (v *CommitSnapshotInput) GetProblems() int64 { return v.Problems }
 
 // GetUploadedBytes returns CommitSnapshotInput.UploadedBytes, and is useful for accessing the field via an interface.
 func (v *CommitSnapshotInput) GetUploadedBytes() int64 { return v.UploadedBytes }
+
+// GetApplication returns CommitSnapshotInput.Application, and is useful for accessing the field via an interface.
+func (v *CommitSnapshotInput) GetApplication() *CommitApplicationInput { return v.Application }
 
 // CommitSnapshotResponse is returned by CommitSnapshot on success.
 type CommitSnapshotResponse struct {
@@ -700,6 +744,8 @@ type EndRunsInput struct {
 	Outcome RunOutcome `json:"outcome"`
 	// The snapshot that was committed.
 	Snapshot *string `json:"snapshot"`
+	// Of a restore of an application: the safety backup that was committed before it.
+	Safety *string `json:"safety"`
 	// Of a failure. AGENT_STOPPED with retry gives the runs back: they wait again at once, and the attempt does not count.
 	Code *string `json:"code"`
 	// Whether trying again later may help: up to the third attempt, a minute and five minutes after the first and the second.
@@ -723,6 +769,9 @@ func (v *EndRunsInput) GetOutcome() RunOutcome { return v.Outcome }
 
 // GetSnapshot returns EndRunsInput.Snapshot, and is useful for accessing the field via an interface.
 func (v *EndRunsInput) GetSnapshot() *string { return v.Snapshot }
+
+// GetSafety returns EndRunsInput.Safety, and is useful for accessing the field via an interface.
+func (v *EndRunsInput) GetSafety() *string { return v.Safety }
 
 // GetCode returns EndRunsInput.Code, and is useful for accessing the field via an interface.
 func (v *EndRunsInput) GetCode() *string { return v.Code }
@@ -1971,12 +2020,13 @@ type RunFieldsSnapshot struct {
 func (v *RunFieldsSnapshot) GetId() string { return v.Id }
 
 type RunFilter struct {
-	Device *string    `json:"device"`
-	User   *string    `json:"user"`
-	Group  *string    `json:"group"`
-	Policy *string    `json:"policy"`
-	Kind   *RunKind   `json:"kind"`
-	States []RunState `json:"states"`
+	Device      *string    `json:"device"`
+	Application *string    `json:"application"`
+	User        *string    `json:"user"`
+	Group       *string    `json:"group"`
+	Policy      *string    `json:"policy"`
+	Kind        *RunKind   `json:"kind"`
+	States      []RunState `json:"states"`
 	// By the time at which they were made, from (inclusive) to (exclusive).
 	From *time.Time `json:"from"`
 	To   *time.Time `json:"to"`
@@ -1984,6 +2034,9 @@ type RunFilter struct {
 
 // GetDevice returns RunFilter.Device, and is useful for accessing the field via an interface.
 func (v *RunFilter) GetDevice() *string { return v.Device }
+
+// GetApplication returns RunFilter.Application, and is useful for accessing the field via an interface.
+func (v *RunFilter) GetApplication() *string { return v.Application }
 
 // GetUser returns RunFilter.User, and is useful for accessing the field via an interface.
 func (v *RunFilter) GetUser() *string { return v.User }
@@ -2011,11 +2064,14 @@ type RunKind string
 const (
 	RunKindBackup  RunKind = "BACKUP"
 	RunKindRestore RunKind = "RESTORE"
+	// Of an application: look whether everything is there that a backup needs.
+	RunKindProbe RunKind = "PROBE"
 )
 
 var AllRunKind = []RunKind{
 	RunKindBackup,
 	RunKindRestore,
+	RunKindProbe,
 }
 
 type RunObjectLocationsInput struct {
@@ -2283,6 +2339,24 @@ func (v *SnapshotFieldsDevice) GetId() string { return v.Id }
 // GetName returns SnapshotFieldsDevice.Name, and is useful for accessing the field via an interface.
 func (v *SnapshotFieldsDevice) GetName() string { return v.Name }
 
+// How a snapshot of an application came to be.
+type SnapshotOrigin string
+
+const (
+	// A schedule, or somebody who asked.
+	SnapshotOriginBackup SnapshotOrigin = "BACKUP"
+	// Made before a restore, so that it can be undone.
+	SnapshotOriginSafety SnapshotOrigin = "SAFETY"
+	// Saved elsewhere, and uploaded.
+	SnapshotOriginImport SnapshotOrigin = "IMPORT"
+)
+
+var AllSnapshotOrigin = []SnapshotOrigin{
+	SnapshotOriginBackup,
+	SnapshotOriginSafety,
+	SnapshotOriginImport,
+}
+
 // SnapshotResponse is returned by Snapshot on success.
 type SnapshotResponse struct {
 	// One snapshot of the caller's.
@@ -2294,7 +2368,7 @@ func (v *SnapshotResponse) GetSnapshot() *SnapshotFields { return v.Snapshot }
 
 // SnapshotsResponse is returned by Snapshots on success.
 type SnapshotsResponse struct {
-	// The caller's snapshots, newest first.
+	// The caller's snapshots of files, newest first; those of an application if one is named.
 	Snapshots SnapshotsSnapshotsSnapshotConnection `json:"snapshots"`
 }
 
@@ -2379,7 +2453,7 @@ func (v *TakeWorkResponse) GetTakeWork() TakeWorkTakeWorkTakeWorkPayload { retur
 //
 // What a device is to do.
 type TakeWorkTakeWorkTakeWorkPayload struct {
-	// Empty: nothing is due.
+	// Empty: nothing is due. Work on an application is one run, which names it.
 	Runs []DueFields `json:"runs"`
 	// To be sent with every word about these runs.
 	Lease int64 `json:"lease"`

@@ -1,0 +1,72 @@
+package catalog
+
+import (
+	"github.com/holdfast-backup/holdfast/depot/named"
+	"github.com/holdfast-backup/holdfast/wire/fault"
+	"github.com/holdfast-backup/holdfast/wire/id"
+)
+
+// MaxTitle is how many characters the title of a snapshot has at most.
+const MaxTitle = 80
+
+// Part is what of an application a backup holds. Its text is what PostgreSQL stores.
+type Part string
+
+// The parts.
+const (
+	Database Part = "database"
+	Media    Part = "media"
+	Full     Part = "full" // both
+)
+
+// Check refuses what is none of the parts.
+func (p Part) Check() error {
+	switch p {
+	case Database, Media, Full:
+		return nil
+	}
+	return fault.New(fault.Invalid, "part: want database, media or full")
+}
+
+// Holds reports whether a backup of part p can give part of it back.
+func (p Part) Holds(part Part) bool { return p == Full || p == part }
+
+// Origin is how a snapshot of an application came to be. Its text is what PostgreSQL stores.
+type Origin string
+
+// The origins.
+const (
+	MadeByBackup Origin = "backup" // by a schedule, or because somebody asked
+	MadeForUndo  Origin = "safety" // before a restore
+	Imported     Origin = "import" // saved elsewhere, and uploaded
+)
+
+// Label says that a snapshot is an application's, and what it is of it.
+type Label struct {
+	Application id.Application
+	Part        Part
+	Origin      Origin
+	Title       string                  // that somebody gave it; may be empty
+	Schedule    *id.ApplicationSchedule // whose retention applies; nil: no rule of a schedule deletes it
+}
+
+// check returns a label in its one spelling.
+func (l Label) check() (*Label, error) {
+	if l.Application.IsZero() {
+		return nil, fault.New(fault.Invalid, "application: its id is missing")
+	}
+	if err := l.Part.Check(); err != nil {
+		return nil, err
+	}
+	switch l.Origin {
+	case MadeByBackup, MadeForUndo, Imported:
+	default:
+		return nil, fault.New(fault.Invalid, "origin: want backup, safety or import")
+	}
+	if l.Origin != MadeByBackup {
+		l.Schedule = nil // rules of schedules are for what they made
+	}
+	var err error
+	l.Title, err = named.Optional("title", l.Title, MaxTitle)
+	return &l, err
+}
