@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/depot/policy"
+	"github.com/holdfast-backup/holdfast/plan"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
@@ -51,6 +52,9 @@ func (d *Depot) SweepAccounts(ctx context.Context) error {
 // TickPolicies writes a run for every slot of every policy and device that has come, and rings the devices.
 func (d *Depot) TickPolicies(ctx context.Context) error { return d.Runs.Tick(ctx) }
 
+// TickSchedules writes a run for every slot of every schedule of an application that has come, and rings the devices.
+func (d *Depot) TickSchedules(ctx context.Context) error { return d.Runs.TickSchedules(ctx) }
+
 // SweepRuns ends what is overdue or abandoned, and rings devices again that have not come for what is due.
 func (d *Depot) SweepRuns(ctx context.Context) error { return d.Runs.Sweep(ctx) }
 
@@ -73,43 +77,83 @@ func (d *Depot) SendDigests(ctx context.Context) error {
 // SweepNotices deletes old notifications and mails.
 func (d *Depot) SweepNotices(ctx context.Context) error { return d.Notices.Sweep(ctx) }
 
-// RetainSnapshots deletes, of every device that a policy applies to, the snapshots that no policy keeps.
-func (d *Depot) RetainSnapshots(ctx context.Context) error {
-	return d.job(ctx, "retention", func() (any, bool, error) {
-		total := struct {
-			Devices int   `json:"devices"` // that lost any
-			Deleted int64 `json:"deleted"`
-		}{}
-		devices, err := scheduled(ctx, d.DB)
-		errs := []error{err}
-		for _, dev := range devices {
-			if ctx.Err() != nil {
-				return total, total.Deleted == 0, ctx.Err()
-			}
-			n, err := d.retain(ctx, dev)
-			if n > 0 {
-				total.Devices++
-				total.Deleted += n
-			}
-			errs = append(errs, err) // one device's failure keeps no other's snapshots
-		}
-		return total, total.Deleted == 0, errors.Join(errs...)
-	})
+// retained is what retention did.
+type retained struct {
+	Devices      int   `json:"devices"`      // that lost any snapshot
+	Applications int   `json:"applications"` // schedules, and applications with safety backups, that lost any
+	Deleted      int64 `json:"deleted"`
 }
 
-// retain deletes what no policy keeps of one device's snapshots, and returns how many those were.
-func (d *Depot) retain(ctx context.Context, dev id.Device) (deleted int64, err error) {
-	rules, err := policy.RetentionRules(ctx, d.DB, dev)
-	if err != nil || len(rules) == 0 {
-		return 0, err
-	}
-	for {
-		r, err := d.Catalog.Retain(ctx, actor.System(), dev, rules)
-		deleted += int64(r.Deleted)
-		if err != nil || !r.More {
-			return deleted, err
+// RetainSnapshots deletes, of every device that a policy applies to, the snapshots that no policy keeps; of every schedule of an application, those
+// that it does not keep; and of every application, the safety backups that are too many.
+func (d *Depot) RetainSnapshots(ctx context.Context) error {
+	_, err := d.retain(ctx)
+	return err
+}
+
+func (d *Depot) retain(ctx context.Context) (total retained, err error) {
+	err = d.job(ctx, "retention", func() (any, bool, error) {
+		total = retained{}
+		var errs []error
+		each := func(count *int, retain func() (catalog.RetainReport, error)) {
+			var deleted int64
+			for more := true; more && ctx.Err() == nil; {
+				r, err := retain()
+				deleted += int64(r.Deleted)
+				errs = append(errs, err) // one failure keeps no other's snapshots
+				more = err == nil && r.More
+			}
+			if total.Deleted += deleted; deleted > 0 {
+				*count++
+			}
 		}
-	}
+		devices, err := scheduled(ctx, d.DB)
+		errs = append(errs, err)
+		for _, dev := range devices {
+			each(&total.Devices, func() (catalog.RetainReport, error) {
+				rules, err := policy.RetentionRules(ctx, d.DB, dev)
+				if err != nil || len(rules) == 0 {
+					return catalog.RetainReport{}, err
+				}
+				return d.Catalog.Retain(ctx, actor.System(), dev, rules)
+			})
+		}
+		schedules, err := d.Applications.Retained(ctx)
+		errs = append(errs, err)
+		for _, s := range schedules {
+			each(&total.Applications, func() (catalog.RetainReport, error) {
+				return d.Catalog.RetainScheduled(ctx, actor.System(), s.ID, s.ApplicationID, plan.Rule{Retention: s.Retention, Zone: s.Zone})
+			})
+		}
+		apps, err := d.Applications.Saved(ctx)
+		errs = append(errs, err)
+		for _, app := range apps {
+			each(&total.Applications, func() (catalog.RetainReport, error) {
+				return d.Catalog.RetainSafety(ctx, actor.System(), app.ID, app.KeepSafety)
+			})
+		}
+		return total, total.Deleted == 0, errors.Join(append(errs, ctx.Err())...)
+	})
+	return total, err
+}
+
+// Cleaned is what [Depot.CleanUp] did.
+type Cleaned struct {
+	Sessions int   `json:"sessions"` // backup sessions that had lapsed
+	Deleted  int64 `json:"deleted"`  // snapshots, by rule
+	Spaces   int   `json:"spaces"`   // in which there was something to clean
+}
+
+// CleanUp does once what the worker does now and then to keep only what rules keep: it ends what has lapsed, deletes snapshots by rule, and cleans the
+// spaces in which there is something to clean. Where no worker runs, something like cron may call it. What failed keeps nothing else from being done.
+func (d *Depot) CleanUp(ctx context.Context) (c Cleaned, err error) {
+	var errs []error
+	c.Sessions, err = d.Catalog.ExpireSessions(ctx)
+	errs = append(errs, err, d.Runs.Sweep(ctx))
+	r, err := d.retain(ctx)
+	c.Deleted, errs = r.Deleted, append(errs, err)
+	c.Spaces, err = d.Catalog.CollectDue(ctx)
+	return c, errors.Join(append(errs, err)...)
 }
 
 // job writes down that a piece of care is taken, runs it, and tells administrators if it failed. Where do says that it was idle and

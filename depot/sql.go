@@ -103,11 +103,12 @@ func scheduled(ctx context.Context, db *sqlx.DB) (devices []id.Device, err error
 	return devices, pg.Fault(err)
 }
 
-// schedulerLag returns how long ago the enabled policy that was looked at longest ago was: 0 without one.
+// schedulerLag returns how long ago the enabled policy, or schedule of an application, that was looked at longest ago was: 0 without one.
 func schedulerLag(ctx context.Context, db *sqlx.DB) (time.Duration, error) {
 	var seconds float64
 	err := db.GetContext(ctx, &seconds, `
-		SELECT coalesce(extract(epoch FROM clock_timestamp() - min(ticked_at)), 0)::float8 FROM policies WHERE enabled`)
+		SELECT coalesce(extract(epoch FROM clock_timestamp() - min(ticked_at)), 0)::float8
+		FROM (SELECT ticked_at FROM policies WHERE enabled UNION ALL SELECT ticked_at FROM application_schedules WHERE enabled) all_of_them`)
 	return time.Duration(seconds * float64(time.Second)), pg.Fault(err)
 }
 

@@ -62,6 +62,8 @@ ALTER TABLE snapshots
     ADD part            application_part,
     ADD origin          snapshot_origin,
     ADD title           text NOT NULL DEFAULT '';
+ALTER TABLE snapshots DROP CONSTRAINT snapshots_deleted_by_check;
+ALTER TABLE snapshots ADD CONSTRAINT snapshots_deleted_by_check CHECK (deleted_by IN ('owner', 'retention', 'operator'));
 CREATE INDEX snapshots_application ON snapshots (application_id, created_at DESC, id DESC) WHERE application_id IS NOT NULL;
 
 -- How a device is doing is about its files; so is what its latest snapshot is.
@@ -186,6 +188,8 @@ DELETE FROM backups WHERE import_token IS NOT NULL;
 ALTER TABLE backups DROP import_application_id, DROP import_token;
 CREATE UNIQUE INDEX backups_one_active ON backups (device_id) WHERE state = 'active';
 DELETE FROM snapshots WHERE application_id IS NOT NULL;
+ALTER TABLE snapshots DROP CONSTRAINT snapshots_deleted_by_check;
+ALTER TABLE snapshots ADD CONSTRAINT snapshots_deleted_by_check CHECK (deleted_by IN ('owner', 'retention'));
 ALTER TABLE snapshots DROP application_id, DROP schedule_id, DROP part, DROP origin, DROP title;
 DELETE FROM runs WHERE application_id IS NOT NULL; -- the kind of run 'probe' stays: PostgreSQL drops no value of a type
 ALTER TABLE runs DROP application_id, DROP schedule_id, DROP part, DROP title, DROP options, DROP safety_snapshot_id;

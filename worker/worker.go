@@ -25,6 +25,7 @@ type Depot interface {
 	ExpireSessions(ctx context.Context) error  // marks backup sessions void whose heartbeat has lapsed
 	SweepAccounts(ctx context.Context) error   // deletes what has run out: logins, invitations, enrolment codes
 	TickPolicies(ctx context.Context) error    // writes a run for every slot of every policy and device, and rings
+	TickSchedules(ctx context.Context) error   // likewise, of every slot of every schedule of an application
 	SweepRuns(ctx context.Context) error       // ends what is overdue or abandoned, rings again what was not heard
 	PruneRuns(ctx context.Context) error       // deletes runs that are history
 	AlarmStale(ctx context.Context) error      // tells of devices without a backup for days
@@ -55,6 +56,7 @@ var ticks = []tick{
 	{"sessions.expire", time.Minute, Depot.ExpireSessions},
 	{"accounts.sweep", time.Hour, Depot.SweepAccounts},
 	{"policies.tick", time.Minute, Depot.TickPolicies},
+	{"schedules.tick", time.Minute, Depot.TickSchedules},
 	{"runs.sweep", 30 * time.Second, Depot.SweepRuns},
 	{"runs.prune", 24 * time.Hour, Depot.PruneRuns},
 	{"devices.stale", time.Hour, Depot.AlarmStale},

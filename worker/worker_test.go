@@ -46,6 +46,7 @@ func (d *diary) count(what string) int {
 func (d *diary) ExpireSessions(context.Context) error  { return d.note("expire") }
 func (d *diary) SweepAccounts(context.Context) error   { return d.note("sweep") }
 func (d *diary) TickPolicies(context.Context) error    { return d.note("policies") }
+func (d *diary) TickSchedules(context.Context) error   { return d.note("schedules") }
 func (d *diary) SweepRuns(context.Context) error       { return d.note("runs") }
 func (d *diary) PruneRuns(context.Context) error       { return d.note("prune") }
 func (d *diary) AlarmStale(context.Context) error      { return d.note("stale") }
@@ -127,7 +128,7 @@ func TestNames(t *testing.T) {
 	for _, k := range ticks {
 		got = append(got, fmt.Sprint(k.name, " ", k.every))
 	}
-	want := "sessions.expire 1m0s, accounts.sweep 1h0m0s, policies.tick 1m0s, runs.sweep 30s, runs.prune 24h0m0s, devices.stale 1h0m0s, " +
+	want := "sessions.expire 1m0s, accounts.sweep 1h0m0s, policies.tick 1m0s, schedules.tick 1m0s, runs.sweep 30s, runs.prune 24h0m0s, devices.stale 1h0m0s, " +
 		"snapshots.retain 1h0m0s, spaces.collect 10m0s, packs.scrub 10m0s, storage.sample 1h0m0s, metadata.backup 1h0m0s, replicas.sweep 5m0s, replicas.check 1h0m0s, " +
 		"notices.send 15s, notices.digest 10m0s, notices.sweep 24h0m0s"
 	if s := strings.Join(got, ", "); s != want {

@@ -87,17 +87,11 @@ func rebuildIndexCommand() *command {
 
 // report runs a walk over the store and prints what it did and found. Finding damage is a failure.
 func (c *call) report(ctx context.Context, walk func(*installation, func(catalog.Report)) (catalog.Report, error)) error {
-	in, err := c.openTool(ctx, false)
+	in, err := c.openStored(ctx)
 	if err != nil {
 		return err
 	}
 	defer in.close()
-	if in.Catalog == nil {
-		return usagef("say where the packs are: --store URL")
-	}
-	if err := in.CheckSchema(ctx); err != nil {
-		return err
-	}
 	progress, done := c.progress()
 	r, err := walk(in, progress)
 	done()

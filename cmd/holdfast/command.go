@@ -40,6 +40,7 @@ func commands() []*command {
 		upCommand(), serverCommand(), workerCommand(), migrateCommand(),
 		inviteCommand(),
 		userListCommand(), userPromoteCommand(), userDemoteCommand(), userSuspendCommand(), userResumeCommand(),
+		backupCreateCommand(), backupListCommand(), backupDeleteCommand(), scheduleListCommand(), scheduleRunCommand(), cleanupCommand(),
 		scrubCommand(), gcCommand(), rebuildIndexCommand(), recoverCommand(), doctorCommand(), versionCommand(),
 	}
 }
@@ -60,6 +61,7 @@ type call struct {
 	role    string
 	scrub   scrubFlags
 	gc      gcFlags
+	backup  backupFlags
 
 	identity string
 }

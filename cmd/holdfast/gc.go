@@ -49,17 +49,11 @@ func runGC(ctx context.Context, c *call) error {
 			return usagef("--space %s: %v", c.gc.space, err)
 		}
 	}
-	in, err := c.openTool(ctx, false)
+	in, err := c.openStored(ctx)
 	if err != nil {
 		return err
 	}
 	defer in.close()
-	if in.Catalog == nil {
-		return usagef("say where the packs are: --store URL")
-	}
-	if err := in.CheckSchema(ctx); err != nil {
-		return err
-	}
 	spaces := []id.Space{only}
 	if only.IsZero() {
 		if spaces, err = in.Catalog.Spaces(ctx, actor.System()); err != nil {

@@ -157,6 +157,24 @@ func (c *call) openPeople(ctx context.Context) (*installation, error) {
 	return in, nil
 }
 
+// openStored is openPeople for commands that need the store, too.
+func (c *call) openStored(ctx context.Context) (*installation, error) {
+	in, err := c.openTool(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	if in.Catalog == nil {
+		err = usagef("say where the packs are: --store URL")
+	} else {
+		err = in.CheckSchema(ctx)
+	}
+	if err != nil {
+		in.close()
+		return nil, err
+	}
+	return in, nil
+}
+
 func (c *call) open(ctx context.Context, prepare, store bool) (*installation, error) {
 	log, err := c.logger()
 	if err != nil {

@@ -39,6 +39,12 @@ func Due(ctx context.Context, tx *sqlx.Tx, schedule id.ApplicationSchedule) (*Du
 	return d, nil
 }
 
+// Retained returns the schedules that have live snapshots to which their rules apply, whether they are on or off.
+func (s *Service) Retained(ctx context.Context) ([]*Schedule, error) { return retained(ctx, s.cfg.DB) }
+
+// Saved returns the applications that have live safety backups.
+func (s *Service) Saved(ctx context.Context) ([]*Application, error) { return saved(ctx, s.cfg.DB) }
+
 // Advance says that every slot of a schedule up to the given time has its rows. It never goes back.
 func Advance(ctx context.Context, tx *sqlx.Tx, schedule id.ApplicationSchedule, to time.Time) error {
 	return advance(ctx, tx, schedule, to)

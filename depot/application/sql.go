@@ -262,6 +262,16 @@ func enabled(ctx context.Context, q sqlx.QueryerContext) ([]id.ApplicationSchedu
 	return pg.Many[id.ApplicationSchedule](ctx, q, `SELECT id FROM application_schedules WHERE enabled ORDER BY id`)
 }
 
+func retained(ctx context.Context, q sqlx.QueryerContext) ([]*Schedule, error) {
+	return readSchedules(ctx, q, scheduleColumns+` WHERE EXISTS (
+		SELECT 1 FROM snapshots sn WHERE sn.schedule_id = s.id AND sn.origin = 'backup' AND sn.deleted_at IS NULL) ORDER BY s.id`)
+}
+
+func saved(ctx context.Context, q sqlx.QueryerContext) ([]*Application, error) {
+	return read(ctx, q, columns+` WHERE EXISTS (
+		SELECT 1 FROM snapshots sn WHERE sn.application_id = a.id AND sn.origin = 'safety' AND sn.deleted_at IS NULL) ORDER BY a.id`)
+}
+
 // Numbers.
 
 func stats(ctx context.Context, q sqlx.QueryerContext, sc scope, apps []id.Application) ([]*Stats, error) {

@@ -214,7 +214,7 @@ type Usage struct {
 	Snapshots      int
 	Objects        int64
 	StoredBytes    int64 // of packs, without those in quarantine
-	ProtectedBytes int64 // by the newest snapshot of each device
+	ProtectedBytes int64 // by the newest snapshot of the files of each device, and of each application
 	LogicalBytes   int64 // by all live snapshots
 }
 

@@ -147,7 +147,7 @@ func (s *Service) label(ctx context.Context, tx *sqlx.Tx, row *sessionRow, of *L
 			l.Schedule = nil
 		}
 	}
-	return &record.Application{ID: l.Application, Name: app.Name, Part: string(l.Part), Origin: string(l.Origin), Title: l.Title, Schedule: l.Schedule}, nil
+	return l.record(app.Name), nil
 }
 
 // writeRecord makes the snapshot's record durable and returns it. A record that an earlier try of the same commit

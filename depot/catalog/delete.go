@@ -19,6 +19,7 @@ import (
 const (
 	byOwner     = "owner"
 	byRetention = "retention"
+	byOperator  = "operator"
 )
 
 // MaxDeleted is how many snapshots [Service.DeletedSnapshots] gives.

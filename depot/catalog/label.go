@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"github.com/holdfast-backup/holdfast/depot/catalog/record"
 	"github.com/holdfast-backup/holdfast/depot/named"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -48,6 +49,11 @@ type Label struct {
 	Origin      Origin
 	Title       string                  // that somebody gave it; may be empty
 	Schedule    *id.ApplicationSchedule // whose retention applies; nil: no rule of a schedule deletes it
+}
+
+// record is the label as the record of a snapshot keeps it, with the name of the application.
+func (l *Label) record(name string) *record.Application {
+	return &record.Application{ID: l.Application, Name: name, Part: string(l.Part), Origin: string(l.Origin), Title: l.Title, Schedule: l.Schedule}
 }
 
 // check returns a label in its one spelling.

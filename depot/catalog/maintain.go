@@ -268,6 +268,12 @@ func (v *survey) record(ctx context.Context, sp spaceRow, snapshot id.Snapshot, 
 		if err := lockShared(ctx, tx, sp.ID); err != nil {
 			return err
 		}
+		if r.Application != nil {
+			// After a loss of the database: its device will tell of it again, by the same name.
+			if err := insertApplication(ctx, tx, r); err != nil {
+				return err
+			}
+		}
 		fresh, err := insertSnapshot(ctx, tx, sp.ID, r, deleted, undo)
 		if fresh {
 			v.note(func(r *Report) { r.Restored++ })
@@ -284,6 +290,17 @@ func (v *survey) rewrite(ctx context.Context, sp spaceRow, snapshot id.Snapshot)
 	}
 	r := record.Snapshot{ID: row.ID, Space: sp.PublicID, Device: row.DeviceID, Backup: *row.BackupID, Root: row.Root, Created: row.CreatedAt,
 		Files: row.Files, Bytes: row.Bytes, Problems: row.Problems, UploadedBytes: row.UploadedBytes, Manifest: row.Manifest}
+	if l := row.label(); l != nil {
+		app, err := applicationOf(ctx, v.s.cfg.DB, l.Application)
+		if err != nil {
+			return pg.Fault(err)
+		}
+		name := ""
+		if app != nil {
+			name = app.Name
+		}
+		r.Application = l.record(name)
+	}
 	name := snapshotName(sp.PublicID, row.ID)
 	// A store may keep what it has when a name is committed again. What is there says nothing that is not in the row.
 	if err := v.s.cfg.Store.Delete(ctx, name); err != nil {

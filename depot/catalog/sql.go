@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/catalog/record"
 	"github.com/holdfast-backup/holdfast/depot/keyset"
+	"github.com/holdfast-backup/holdfast/depot/named"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
@@ -200,6 +201,19 @@ func applicationOf(ctx context.Context, q sqlx.QueryerContext, app id.Applicatio
 	return maybe[applicationRow](ctx, q, `
 		SELECT a.device_id, d.user_id, a.name, a.removed_at IS NOT NULL AS removed
 		FROM applications a JOIN devices d ON d.id = a.device_id WHERE a.id = $1`, app)
+}
+
+// insertApplication makes the application that a record of a snapshot is of, as one that its device has no more, unless there is one of its id or
+// name, or no such device.
+func insertApplication(ctx context.Context, tx *sqlx.Tx, r *record.Snapshot) error {
+	app := r.Application
+	if app.Name == "" {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO applications (id, device_id, name, name_key, media_folders, removed_at)
+		SELECT $1, d.id, $3, $4, 0, clock_timestamp() FROM devices d WHERE d.id = $2 ON CONFLICT DO NOTHING`, app.ID, r.Device, app.Name, named.Key(app.Name))
+	return err
 }
 
 // isScheduleOf reports whether an application has such a schedule.
@@ -497,6 +511,29 @@ func latest(ctx context.Context, q sqlx.QueryerContext, owner id.User, devices [
 	return rows, err
 }
 
+// ofApplications gives the live snapshots of an application, or of all, newest first, without their manifests.
+func ofApplications(ctx context.Context, q sqlx.QueryerContext, app *id.Application, n int) (rows []snapshotRow, err error) {
+	err = sqlx.SelectContext(ctx, q, &rows, `
+		SELECT id, device_id, created_at, root, files, bytes, problems, uploaded_bytes, pinned_at, application_id, schedule_id, part, origin, title
+		FROM snapshots WHERE application_id IS NOT NULL AND ($1::uuid IS NULL OR application_id = $1) AND deleted_at IS NULL
+		ORDER BY created_at DESC, id DESC LIMIT $2`, app, n)
+	return rows, err
+}
+
+// ownedRow is a snapshot with whose it is.
+type ownedRow struct {
+	snapshotRow
+	Space id.Space `db:"public_id"`
+	Owner id.User  `db:"owner_id"`
+}
+
+// lockOfApplication returns a live snapshot of an application in a space that somebody owns, or nil. Nobody else changes it until tx ends.
+func lockOfApplication(ctx context.Context, tx *sqlx.Tx, snapshot id.Snapshot) (*ownedRow, error) {
+	return maybe[ownedRow](ctx, tx, `
+		SELECT sn.id, sn.created_at, sn.pinned_at, s.public_id, s.owner_id FROM snapshots sn JOIN spaces s ON s.id = sn.space_id
+		WHERE sn.id = $1 AND sn.application_id IS NOT NULL AND sn.deleted_at IS NULL AND s.owner_id IS NOT NULL FOR UPDATE OF sn`, snapshot)
+}
+
 // snapshotsByID gives those of the snapshots that are live in the owner's space.
 func snapshotsByID(ctx context.Context, q sqlx.QueryerContext, owner id.User, snapshots []id.Snapshot) (rows []snapshotRow, err error) {
 	err = sqlx.SelectContext(ctx, q, &rows, snapshotColumns+` JOIN spaces s ON s.id = sn.space_id
@@ -680,8 +717,8 @@ func readUsage(ctx context.Context, q sqlx.QueryerContext, space int) (*Usage, e
 			FROM packs WHERE space_id = $1 AND NOT lost AND swept_at IS NULL) p,
 		(SELECT count(*) AS snapshots, coalesce(sum(bytes), 0)::bigint AS logical FROM snapshots WHERE space_id = $1 AND deleted_at IS NULL) sn,
 		(SELECT coalesce(sum(bytes), 0)::bigint AS protected FROM (
-			SELECT DISTINCT ON (device_id) bytes FROM snapshots WHERE space_id = $1 AND deleted_at IS NULL
-			ORDER BY device_id, created_at DESC, id DESC) newest) l`, space)
+			SELECT DISTINCT ON (device_id, application_id) bytes FROM snapshots WHERE space_id = $1 AND deleted_at IS NULL
+			ORDER BY device_id, application_id, created_at DESC, id DESC) newest) l`, space)
 	return &Usage{u.Snapshots, u.Objects, u.Stored, u.Protected, u.Logical}, err
 }
 

@@ -9,6 +9,9 @@
 //
 // How a device is doing is decided by the SQL function device_health, for every reader alike. "Worst first" is the order of [Worst].
 //
+// Backups of applications count beside those of files. What is protected is the newest snapshot of the files of each device, and the newest of each
+// application. Probes are no failures.
+//
 // # Growth
 //
 // Every hour [Service.Sample] writes what is stored into the row of the day, so that the last sample of a day is what the day came to. Growth is the

@@ -135,7 +135,7 @@ func glance(ctx context.Context, q sqlx.QueryerContext, staleDays int) (*Overvie
 
 func failures(ctx context.Context, q sqlx.QueryerContext, n int) ([]id.Run, error) {
 	return pg.Many[id.Run](ctx, q, `
-		SELECT id FROM runs WHERE state IN ('failed', 'missed') AND ended_at > clock_timestamp() - interval '7 days'
+		SELECT id FROM runs WHERE state IN ('failed', 'missed') AND kind <> 'probe' AND ended_at > clock_timestamp() - interval '7 days'
 		ORDER BY ended_at DESC, id DESC LIMIT $1`, n)
 }
 
@@ -217,7 +217,8 @@ const perSpace = `
 		FROM packs WHERE NOT lost GROUP BY space_id) p ON p.space_id = s.id
 	LEFT JOIN (SELECT space_id, count(*) AS snapshots, sum(bytes)::bigint AS logical FROM snapshots WHERE deleted_at IS NULL GROUP BY space_id) sn ON sn.space_id = s.id
 	LEFT JOIN (SELECT space_id, sum(bytes)::bigint AS protected FROM (
-			SELECT DISTINCT ON (device_id) space_id, bytes FROM snapshots WHERE deleted_at IS NULL ORDER BY device_id, created_at DESC, id DESC) n
+			SELECT DISTINCT ON (device_id, application_id) space_id, bytes FROM snapshots WHERE deleted_at IS NULL
+			ORDER BY device_id, application_id, created_at DESC, id DESC) n
 		GROUP BY space_id) newest ON newest.space_id = s.id`
 
 // spaces returns all spaces, the largest first.
