@@ -19,7 +19,7 @@ import (
 
 // Sizes of a download.
 const (
-	pieceSize   = 512 << 10 // bytes that are handed to the browser at once: from a megabyte on Chromium asks the system for each
+	pieceSize   = 512 << 10 // bytes up to which what is small is put together before it is handed to the browser
 	maxFailures = 1000      // that are listed
 	maxMemory   = 256 << 20 // bytes of a download in memory: browsers lose larger ones (measured in Chromium)
 )
@@ -140,12 +140,14 @@ func (c call) reporter(total talk.Totals) func(talk.Totals) {
 type toStream struct {
 	ctx context.Context
 	Stream
+	wrote func(n int) // is told what was written
 }
 
 func (w toStream) Write(p []byte) (int, error) {
 	if err := w.Stream.Write(w.ctx, p); err != nil {
 		return 0, err
 	}
+	w.wrote(len(p))
 	return len(p), nil
 }
 
@@ -153,25 +155,20 @@ func (w toStream) Write(p []byte) (int, error) {
 func copyFile(ctx context.Context, to Stream, objects *restore.Objects, e *tree.Entry, progress func(int64)) (done int64, err error) {
 	r := restore.OpenFile(ctx, objects, e)
 	defer r.Close()
-	buf := make([]byte, pieceSize)
-	for {
-		n, err := r.Read(buf)
-		if n > 0 {
-			if err := to.Write(ctx, buf[:n]); err != nil {
-				return done, err
-			}
-			done += int64(n)
-			progress(done)
-		}
-		switch {
-		case err == io.EOF && done == e.Size:
-			return done, to.Close(ctx)
-		case err == io.EOF:
-			return done, fmt.Errorf("the file has %d bytes, the tree says %d", done, e.Size)
-		case err != nil:
-			return done, err
-		}
+	w := bufio.NewWriterSize(toStream{ctx, to, func(n int) {
+		done += int64(n)
+		progress(done)
+	}}, pieceSize)
+	if _, err := io.Copy(w, r); err != nil {
+		return done, err
 	}
+	if err := w.Flush(); err != nil {
+		return done, err
+	}
+	if done != e.Size {
+		return done, fmt.Errorf("the file has %d bytes, the tree says %d", done, e.Size)
+	}
+	return done, to.Close(ctx)
 }
 
 // zip writes a selection as a ZIP to a stream and closes it.
@@ -184,7 +181,7 @@ func (c call) zip(ctx context.Context, to Stream, in talk.Selection, progress fu
 	top := index.Outermost(raw(in.Paths))
 	cut := len(above(top))
 	reader := tree.Open(c.objects, m.Root)
-	w := bufio.NewWriterSize(toStream{ctx, to}, pieceSize)
+	w := bufio.NewWriterSize(toStream{ctx, to, func(int) {}}, pieceSize)
 	r, err := archive.Write(ctx, w, archive.Options{
 		Objects: c.objects,
 		Walk: func(ctx context.Context, fn func(*tree.Entry) error) error {

@@ -603,12 +603,24 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// failing takes one byte.
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 1, f.err }
+
 func TestOpenFile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, mixed())
 	o := w.objects()
 	for _, e := range w.entries {
+		var b bytes.Buffer
 		f := restore.OpenFile(ctx, o, e)
+		n, err := io.Copy(&b, f) // by WriteTo
+		if e.Type == tree.File && (err != nil || n != e.Size || !bytes.Equal(b.Bytes(), w.content[e.Path])) {
+			t.Errorf("%q: %d bytes are written, %v", e.Path, n, err)
+		}
+		f.Close()
+		f = restore.OpenFile(ctx, o, e)
 		got, err := io.ReadAll(f)
 		if e.Type != tree.File {
 			if err == nil {
@@ -621,9 +633,26 @@ func TestOpenFile(t *testing.T) {
 	}
 	for _, e := range w.entries {
 		if e.Path == "home/large" {
+			cut := restore.OpenFile(ctx, o, e)
+			full := errors.New("full")
+			if n, err := io.Copy(failing{full}, cut); n != 1 || err != full {
+				t.Errorf("%d bytes, %v", n, err)
+			}
+			if got, err := io.ReadAll(cut); err != nil || !bytes.Equal(got, w.content[e.Path][1:]) {
+				t.Errorf("what was not written is gone: %d bytes, %v", len(got), err)
+			}
+			gone, cancel := context.WithCancel(ctx)
+			cut = restore.OpenFile(gone, o, e)
+			cancel()
+			if _, err := io.ReadAll(cut); !errors.Is(err, context.Canceled) {
+				t.Errorf("after the end: %v", err)
+			}
 			w.Hide(w.chunks[e.Path][100])
 			if _, err := io.ReadAll(restore.OpenFile(ctx, o, e)); !errors.Is(err, fault.ObjectsMissing) {
 				t.Error(err)
+			}
+			if _, err := io.Copy(io.Discard, restore.OpenFile(ctx, o, e)); !errors.Is(err, fault.ObjectsMissing) {
+				t.Errorf("written: %v", err)
 			}
 			f := restore.OpenFile(ctx, o, e)
 			f.Close()

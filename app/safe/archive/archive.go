@@ -25,10 +25,9 @@ import (
 // Sizes in bytes.
 const (
 	large       = 4 << 20 // from here on a file is written while it is read
-	batchBytes  = 8 << 20 // of small files that are read together; two such batches are in memory
+	batchBytes  = 8 << 20 // of small files that are read together; three such batches are in memory
 	batchFiles  = 1000
 	batchChunks = 8000
-	copyBuffer  = 1 << 20
 )
 
 // Lacking is the name of the text that an archive ends with if it lacks something.
@@ -62,10 +61,13 @@ type Options struct {
 func Write(ctx context.Context, w io.Writer, o Options) (Result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p := &producer{Options: o, ctx: ctx, out: make(chan *batch)}
+	p := &producer{Options: o, ctx: ctx, out: make(chan *batch, 1)}
 	go p.run()
 	a := newWriter(w, o)
 	for b := range p.out {
+		if err := <-b.read; err != nil {
+			return a.result, err
+		}
 		if err := a.batch(ctx, b); err != nil {
 			return a.result, err
 		}
@@ -81,6 +83,7 @@ type batch struct {
 	items  []item
 	chunks int
 	bytes  int64
+	read   chan error // says that the contents are there, or why the archive cannot be made
 }
 
 type item struct {
@@ -90,11 +93,11 @@ type item struct {
 	err   error
 }
 
-// producer walks and reads one batch ahead of the writer.
+// producer walks ahead of the writer, and has some batches read at once.
 type producer struct {
 	Options
 	ctx context.Context
-	out chan *batch
+	out chan *batch // in order, each while it is being read
 	now *batch
 	err error // set before out is closed
 }
@@ -122,9 +125,8 @@ func (p *producer) add(e *tree.Entry) error {
 func (p *producer) send() error {
 	b := p.now
 	p.now = new(batch)
-	if err := b.read(p.ctx, p.Objects); err != nil {
-		return err
-	}
+	b.read = make(chan error, 1)
+	go func() { b.read <- b.fetch(p.ctx, p.Objects) }()
 	select {
 	case p.out <- b:
 		return nil
@@ -133,8 +135,8 @@ func (p *producer) send() error {
 	}
 }
 
-// read fetches the contents of the small files. Its error is about more than one file.
-func (b *batch) read(ctx context.Context, objects *restore.Objects) error {
+// fetch reads the contents of the small files. Its error is about more than one file.
+func (b *batch) fetch(ctx context.Context, objects *restore.Objects) error {
 	type place struct{ item, part int }
 	var places []place
 	var keys []seal.Key

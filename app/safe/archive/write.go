@@ -18,13 +18,12 @@ import (
 type writer struct {
 	Options
 	zip    *zip.Writer
-	buf    []byte
 	zeros  []byte // for holes
 	result Result
 }
 
 func newWriter(w io.Writer, o Options) *writer {
-	return &writer{Options: o, zip: zip.NewWriter(w), buf: make([]byte, copyBuffer), zeros: make([]byte, 64<<10), result: Result{Failures: []talk.Failure{}}}
+	return &writer{Options: o, zip: zip.NewWriter(w), zeros: make([]byte, 64<<10), result: Result{Failures: []talk.Failure{}}}
 }
 
 func (a *writer) batch(ctx context.Context, b *batch) error {
@@ -117,28 +116,33 @@ func (a *writer) parts(w io.Writer, it *item) error {
 func (a *writer) stream(ctx context.Context, w io.Writer, e *tree.Entry) error {
 	r := restore.OpenFile(ctx, a.Objects, e)
 	defer r.Close()
-	done := int64(0)
-	for {
-		n, err := r.Read(a.buf)
-		if n > 0 {
-			if _, err := w.Write(a.buf[:n]); err != nil {
-				return err
-			}
-			done += int64(n)
-			a.result.Bytes += int64(n)
-			if a.Progress != nil {
-				a.Progress(a.result.Totals)
-			}
-		}
-		switch {
-		case err == io.EOF && done == e.Size:
-			return nil
-		case err == io.EOF:
-			return fmt.Errorf("%q has %d bytes, the tree says %d", e.Path, done, e.Size)
-		case err != nil:
-			return fmt.Errorf("%q cannot be read: %w", e.Path, err)
-		}
+	c := &counted{w: w, a: a}
+	n, err := io.Copy(c, r)
+	switch {
+	case c.err != nil:
+		return c.err
+	case err != nil:
+		return fmt.Errorf("%q cannot be read: %w", e.Path, err)
+	case n != e.Size:
+		return fmt.Errorf("%q has %d bytes, the tree says %d", e.Path, n, e.Size)
 	}
+	return nil
+}
+
+// counted tells of what was written.
+type counted struct {
+	w   io.Writer
+	a   *writer
+	err error // of w
+}
+
+func (c *counted) Write(p []byte) (n int, err error) {
+	n, c.err = c.w.Write(p)
+	c.a.result.Bytes += int64(n)
+	if c.a.Progress != nil {
+		c.a.Progress(c.a.result.Totals)
+	}
+	return n, c.err
 }
 
 // close names what is lacking and ends the archive.
