@@ -8,9 +8,10 @@ import (
 )
 
 var (
-	global     = js.Global()
-	uint8Array = global.Get("Uint8Array")
-	object     = global.Get("Object")
+	global      = js.Global()
+	uint8Array  = global.Get("Uint8Array")
+	arrayBuffer = global.Get("ArrayBuffer")
+	object      = global.Get("Object")
 )
 
 // jsError turns what was thrown into an error.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
+	"sync"
 	"syscall/js"
 )
 
@@ -21,16 +22,23 @@ func algorithm(nonce, aad []byte) js.Value {
 	return record("name", "AES-GCM", "iv", toJS(nonce), "additionalData", toJS(aad))
 }
 
-// scratch is where DecryptGCM lays what WebCrypto is to read: that copies it before it returns, so one place serves all. Fresh memory for
+// scratch is where WebCrypto and a hash read from: they copy it before they return, so one place serves all. Fresh memory for
 // each call would cost more time than the copying.
-var scratch js.Value
+var scratch struct {
+	mu    sync.Mutex
+	array js.Value
+}
 
-func lay(b []byte) js.Value {
-	if scratch.IsUndefined() || scratch.Get("length").Int() < len(b) {
-		scratch = uint8Array.New(max(len(b), 2<<20))
+// reading calls fn, which calls JavaScript, with an array of bytes that is valid during the call.
+func reading(b []byte, fn func(array js.Value) js.Value) (js.Value, error) {
+	s := &scratch
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.array.IsUndefined() || s.array.Get("length").Int() < len(b) {
+		s.array = uint8Array.New(max(len(b), 2<<20))
 	}
-	js.CopyBytesToJS(scratch, b)
-	return scratch.Call("subarray", 0, len(b))
+	js.CopyBytesToJS(s.array, b)
+	return try(func() js.Value { return fn(s.array.Call("subarray", 0, len(b))) })
 }
 
 // DecryptGCM appends to dst what AES-256-GCM sealed, ending in the tag. It is ten times as fast as Go is here.
@@ -44,7 +52,11 @@ func DecryptGCM(dst []byte, key [32]byte, nonce, sealed, aad []byte) ([]byte, er
 	if err != nil {
 		return dst, err
 	}
-	plain, err := call(ctx, subtle, "decrypt", algorithm(nonce, aad), k, lay(sealed))
+	promise, err := reading(sealed, func(array js.Value) js.Value { return subtle.Call("decrypt", algorithm(nonce, aad), k, array) })
+	if err != nil {
+		return dst, err
+	}
+	plain, err := await(ctx, promise)
 	if err != nil {
 		return dst, err
 	}
@@ -52,6 +64,7 @@ func DecryptGCM(dst []byte, key [32]byte, nonce, sealed, aad []byte) ([]byte, er
 	n := view.Get("length").Int()
 	dst = slices.Grow(dst, n)
 	js.CopyBytesToGo(dst[len(dst):len(dst)+n], view)
+	spent.keep(view)
 	return dst[:len(dst)+n], nil
 }
 

@@ -17,21 +17,27 @@ type Response struct {
 // Fetch sends a request and reads the whole answer. body nil: none. It ends early when ctx does. Its error says that no
 // answer came, never that the answer was bad.
 func Fetch(ctx context.Context, method, url string, headers map[string]string, body []byte) (*Response, error) {
-	r, err := fetch(ctx, method, url, headers, body)
+	r, err := request(ctx, method, url, headers, body)
 	if err != nil {
 		return nil, err
 	}
-	return &Response{Status: r.status, Body: toGo(r.body)}, nil
+	defer r.end()
+	content, err := call(ctx, r.v, "arrayBuffer")
+	if err != nil {
+		return nil, fmt.Errorf("fetch: %w", err)
+	}
+	return &Response{Status: r.v.Get("status").Int(), Body: toGo(content)}, nil
 }
 
+// response is an answer whose body was not read yet.
 type response struct {
-	status int
-	body   js.Value // an ArrayBuffer
+	v   js.Value
+	end func() // ends what of the body was not read, and must be called
 }
 
-func fetch(ctx context.Context, method, url string, headers map[string]string, body []byte) (r response, err error) {
+func request(ctx context.Context, method, url string, headers map[string]string, body []byte) (r response, err error) {
 	abort := global.Get("AbortController").New()
-	defer context.AfterFunc(ctx, func() { abort.Call("abort") })()
+	stop := context.AfterFunc(ctx, func() { abort.Call("abort") })
 	h := object.New()
 	for k, v := range headers {
 		h.Set(k, v)
@@ -40,33 +46,90 @@ func fetch(ctx context.Context, method, url string, headers map[string]string, b
 	if body != nil {
 		opts.Set("body", toJS(body))
 	}
-	resp, err := call(ctx, global, "fetch", url, opts)
-	if err != nil {
+	r.end = func() {
+		stop()
+		abort.Call("abort")
+	}
+	if r.v, err = call(ctx, global, "fetch", url, opts); err != nil {
+		r.end()
 		return r, fmt.Errorf("fetch: %w", err)
 	}
-	if r.body, err = call(ctx, resp, "arrayBuffer"); err != nil {
-		return r, fmt.Errorf("fetch: %w", err)
-	}
-	r.status = resp.Get("status").Int()
 	return r, nil
 }
 
 // Range fills dst with the bytes of what is at an address from offset on, if the answer is 206 Partial Content; otherwise only its status counts.
 // Its error says that no answer came, or not all of it.
 func Range(ctx context.Context, url string, offset int64, dst []byte) (status int, err error) {
-	r, err := fetch(ctx, "GET", url, map[string]string{"Range": fmt.Sprintf("bytes=%d-%d", offset, offset+int64(len(dst))-1)}, nil)
+	r, err := request(ctx, "GET", url, map[string]string{"Range": fmt.Sprintf("bytes=%d-%d", offset, offset+int64(len(dst))-1)}, nil)
 	if err != nil {
 		return 0, err
 	}
-	if status = r.status; status != 206 {
+	defer r.end()
+	if status = r.v.Get("status").Int(); status != 206 {
 		return status, nil
 	}
-	body := uint8Array.New(r.body)
-	if n := body.Get("length").Int(); n != len(dst) {
-		return 0, fmt.Errorf("fetch: %d bytes came, and %d were asked for", n, len(dst))
+	body, err := newBody(r.v)
+	if err != nil {
+		return 0, err
 	}
-	js.CopyBytesToGo(dst, body)
-	return status, nil
+	for n := 0; ; {
+		part, err := body.next(ctx)
+		if err != nil {
+			return 0, err
+		}
+		switch {
+		case part.IsUndefined() && n == len(dst):
+			return status, nil
+		case part.IsUndefined():
+			return 0, fmt.Errorf("fetch: %d bytes came, and %d were asked for", n, len(dst))
+		case part.Get("length").Int() > len(dst)-n:
+			return 0, fmt.Errorf("fetch: more bytes came than the %d that were asked for", len(dst))
+		}
+		n += js.CopyBytesToGo(dst[n:], part)
+	}
+}
+
+// body is what is left of a response. A browser that can fill memory which it is given is given the same again and again: to find fresh
+// memory takes it longer than to copy.
+type body struct {
+	reader js.Value
+	room   js.Value // an ArrayBuffer for the next part; undefined if the browser takes its own
+}
+
+// partSize is the most bytes of a part: about what Chromium has ready at once.
+const partSize = 512 << 10
+
+func newBody(response js.Value) (*body, error) {
+	b := new(body)
+	var err error
+	if b.reader, err = try(func() js.Value { return response.Get("body").Call("getReader", record("mode", "byob")) }); err == nil {
+		b.room = arrayBuffer.New(partSize)
+		return b, nil
+	}
+	if b.reader, err = try(func() js.Value { return response.Get("body").Call("getReader") }); err != nil {
+		return nil, fmt.Errorf("fetch: %w", err)
+	}
+	return b, nil
+}
+
+// next returns the next part, which is valid until the next call, or undefined at the end.
+func (b *body) next(ctx context.Context) (js.Value, error) {
+	var args []any
+	if !b.room.IsUndefined() {
+		args = append(args, uint8Array.New(b.room))
+	}
+	next, err := call(ctx, b.reader, "read", args...)
+	if err != nil {
+		return next, fmt.Errorf("fetch: %w", err)
+	}
+	if next.Get("done").Bool() {
+		return js.Undefined(), nil
+	}
+	part := next.Get("value")
+	if !b.room.IsUndefined() {
+		b.room = part.Get("buffer")
+	}
+	return part, nil
 }
 
 // Post sends a GraphQL operation: it is an api.Fetch.

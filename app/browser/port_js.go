@@ -23,8 +23,8 @@ type Port struct {
 	done   func()
 }
 
-// ahead is how many pieces may be on their way.
-const ahead = 8
+// ahead is how many pieces may be on their way, besides those that wait in the service worker.
+const ahead = 4
 
 // channel returns both ends of a new channel.
 func channel() (a, b *Port) {
@@ -75,7 +75,7 @@ func (p *Port) Write(ctx context.Context, b []byte) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	piece := toJS(b)
+	piece := give(b)
 	_, err := try(func() js.Value { return p.v.Call("postMessage", record("piece", piece), []any{piece.Get("buffer")}) })
 	return err
 }

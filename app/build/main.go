@@ -60,6 +60,7 @@ var sources = []source{
 	{"adminlte.css", "node_modules/admin-lte/dist/css/adminlte.min.css"},
 	{"adminlte.js", "node_modules/admin-lte/dist/js/adminlte.min.js"},
 	{"bootstrap.js", "node_modules/bootstrap/dist/js/bootstrap.bundle.min.js"},
+	{"blake3.js", "node_modules/hash-wasm/dist/blake3.umd.min.js"},
 	{"icons.woff2", "node_modules/bootstrap-icons/font/fonts/bootstrap-icons.woff2"},
 	{"app.css", "app/static/app.css"},
 	{"boot.js", "app/static/boot.js"},

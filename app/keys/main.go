@@ -25,6 +25,13 @@ func main() {
 		Locked:  func() { tabs.Say("locked") },
 		Memory:  func(mediaType string) safe.Memory { return browser.NewMemory(mediaType) },
 		Release: browser.Release,
+		Hash: func(ck seal.ContentKey) func([]byte) (seal.Key, error) {
+			hash := browser.HashBLAKE3(ck)
+			if hash == nil {
+				return nil
+			}
+			return func(p []byte) (seal.Key, error) { return hash(p) }
+		},
 	}
 	if browser.HasCrypto() {
 		out.Decrypt = func(dst []byte, k seal.Key, nonce, sealed, aad []byte) ([]byte, error) {

@@ -73,7 +73,13 @@ var programs = sync.OnceValues(func() (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	files["keys.js"] = []byte(strings.NewReplacer(`{{asset "wasm_exec.js"}}`, "/assets/wasm_exec.js", `{{asset "keys.wasm"}}`, "/assets/keys.wasm").Replace(string(text)))
+	files["keys.js"] = []byte(strings.NewReplacer(`{{asset "wasm_exec.js"}}`, "/assets/wasm_exec.js", `{{asset "keys.wasm"}}`, "/assets/keys.wasm", `{{asset "blake3.js"}}`, "/assets/blake3.js").Replace(string(text)))
+	if files["blake3.js"], err = os.ReadFile("../../node_modules/hash-wasm/dist/blake3.umd.min.js"); err != nil {
+		return nil, err
+	}
+	if files["plain.js"], err = os.ReadFile("testdata/plain.js"); err != nil {
+		return nil, err
+	}
 	files["download.js"], err = os.ReadFile("../static/download.js")
 	return files, err
 })
@@ -85,6 +91,9 @@ type rig struct {
 	url       string
 	ctx       context.Context // of the first tab
 	downloads string          // folder
+
+	mu     sync.Mutex
+	longer []int // by how many bytes the next answers with a part of a pack are longer than they should be
 }
 
 func newRig(t testing.TB) *rig {
@@ -109,6 +118,8 @@ func newRig(t testing.TB) *rig {
 			h.Set("Content-Security-Policy", policy)
 			h.Set("Content-Type", map[string]string{".js": "text/javascript", ".wasm": "application/wasm"}[filepath.Ext(name)])
 			out.Write(files[name]) //nolint:errcheck
+		case strings.HasPrefix(q.URL.Path, "/packs/"):
+			r.pack(out, q)
 		default:
 			r.w.ServeHTTP(out, q)
 		}
@@ -140,6 +151,22 @@ func newRig(t testing.TB) *rig {
 		DownloadPath: r.downloads, EventsEnabled: &on})
 	r.ok(err)
 	return r
+}
+
+// pack answers with a part of a pack, or with another one than was asked for.
+func (r *rig) pack(out http.ResponseWriter, q *http.Request) {
+	r.mu.Lock()
+	more := 0
+	if len(r.longer) > 0 {
+		more, r.longer = r.longer[0], r.longer[1:]
+	}
+	r.mu.Unlock()
+	if more != 0 {
+		var from, to int
+		fmt.Sscanf(q.Header.Get("Range"), "bytes=%d-%d", &from, &to) //nolint:errcheck // the world looks at it
+		q.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", from, to+more))
+	}
+	r.w.ServeHTTP(out, q)
 }
 
 func (r *rig) ok(err error) {

@@ -70,22 +70,36 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 }
 
-// What the browser decrypts is asked for, from the size on from which that pays.
-func TestTheBrowserDecrypts(t *testing.T) {
+// What the browser decrypts and hashes is asked for, from the size on from which that pays.
+func TestTheBrowserDecryptsAndHashes(t *testing.T) {
 	t.Parallel()
 	r := opened(t)
 	r.safe.Lock(false)
-	calls := 0
+	decrypted, hashed := 0, 0
 	r.safe.out.Decrypt = func(dst []byte, k seal.Key, nonce, sealed, aad []byte) ([]byte, error) {
-		calls++
+		decrypted++
 		return dst, errors.New("not today") // the safe's own does it, then
 	}
-	r.safe.use(r.Account, "u")
-	s := r.snap(safetest.Text("small", "small"), safetest.File{Entry: safetest.Text("large", "").Entry, Pieces: [][]byte{safetest.Noise(decryptFrom, 1)}})
-	if _, m, err := r.get(talk.Selection{Snapshot: s, Paths: []string{"small"}}); err != nil || m.String() != "small" || calls != 0 {
-		t.Errorf("%v, %d calls", err, calls)
+	r.safe.out.Hash = func(ck seal.ContentKey) func([]byte) (seal.Key, error) {
+		if ck != r.Account.Space().Content {
+			t.Error("another key")
+		}
+		return func(p []byte) (seal.Key, error) {
+			hashed++
+			return seal.New(ck).Key(p), nil
+		}
 	}
-	if _, m, err := r.get(talk.Selection{Snapshot: s, Paths: []string{"large"}}); err != nil || m.Len() != decryptFrom || calls != 1 {
-		t.Errorf("%v, %d calls", err, calls)
+	r.safe.use(r.Account, "u")
+	noise := func(name string, n int) safetest.File {
+		return safetest.File{Entry: safetest.Text(name, "").Entry, Pieces: [][]byte{safetest.Noise(n, 1)}}
+	}
+	s := r.snap(safetest.Text("small", "small"), noise("decrypted", decryptFrom), noise("hashed", hashFrom))
+	for _, c := range []struct {
+		name                    string
+		size, decrypted, hashed int
+	}{{"small", 5, 0, 0}, {"decrypted", decryptFrom, 1, 0}, {"hashed", hashFrom, 2, 1}} {
+		if _, m, err := r.get(talk.Selection{Snapshot: s, Paths: []string{c.name}}); err != nil || m.Len() != c.size || decrypted != c.decrypted || hashed != c.hashed {
+			t.Errorf("%s: %v, %d decrypted, %d hashed", c.name, err, decrypted, hashed)
+		}
 	}
 }

@@ -6,7 +6,7 @@
 const offers = new Map(); // name -> {headers, stream}: offered, and not fetched yet
 const under = new Set();  // names of downloads that are under way
 
-const queue = 8;            // pieces that wait here
+const queue = 4 << 20;      // bytes that wait here: less, and the decrypting worker waits for the browser to write
 const silence = 5 * 60_000; // ms: whoever offered and then says nothing is gone
 
 addEventListener("install", () => skipWaiting());
@@ -37,7 +37,7 @@ addEventListener("message", (event) => {
       return new Promise((resolve) => { pulled = resolve; });
     },
     cancel() { end({ gone: true }); },
-  }, { highWaterMark: queue });
+  }, new ByteLengthQueuingStrategy({ highWaterMark: queue }));
   let heard = Date.now();
   const watch = setInterval(() => {
     if (Date.now() - heard < silence) return;

@@ -1,7 +1,7 @@
 // The worker that holds the keys. It has no page and no storage that a page could read; it answers messages.
 "use strict";
 
-importScripts("{{asset "wasm_exec.js"}}");
+importScripts("{{asset "wasm_exec.js"}}", "{{asset "blake3.js"}}");
 
 (async () => {
   const go = new Go();

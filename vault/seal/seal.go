@@ -92,14 +92,24 @@ func (ContentKey) String() string { return "content key" }
 // Sealer makes and opens the objects of one space. It is safe for concurrent use, and keeps no memory but
 // what a pool does.
 type Sealer struct {
-	hashers sync.Pool // of *hasher, keyed
-	decrypt Decrypt   // nil: always this package's own
-	from    int       // bytes of the bodies that decrypt is for
+	hashers   sync.Pool // of *hasher, keyed
+	elsewhere Elsewhere
 }
 
-// Decrypt opens AES-256-GCM somewhere else: it appends the plaintext of sealed, which ends in the tag, to dst, or
-// fails. It changes nothing that it is given, and is called from several goroutines at once.
-type Decrypt func(dst []byte, k Key, nonce, sealed, aad []byte) ([]byte, error)
+// Elsewhere is for browsers, where Go has no use of the processor's AES and vector instructions: what opens objects faster than this
+// package does. Its functions change nothing that they are given, and are called from several goroutines at once.
+//
+// Nothing rests on them. What Decrypt fails to open is tried again here, and a plaintext must hash back to its key as ever; that it does is
+// seen from 32 bytes which Hash is not told, and what by Hash is another one is hashed again here before it is refused.
+type Elsewhere struct {
+	// Decrypt opens AES-256-GCM: it appends the plaintext of sealed, which ends in the tag, to dst, or fails. Nil: this package does it.
+	Decrypt     func(dst []byte, k Key, nonce, sealed, aad []byte) ([]byte, error)
+	DecryptFrom int // bytes of the bodies that Decrypt is for
+
+	// Hash is BLAKE3 keyed with the space's content key, or fails. Nil: this package does it.
+	Hash     func(p []byte) (Key, error)
+	HashFrom int // bytes of the plaintexts that Hash is for
+}
 
 // hasher is a BLAKE3 state that is used again, with room for its output: setting one up costs ten times
 // as much as hashing a small file.
@@ -127,12 +137,10 @@ func New(ck ContentKey) *Sealer {
 	return s
 }
 
-// NewWith returns a Sealer that leaves the opening of bodies of at least from bytes to decrypt. It is for browsers, where
-// Go has no use of the processor's AES instructions and is ten times slower than WebCrypto.
-// Nothing is believed: a plaintext must hash back to its key as ever, and what decrypt fails to open is tried again here.
-func NewWith(ck ContentKey, from int, decrypt Decrypt) *Sealer {
+// NewWith returns a Sealer that leaves the opening of large objects to e.
+func NewWith(ck ContentKey, e Elsewhere) *Sealer {
 	s := New(ck)
-	s.decrypt, s.from = decrypt, from
+	s.elsewhere = e
 	return s
 }
 
@@ -205,7 +213,7 @@ func (s *Sealer) Open(dst []byte, k Key, body []byte) ([]byte, error) {
 	default:
 		return dst, damaged(k, "it has codec %d, which this program does not know: it may be too old", codec)
 	}
-	if s.Key(out[start:]) != k {
+	if !s.proves(k, out[start:]) {
 		return dst, damaged(k, "its plaintext is not the one that was sealed")
 	}
 	return out, nil
@@ -214,12 +222,22 @@ func (s *Sealer) Open(dst []byte, k Key, body []byte) ([]byte, error) {
 // open appends codec and payload of a body to dst.
 func (s *Sealer) open(dst []byte, k Key, body []byte) ([]byte, error) {
 	nonce, sealed, o := body[:nonceSize], body[nonceSize:], k.ID()
-	if s.decrypt != nil && len(body) >= s.from {
-		if opened, err := s.decrypt(dst, k, nonce, sealed, o[:]); err == nil && len(opened) == len(sealed)-16 {
+	if e := &s.elsewhere; e.Decrypt != nil && len(body) >= e.DecryptFrom {
+		if opened, err := e.Decrypt(dst, k, nonce, sealed, o[:]); err == nil && len(opened) == len(sealed)-16 {
 			return opened, nil
 		}
 	}
 	return newAEAD(k).Open(dst, nonce, sealed, o[:])
+}
+
+// proves reports whether k is the key of p.
+func (s *Sealer) proves(k Key, p []byte) bool {
+	if e := &s.elsewhere; e.Hash != nil && len(p) >= e.HashFrom {
+		if got, err := e.Hash(p); err == nil && got == k {
+			return true
+		}
+	}
+	return s.Key(p) == k
 }
 
 func damaged(k Key, format string, args ...any) error {

@@ -16,7 +16,7 @@ func TestDecryptionElsewhere(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name    string
-		decrypt Decrypt
+		decrypt func([]byte, Key, []byte, []byte, []byte) ([]byte, error)
 		opens   bool
 	}{
 		{"as it should", right, true},
@@ -37,10 +37,10 @@ func TestDecryptionElsewhere(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			calls := 0
-			s := NewWith(ck, 1000, func(dst []byte, k Key, nonce, sealed, aad []byte) ([]byte, error) {
+			s := NewWith(ck, Elsewhere{DecryptFrom: 1000, Decrypt: func(dst []byte, k Key, nonce, sealed, aad []byte) ([]byte, error) {
 				calls++
 				return c.decrypt(dst, k, nonce, sealed, aad)
-			})
+			}})
 			k := s.Key(small)
 			if got, err := s.Open(nil, k, s.Append(nil, k, small, LevelDefault)); err != nil || !bytes.Equal(got, small) || calls != 0 {
 				t.Errorf("a small body: %v after %d calls", err, calls)
@@ -62,6 +62,41 @@ func TestDecryptionElsewhere(t *testing.T) {
 			body[20] ^= 1
 			if _, err := s.Open(nil, k, body); !errors.Is(err, ErrDamaged) {
 				t.Errorf("a damaged body: %v", err)
+			}
+		})
+	}
+}
+
+// A Sealer that hashes elsewhere takes the same plaintexts, and refuses none and no other because of what it is told there.
+func TestHashingElsewhere(t *testing.T) {
+	t.Parallel()
+	ck := ContentKey{7}
+	small, large, other := noise(100, 1), text(5000, 2), text(5000, 3)
+	for _, c := range []struct {
+		name string
+		hash func(p []byte) (Key, error)
+	}{
+		{"as it should", func(p []byte) (Key, error) { return New(ck).Key(p), nil }},
+		{"fails", func([]byte) (Key, error) { return Key{}, errors.New("out of memory") }},
+		{"another one", func([]byte) (Key, error) { return Key{1}, nil }},
+		{"right and failed", func(p []byte) (Key, error) { return New(ck).Key(p), errors.New("but") }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			calls := 0
+			s := NewWith(ck, Elsewhere{HashFrom: 1000, Hash: func(p []byte) (Key, error) {
+				calls++
+				return c.hash(p)
+			}})
+			for want, p := range [][]byte{small, large} {
+				k := s.Key(p)
+				if got, err := s.Open(nil, k, s.Append(nil, k, p, LevelDefault)); err != nil || !bytes.Equal(got, p) || calls != want {
+					t.Errorf("%d bytes: %v after %d calls", len(p), err, calls)
+				}
+			}
+			k := s.Key(large) // whoever holds a key can seal something else under it
+			if got, err := s.Open([]byte("before"), k, s.Append(nil, k, other, LevelDefault)); !errors.Is(err, ErrDamaged) || string(got) != "before" {
+				t.Errorf("another plaintext: %q, %v", got, err)
 			}
 		})
 	}

@@ -133,23 +133,30 @@ func (w *World) pack(out http.ResponseWriter, r *http.Request, name string) {
 		http.Error(out, "want a pack and a range", http.StatusBadRequest)
 		return
 	}
-	b := make([]byte, to-from+1)
-	switch err := w.ReadPack(r.Context(), p, from, b); fault.KindOf(err) {
-	case fault.NotFound:
-		out.WriteHeader(http.StatusNotFound)
-		return
-	case fault.BadPack:
-		out.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
-		return
-	default:
-		if err != nil {
+	b := make([]byte, min(to-from+1, 256<<10))
+	for at := from; at <= to; at += int64(len(b)) {
+		b = b[:min(to-at+1, int64(len(b)))]
+		switch err := w.ReadPack(r.Context(), p, at, b); {
+		case err == nil:
+		case at > from:
+			return // less comes than was promised
+		case fault.KindOf(err) == fault.NotFound:
+			out.WriteHeader(http.StatusNotFound)
+			return
+		case fault.KindOf(err) == fault.BadPack:
+			out.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+			return
+		default:
 			out.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
+		if at == from {
+			out.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/*", from, to))
+			out.Header().Set("Content-Length", fmt.Sprint(to-from+1))
+			out.WriteHeader(http.StatusPartialContent)
+		}
+		out.Write(b) //nolint:errcheck // the client went away
 	}
-	out.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/*", from, to))
-	out.WriteHeader(http.StatusPartialContent)
-	out.Write(b) //nolint:errcheck // the client went away
 }
 
 // Post sends an operation to the server, without a network.
