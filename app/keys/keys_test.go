@@ -10,17 +10,21 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/serviceworker"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 
 	"github.com/holdfast-backup/holdfast/app/safe/safetest"
 	"github.com/holdfast-backup/holdfast/app/talk"
 	"github.com/holdfast-backup/holdfast/vault/seal"
 	"github.com/holdfast-backup/holdfast/wire/fault"
+	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
 // kept looks at what the browser's database holds, as a script on the page could.
@@ -170,6 +174,131 @@ func TestFilesInABrowser(t *testing.T) {
 	}
 	if eval[int](r, r.ctx, `document.querySelectorAll("iframe").length`) != 0 {
 		t.Error("frames stay")
+	}
+}
+
+// inWorker evaluates JavaScript in the first tab's worker that holds the keys.
+func inWorker[T any](r *rig, script string) T {
+	r.Helper()
+	list, err := chromedp.Targets(r.ctx)
+	r.ok(err)
+	i := slices.IndexFunc(list, func(i *target.Info) bool { return strings.HasSuffix(i.URL, "/assets/keys.js") })
+	if i < 0 {
+		r.Fatal("there is no worker")
+	}
+	ctx, cancel := chromedp.NewContext(r.ctx, chromedp.WithTargetID(list[i].TargetID))
+	defer cancel()
+	return eval[T](r, ctx, script)
+}
+
+// between stands between the worker and what opens objects faster than Go: it counts, and on demand lies.
+const between = `(() => {
+  globalThis.hashed = globalThis.decrypted = 0;
+  globalThis.wrongHash = globalThis.wrongPlaintext = false;
+  const make = hashwasm.createBLAKE3, decrypt = crypto.subtle.decrypt;
+  hashwasm.createBLAKE3 = async (...args) => {
+    const hasher = await make(...args), digest = hasher.digest;
+    hasher.digest = (...args) => {
+      const sum = digest.apply(hasher, args);
+      hashed++;
+      if (wrongHash) sum[0] ^= 1;
+      return sum;
+    };
+    return hasher;
+  };
+  crypto.subtle.decrypt = async (...args) => {
+    const plain = await decrypt.apply(crypto.subtle, args);
+    decrypted++;
+    if (wrongPlaintext && plain.byteLength > 1 << 20) new Uint8Array(plain)[1 << 19] ^= 1;
+    return plain;
+  };
+  return true;
+})()`
+
+// What opens objects fast is used, and not believed: neither damage on the way nor a wrong answer of the browser's becomes a file.
+func TestNothingDamagedIsSaved(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	ask[talk.Verdict](r, r.ctx, talk.MethodStrength, talk.Strength{Password: "x"}) // so that it is there
+	inWorker[bool](r, between)
+	r.login()
+	large, piece := safetest.Large("large.bin", 40, 10)
+	s := r.snap(large)
+	what := talk.Selection{Snapshot: s, Paths: []string{"large.bin"}}
+	plan := ask[talk.Plan](r, r.ctx, talk.MethodPlan, what)
+	save := func() (answer, browser.DownloadProgressState) {
+		t.Helper()
+		events := chromedp.BrowserEvents(r.ctx, browser.DownloadProgress)
+		a := r.call(r.ctx, "save", plan, what)
+		state, _, err := saved(events)
+		r.ok(err)
+		return a, state
+	}
+	good := func(how string) {
+		t.Helper()
+		path := filepath.Join(r.downloads, "large.bin")
+		if a, state := save(); a.Error != "" || state != browser.DownloadProgressStateCompleted {
+			t.Fatalf("%s: %s, %s", how, a.Error, state)
+		}
+		b, err := os.ReadFile(path)
+		r.ok(err)
+		if len(b) != 40<<20 {
+			t.Fatalf("%s: %d bytes", how, len(b))
+		}
+		for i := range 40 {
+			if !bytes.Equal(b[i<<20:][:1<<20], piece(i)) {
+				t.Fatalf("%s: piece %d is wrong", how, i)
+			}
+		}
+		r.ok(os.Remove(path))
+	}
+	refused := func(how string) {
+		t.Helper()
+		if a, state := save(); a.Kind != fault.Internal || !strings.Contains(a.Error, "damaged") || state != browser.DownloadProgressStateCanceled {
+			t.Errorf("%s: %+v, %s", how, a, state)
+		}
+		if list, err := filepath.Glob(filepath.Join(r.downloads, "*.bin")); err != nil || len(list) != 0 {
+			t.Errorf("%s: %q looks like a file, %v", how, list, err)
+		}
+	}
+
+	good("all is well")
+	if n, m := inWorker[int](r, "decrypted"), inWorker[int](r, "hashed"); n < 40 || m < 40 {
+		t.Errorf("%d pieces were decrypted by WebCrypto and %d hashed by the library, of 40", n, m)
+	}
+	inWorker[bool](r, "wrongHash = true")
+	good("a hash that is wrong") // Go's own has the last word
+	inWorker[bool](r, "wrongHash = false, wrongPlaintext = true")
+	refused("a plaintext that is wrong")
+	inWorker[bool](r, "wrongPlaintext = false, true")
+	r.w.Do(func() {
+		r.w.Corrupt = func(_ id.Pack, _ int64, dst []byte) {
+			if len(dst) > 1<<16 {
+				dst[len(dst)/2] ^= 1
+			}
+		}
+	})
+	refused("a body that is wrong")
+	r.w.Do(func() { r.w.Corrupt = nil })
+	// Browsers that fill no memory but their own.
+	inWorker[bool](r, `(() => {
+	  const get = ReadableStream.prototype.getReader;
+	  ReadableStream.prototype.getReader = function(options) {
+	    if (options) throw new TypeError("no such mode");
+	    return get.call(this);
+	  };
+	  return true;
+	})()`)
+	good("without a reader into given memory")
+	// An answer that is too long, then one that is too short.
+	r.mu.Lock()
+	r.longer = []int{1, -1}
+	r.mu.Unlock()
+	good("answers of another length")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.longer) != 0 {
+		t.Error("no answer had another length")
 	}
 }
 
