@@ -202,7 +202,7 @@ func TestDatabaseBreaks(t *testing.T) {
 		before := w.everything()
 		for statements := int64(0); ; statements++ {
 			left.Store(statements)
-			s, _ := w.serviceOn(db) // a fresh one: settings are remembered
+			s, _, _ := w.serviceOn(db) // a fresh one: settings are remembered
 			err := do(s)
 			if left.Load() >= 0 {
 				w.ok(err)

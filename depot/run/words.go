@@ -6,7 +6,6 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
-	"github.com/holdfast-backup/holdfast/depot/application"
 	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/plan"
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -120,70 +119,6 @@ func events(group []*row) []notice.Event {
 		return nil // cancelled, or not over
 	}
 	return []notice.Event{e}
-}
-
-// eventsOf is events of one application. A probe is watched by whoever asked for it: it is no news.
-func eventsOf(group []*row) []notice.Event {
-	r := group[0]
-	name := fmt.Sprintf("“%s” on “%s”", *r.Application, r.Device)
-	e := notice.Event{}
-	switch {
-	case r.Kind == Probe:
-		return nil
-	case r.Kind == Restore && r.State.good():
-		e.Kind = "restore.finished"
-		e.Title = fmt.Sprintf("The restore of %s has ended", name)
-		e.Body = "What was there before was backed up first: the restore can be undone."
-		if r.SafetyID == nil {
-			e.Body = "Nothing was there before that could be backed up first, or it was ordered without: the restore cannot be undone."
-		}
-		if r.State == Warned {
-			e.Severity = notice.Warning
-			e.Body = fmt.Sprintf("%s could not be restored. Open the restore to see which, and why. ", files(r.Problems)) + e.Body
-		}
-	case r.Kind == Restore && r.State == Failed:
-		e.Kind = "restore.failed"
-		e.Title = fmt.Sprintf("The restore of %s failed", name)
-		e.Body = sentence(r.Code) + " Open the restore to see how far it came, and order it again once that is mended."
-	case r.Kind == Restore && r.State == Missed:
-		e.Kind = "restore.failed"
-		e.Title = fmt.Sprintf("The restore of %s was not begun", name)
-		e.Body = "The device was not heard of until its deadline. Switch it on, and order the restore again."
-	case r.State == Succeeded:
-		e.Kind = "application.succeeded"
-		if *r.Notify == application.Always {
-			e.Kind = "application.reported"
-		}
-		e.Title = fmt.Sprintf("%s is backed up", name)
-		e.Body = fmt.Sprintf("The backup%s is done.", whose(group))
-	case r.State == Warned:
-		e.Kind = "application.warned"
-		e.Title = fmt.Sprintf("%s of %s could not be read", files(r.Problems), name)
-		e.Body = fmt.Sprintf("The rest is saved%s. Open the backup to see what is missing, and why.", whose(group))
-	case r.State == Failed:
-		e.Kind = "application.failed"
-		e.Title = fmt.Sprintf("The backup of %s failed", name)
-		e.Body = fmt.Sprintf("%s It had been due%s.", sentence(r.Code), whose(group))
-	case r.State == Missed && len(group) == 1:
-		e.Kind = "application.missed"
-		e.Title = fmt.Sprintf("A backup of %s was missed", name)
-		e.Body = fmt.Sprintf("It was due%s, and the device was not heard of until its deadline. Switch it on and connect it, or ask for a backup now.", whose(group))
-	case r.State == Missed:
-		e.Kind = "application.missed"
-		e.Title = fmt.Sprintf("%d backups of %s were missed", len(group), name)
-		e.Body = fmt.Sprintf("They were due%s, and the device was not heard of until their deadlines. Switch it on and connect it, or ask for a backup now.", whose(group))
-	default:
-		return nil // cancelled, or not over
-	}
-	return []notice.Event{e}
-}
-
-// about names the application that a run is about, in the middle of a sentence; "": files of the device.
-func (r *row) about() string {
-	if r.Application == nil {
-		return ""
-	}
-	return fmt.Sprintf(" of the application “%s”", *r.Application)
 }
 
 // whose says by which policy or schedule and for when the runs were due.

@@ -12,6 +12,7 @@ import (
 	"github.com/lib/pq"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/application"
 	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
 	"github.com/holdfast-backup/holdfast/depot/policy"
 	"github.com/holdfast-backup/holdfast/depot/run"
@@ -60,6 +61,7 @@ type world struct {
 	shift    func(time.Duration)
 	bell     *bell
 	policies *policy.Service
+	apps     *application.Service
 
 	boss, ann, bob    actor.Actor
 	laptop, desk, box machine // ann's, ann's, bob's
@@ -70,7 +72,7 @@ func newWorld(t testing.TB) *world {
 	db, url, shift := pgtest.NewShifted(t)
 	w := &world{t: t, db: db, url: url, shift: shift, bell: &bell{}}
 	w.goTo(time.Date(2031, 3, 3, 10, 10, 0, 0, time.UTC)) // what is tested does not depend on when
-	w.Service, w.policies = w.serviceOn(db)
+	w.Service, w.policies, w.apps = w.serviceOn(db)
 	w.boss, w.ann, w.bob = w.person("boss", actor.Admin), w.person("ann", actor.Staff), w.person("bob", actor.Staff)
 	w.laptop, w.desk, w.box = w.device(w.ann, "laptop"), w.device(w.ann, "desk"), w.device(w.bob, "box")
 	return w
@@ -79,7 +81,7 @@ func newWorld(t testing.TB) *world {
 // reset makes the world as it was at first, apart from the clock: a database costs more than most of what is tested on it.
 func (w *world) reset() {
 	w.t.Helper()
-	w.exec(`TRUNCATE notifications, audit_events, runs, policies, policy_targets, snapshots, backups`)
+	w.exec(`TRUNCATE notifications, audit_events, runs, policies, policy_targets, snapshots, backups, applications, application_schedules`)
 	w.exec(`UPDATE devices SET revoked_at = NULL`)
 }
 
@@ -99,16 +101,19 @@ func inOneWorld(t *testing.T, names []string, test func(w *world, name string)) 
 
 // service is one more server on the same database.
 func (w *world) service() *run.Service {
-	s, _ := w.serviceOn(w.db)
+	s, _, _ := w.serviceOn(w.db)
 	return s
 }
 
-func (w *world) serviceOn(db *sqlx.DB) (s *run.Service, policies *policy.Service) {
+func (w *world) serviceOn(db *sqlx.DB) (s *run.Service, policies *policy.Service, apps *application.Service) {
 	policies = policy.New(policy.Config{DB: db, BeforeChange: func(ctx context.Context, tx *sqlx.Tx, p *policy.Policy) error {
 		return s.TickPolicy(ctx, tx, p)
 	}})
-	s = run.New(run.Config{DB: db, Bus: w.bell, Policies: policies, Settings: setting.New(setting.Config{DB: db})})
-	return s, policies
+	apps = application.New(application.Config{DB: db, BeforeChange: func(ctx context.Context, tx *sqlx.Tx, n id.ApplicationSchedule) error {
+		return s.TickSchedule(ctx, tx, n)
+	}})
+	s = run.New(run.Config{DB: db, Bus: w.bell, Policies: policies, Applications: apps, Settings: setting.New(setting.Config{DB: db})})
+	return s, policies, apps
 }
 
 func (w *world) ok(err error) {
