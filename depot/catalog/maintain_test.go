@@ -27,7 +27,7 @@ func (w *world) dump() string {
 		`SELECT concat_ws(' ', s.public_id, n.id, encode(n.children, 'hex'), encode(n.data, 'hex'), n.complete)
 			FROM nodes n JOIN spaces s ON s.id = n.space_id ORDER BY 1`,
 		`SELECT concat_ws(' ', s.public_id, sn.id, sn.device_id, sn.backup_id, sn.root, encode(sn.manifest, 'hex'), sn.created_at, sn.files,
-			sn.bytes, sn.problems, sn.uploaded_bytes, sn.deleted_at) FROM snapshots sn JOIN spaces s ON s.id = sn.space_id ORDER BY 1`,
+			sn.bytes, sn.problems, sn.uploaded_bytes, sn.deleted_at, sn.application_id, sn.part, sn.origin, sn.title, sn.schedule_id) FROM snapshots sn JOIN spaces s ON s.id = sn.space_id ORDER BY 1`,
 	} {
 		var rows []string
 		if err := w.db.Select(&rows, q); err != nil {
@@ -52,6 +52,8 @@ func TestRebuildIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	benSnapshot, benPacks := w.backup(w.device(ben), 40)
+	shop := w.application(w.device(ben), "Shop")
+	w.labelled(shop, Label{Part: Full, Origin: MadeForUndo, Title: "Before"})
 	before := w.dump()
 	for _, tables := range []string{"objects, nodes, packs, snapshots CASCADE", "nodes", "objects", "snapshots", "backups, spaces CASCADE; TRUNCATE objects, nodes"} {
 		w.exec(`TRUNCATE ` + tables)
@@ -60,7 +62,7 @@ func TestRebuildIndex(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(r.Problems) != 0 || r.Packs != 10 || r.Verified != 10 || r.Snapshots != 5 {
+		if len(r.Problems) != 0 || r.Packs != 12 || r.Verified != 12 || r.Snapshots != 6 {
 			t.Errorf("%s: %+v", tables, r)
 		}
 		if after := w.dump(); after != before {

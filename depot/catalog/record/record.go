@@ -63,7 +63,7 @@ type Application struct {
 
 // Lengths of the texts of an [Application], in bytes.
 const (
-	maxText = 400
+	maxText = 320
 	maxWord = 20
 )
 

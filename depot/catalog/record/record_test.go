@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,27 +37,34 @@ var (
 		Root: id.Object(seq(0x50, 16)), Created: time.Date(2026, 3, 1, 2, 3, 4, 567891000, time.UTC),
 		Files: 20_000, Bytes: 2 << 30, Problems: 0, UploadedBytes: 123_456_789, Manifest: seq(0x80, 40),
 	}
+	vectorSchedule = id.ApplicationSchedule(seq(0xa0, 16))
+	vectorLabelled = func() *Snapshot {
+		s := *vectorSnapshot
+		s.Application = &Application{ID: id.Application(seq(0x90, 16)), Name: "Shop", Part: "full", Origin: "backup", Title: "Nightly", Schedule: &vectorSchedule}
+		return &s
+	}()
 	vectorDeletion = &Deletion{ID: id.Snapshot(seq(0x10, 16)), Space: id.Space(seq(0x20, 16)), At: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)}
 	vectorSpace    = &Space{ID: id.Space(seq(0x20, 16)), Owner: id.User(seq(0x60, 16)), ChunkMin: 256 << 10, ChunkAvg: 1 << 20, ChunkMax: 4 << 20,
 		Created: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 )
 
-// forms are the three records with their readers behind one shape.
+// forms are the records with their readers behind one shape.
 var forms = []struct {
-	name   string
+	name   string // of its golden file
 	vector interface{ Append([]byte) []byte }
 	parse  func([]byte) (any, error)
 }{
-	{"snapshot", vectorSnapshot, func(b []byte) (any, error) { return ParseSnapshot(b) }},
-	{"deletion", vectorDeletion, func(b []byte) (any, error) { return ParseDeletion(b) }},
-	{"space", vectorSpace, func(b []byte) (any, error) { return ParseSpace(b) }},
+	{"snapshot.v1", vectorSnapshot, func(b []byte) (any, error) { return ParseSnapshot(b) }},
+	{"deletion.v1", vectorDeletion, func(b []byte) (any, error) { return ParseDeletion(b) }},
+	{"snapshot.v2", vectorLabelled, func(b []byte) (any, error) { return ParseSnapshot(b) }},
+	{"space.v1", vectorSpace, func(b []byte) (any, error) { return ParseSpace(b) }},
 }
 
-// Records of version 1 are read and written like this for ever.
+// Records are read and written like this for ever.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	for _, f := range forms {
-		name := filepath.Join("testdata", f.name+".v1.hex")
+		name := filepath.Join("testdata", f.name+".hex")
 		got := f.vector.Append(nil)
 		if *update {
 			if err := os.WriteFile(name, []byte(hex.EncodeToString(got)+"\n"), 0o644); err != nil {
@@ -125,6 +133,38 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	for name, change := range map[string]func(*Application){
+		"no part":         func(a *Application) { a.Part = "" },
+		"no origin":       func(a *Application) { a.Origin = "luck" },
+		"a long word":     func(a *Application) { a.Part = strings.Repeat("x", 21) },
+		"a long name":     func(a *Application) { a.Name = strings.Repeat("x", 321) },
+		"a long title":    func(a *Application) { a.Title = strings.Repeat("x", 321) },
+		"a broken letter": func(a *Application) { a.Title = "\xff" },
+	} {
+		s, a := *vectorLabelled, *vectorLabelled.Application
+		change(&a)
+		s.Application = &a
+		if _, err := ParseSnapshot(s.Append(nil)); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	short := seal(nil, labelledKind, 18, func(b []byte) []byte { // a schedule's id of three bytes
+		full := vectorLabelled.Append(nil)
+		start := len(seal(nil, labelledKind, 18, func(b []byte) []byte { return b })) - checksumItem
+		return append(append(b, full[start:len(full)-checksumItem-17]...), 0x43, 1, 2, 3)
+	})
+	if _, err := ParseSnapshot(short); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "3 bytes") {
+		t.Error("a short id:", err)
+	}
+	largest, all := *vectorLabelled, *vectorLabelled.Application
+	all.Name, all.Title, all.Part = strings.Repeat("x", maxText), strings.Repeat("x", maxText), "database"
+	largest.Application, largest.Manifest = &all, make([]byte, MaxManifest)
+	largest.Files, largest.Bytes, largest.Problems, largest.UploadedBytes = 1<<62, 1<<62, 1<<62, 1<<62
+	if b := largest.Append(nil); len(b) > MaxSize {
+		t.Errorf("the largest record has %d bytes", len(b))
+	} else if _, err := ParseSnapshot(b); err != nil {
+		t.Error("the largest record:", err)
+	}
 	sp := *vectorSpace
 	sp.ChunkMax = 1<<30 + 1
 	if _, err := ParseSpace(sp.Append(nil)); !errors.Is(err, ErrCorrupt) {
@@ -143,6 +183,15 @@ func TestRoundTrip(t *testing.T) {
 			Created: time.UnixMicro(rapid.Int64Range(0, 1<<53).Draw(t, "created")).UTC(),
 			Files:   count.Draw(t, "files"), Bytes: count.Draw(t, "bytes"), Problems: count.Draw(t, "problems"), UploadedBytes: count.Draw(t, "uploaded"),
 			Manifest: rapid.SliceOfN(rapid.Byte(), 1, 2000).Draw(t, "manifest"),
+		}
+		if rapid.Bool().Draw(t, "labelled") {
+			word := rapid.StringN(0, 80, maxText)
+			s.Application = &Application{ID: id.Application(bytes16.Draw(t, "application")), Name: word.Draw(t, "name"), Title: word.Draw(t, "title"),
+				Part: rapid.SampledFrom([]string{"database", "media", "full"}).Draw(t, "part"), Origin: rapid.SampledFrom([]string{"backup", "safety", "import"}).Draw(t, "origin")}
+			if rapid.Bool().Draw(t, "scheduled") {
+				n := id.ApplicationSchedule(bytes16.Draw(t, "schedule"))
+				s.Application.Schedule = &n
+			}
 		}
 		got, err := ParseSnapshot(s.Append(nil))
 		if err != nil || !reflect.DeepEqual(got, s) {
