@@ -28,10 +28,16 @@ func main() {
 	page.World.Window = browser.Window{}
 	page.World.Toasts = &state.Toasts{}
 	page.World.Notices = state.NewNotices(client, page.World.Live, page.World.Toasts)
+	brand := state.NewBrand(client, page.World.Window)
+	title := func() { browser.Title(brand.View().Name) }
+	brand.Observe(title)
+	title()
+	page.World.Brand = brand
 	watch()
 	page.World.Theme = browser.Theme
 	page.Routes()
 	page.World.Session.Start()
+	page.World.Brand.Load()
 	go page.World.Live.Run(context.Background())
 	app.RunWhenOnBrowser()
 }

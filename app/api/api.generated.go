@@ -1222,6 +1222,28 @@ type BackUpNowResponse struct {
 // GetBackUpNow returns BackUpNowResponse.BackUpNow, and is useful for accessing the field via an interface.
 func (v *BackUpNowResponse) GetBackUpNow() *BackUpNowBackUpNowRunPayload { return v.BackUpNow }
 
+// BrandingFields includes the GraphQL fields of Branding requested by the fragment BrandingFields.
+type BrandingFields struct {
+	Name string `json:"name"`
+	// Path of the logo, which changes with it; null: Holdfast's own.
+	Logo *string `json:"logo"`
+}
+
+// GetName returns BrandingFields.Name, and is useful for accessing the field via an interface.
+func (v *BrandingFields) GetName() string { return v.Name }
+
+// GetLogo returns BrandingFields.Logo, and is useful for accessing the field via an interface.
+func (v *BrandingFields) GetLogo() *string { return v.Logo }
+
+// BrandingResponse is returned by Branding on success.
+type BrandingResponse struct {
+	// How the installation shows itself to everybody, before a login, too.
+	Branding *BrandingFields `json:"branding"`
+}
+
+// GetBranding returns BrandingResponse.Branding, and is useful for accessing the field via an interface.
+func (v *BrandingResponse) GetBranding() *BrandingFields { return v.Branding }
+
 // CancelRunCancelRunRunPayload includes the requested fields of the GraphQL type RunPayload.
 type CancelRunCancelRunRunPayload struct {
 	Run *RunFields `json:"run"`
@@ -3521,6 +3543,8 @@ type PolicyChoicesResponse struct {
 	ExcludePresets []*PolicyChoicesExcludePresetsExcludePreset `json:"excludePresets"`
 	// All groups, by name.
 	Groups []*PolicyChoicesGroupsGroup `json:"groups"`
+	// What can be set for the whole installation.
+	Settings *PolicyChoicesSettings `json:"settings"`
 }
 
 // GetFilePresets returns PolicyChoicesResponse.FilePresets, and is useful for accessing the field via an interface.
@@ -3535,6 +3559,18 @@ func (v *PolicyChoicesResponse) GetExcludePresets() []*PolicyChoicesExcludePrese
 
 // GetGroups returns PolicyChoicesResponse.Groups, and is useful for accessing the field via an interface.
 func (v *PolicyChoicesResponse) GetGroups() []*PolicyChoicesGroupsGroup { return v.Groups }
+
+// GetSettings returns PolicyChoicesResponse.Settings, and is useful for accessing the field via an interface.
+func (v *PolicyChoicesResponse) GetSettings() *PolicyChoicesSettings { return v.Settings }
+
+// PolicyChoicesSettings includes the requested fields of the GraphQL type Settings.
+type PolicyChoicesSettings struct {
+	// Days for which new policies keep all snapshots, unless changed there; 0: for ever.
+	RetentionDays int `json:"retentionDays"`
+}
+
+// GetRetentionDays returns PolicyChoicesSettings.RetentionDays, and is useful for accessing the field via an interface.
+func (v *PolicyChoicesSettings) GetRetentionDays() int { return v.RetentionDays }
 
 // PolicyFull includes the GraphQL fields of Policy requested by the fragment PolicyFull.
 // The GraphQL type's documentation follows.
@@ -4234,6 +4270,25 @@ func (v *RecoveryKeysInput) GetAuthKey() []byte { return v.AuthKey }
 // GetBundle returns RecoveryKeysInput.Bundle, and is useful for accessing the field via an interface.
 func (v *RecoveryKeysInput) GetBundle() []byte { return v.Bundle }
 
+// RemoveLogoRemoveLogoBrandingPayload includes the requested fields of the GraphQL type BrandingPayload.
+type RemoveLogoRemoveLogoBrandingPayload struct {
+	Branding *BrandingFields `json:"branding"`
+}
+
+// GetBranding returns RemoveLogoRemoveLogoBrandingPayload.Branding, and is useful for accessing the field via an interface.
+func (v *RemoveLogoRemoveLogoBrandingPayload) GetBranding() *BrandingFields { return v.Branding }
+
+// RemoveLogoResponse is returned by RemoveLogo on success.
+type RemoveLogoResponse struct {
+	// Brings Holdfast's own logo back.
+	RemoveLogo *RemoveLogoRemoveLogoBrandingPayload `json:"removeLogo"`
+}
+
+// GetRemoveLogo returns RemoveLogoResponse.RemoveLogo, and is useful for accessing the field via an interface.
+func (v *RemoveLogoResponse) GetRemoveLogo() *RemoveLogoRemoveLogoBrandingPayload {
+	return v.RemoveLogo
+}
+
 type RenameDeviceInput struct {
 	Id   string `json:"id"`
 	Name string `json:"name"`
@@ -4323,6 +4378,97 @@ type RenewRecoveryResponse struct {
 func (v *RenewRecoveryResponse) GetRenewRecovery() *RenewRecoveryRenewRecoveryRenewRecoveryPayload {
 	return v.RenewRecovery
 }
+
+// ReplicaFields includes the GraphQL fields of Replica requested by the fragment ReplicaFields.
+// The GraphQL type's documentation follows.
+//
+// Another store to which everything is copied. Holds no secret.
+type ReplicaFields struct {
+	// As it was configured.
+	Url string `json:"url"`
+	// Whether a worker has it among its replicas.
+	Configured bool `json:"configured"`
+	// Packs that are in it, and their bytes.
+	Packs int64 `json:"packs"`
+	Bytes int64 `json:"bytes"`
+	// Packs that it lacks, and their bytes.
+	LagPacks int64 `json:"lagPacks"`
+	LagBytes int64 `json:"lagBytes"`
+	// Since when it lacks the oldest of what it lacks; null: it lacks nothing.
+	LagSince *time.Time `json:"lagSince"`
+	// When everything that could be copied was last in it.
+	ReachedAt *time.Time `json:"reachedAt"`
+	// Since when copying fails; null: the last try went well.
+	FailingSince *time.Time `json:"failingSince"`
+	// Of the last try; empty: it went well.
+	Error string `json:"error"`
+	// When it was last compared with the store from end to end, how many packs had gone from it, and how many in it nobody knows.
+	CheckedAt *time.Time `json:"checkedAt"`
+	Missing   int64      `json:"missing"`
+	Strays    int64      `json:"strays"`
+	// When every pack in it had last been read again, and how many copies were ever found wrong and replaced.
+	ScrubbedAt *time.Time `json:"scrubbedAt"`
+	Damaged    int64      `json:"damaged"`
+	// What is wrong, to be told to people; empty: nothing.
+	Trouble string `json:"trouble"`
+}
+
+// GetUrl returns ReplicaFields.Url, and is useful for accessing the field via an interface.
+func (v *ReplicaFields) GetUrl() string { return v.Url }
+
+// GetConfigured returns ReplicaFields.Configured, and is useful for accessing the field via an interface.
+func (v *ReplicaFields) GetConfigured() bool { return v.Configured }
+
+// GetPacks returns ReplicaFields.Packs, and is useful for accessing the field via an interface.
+func (v *ReplicaFields) GetPacks() int64 { return v.Packs }
+
+// GetBytes returns ReplicaFields.Bytes, and is useful for accessing the field via an interface.
+func (v *ReplicaFields) GetBytes() int64 { return v.Bytes }
+
+// GetLagPacks returns ReplicaFields.LagPacks, and is useful for accessing the field via an interface.
+func (v *ReplicaFields) GetLagPacks() int64 { return v.LagPacks }
+
+// GetLagBytes returns ReplicaFields.LagBytes, and is useful for accessing the field via an interface.
+func (v *ReplicaFields) GetLagBytes() int64 { return v.LagBytes }
+
+// GetLagSince returns ReplicaFields.LagSince, and is useful for accessing the field via an interface.
+func (v *ReplicaFields) GetLagSince() *time.Time { return v.LagSince }
+
+// GetReachedAt returns ReplicaFields.ReachedAt, and is useful for accessing the field via an interface.
+func (v *ReplicaFields) GetReachedAt() *time.Time { return v.ReachedAt }
+
+// GetFailingSince returns ReplicaFields.FailingSince, and is useful for accessing the field via an interface.
+func (v *ReplicaFields) GetFailingSince() *time.Time { return v.FailingSince }
+
+// GetError returns ReplicaFields.Error, and is useful for accessing the field via an interface.
+func (v *ReplicaFields) GetError() string { return v.Error }
+
+// GetCheckedAt returns ReplicaFields.CheckedAt, and is useful for accessing the field via an interface.
+func (v *ReplicaFields) GetCheckedAt() *time.Time { return v.CheckedAt }
+
+// GetMissing returns ReplicaFields.Missing, and is useful for accessing the field via an interface.
+func (v *ReplicaFields) GetMissing() int64 { return v.Missing }
+
+// GetStrays returns ReplicaFields.Strays, and is useful for accessing the field via an interface.
+func (v *ReplicaFields) GetStrays() int64 { return v.Strays }
+
+// GetScrubbedAt returns ReplicaFields.ScrubbedAt, and is useful for accessing the field via an interface.
+func (v *ReplicaFields) GetScrubbedAt() *time.Time { return v.ScrubbedAt }
+
+// GetDamaged returns ReplicaFields.Damaged, and is useful for accessing the field via an interface.
+func (v *ReplicaFields) GetDamaged() int64 { return v.Damaged }
+
+// GetTrouble returns ReplicaFields.Trouble, and is useful for accessing the field via an interface.
+func (v *ReplicaFields) GetTrouble() string { return v.Trouble }
+
+// ReplicasResponse is returned by Replicas on success.
+type ReplicasResponse struct {
+	// Other stores to which everything is copied.
+	Replicas []*ReplicaFields `json:"replicas"`
+}
+
+// GetReplicas returns ReplicasResponse.Replicas, and is useful for accessing the field via an interface.
+func (v *ReplicasResponse) GetReplicas() []*ReplicaFields { return v.Replicas }
 
 type ReportBy string
 
@@ -5492,6 +5638,23 @@ func (v *SessionFields) GetExpiresAt() time.Time { return v.ExpiresAt }
 // GetCurrent returns SessionFields.Current, and is useful for accessing the field via an interface.
 func (v *SessionFields) GetCurrent() bool { return v.Current }
 
+// SetLogoResponse is returned by SetLogo on success.
+type SetLogoResponse struct {
+	// Makes a picture the installation's logo: PNG or JPEG, 256 KiB and 1,024 by 1,024 pixels at most.
+	SetLogo *SetLogoSetLogoBrandingPayload `json:"setLogo"`
+}
+
+// GetSetLogo returns SetLogoResponse.SetLogo, and is useful for accessing the field via an interface.
+func (v *SetLogoResponse) GetSetLogo() *SetLogoSetLogoBrandingPayload { return v.SetLogo }
+
+// SetLogoSetLogoBrandingPayload includes the requested fields of the GraphQL type BrandingPayload.
+type SetLogoSetLogoBrandingPayload struct {
+	Branding *BrandingFields `json:"branding"`
+}
+
+// GetBranding returns SetLogoSetLogoBrandingPayload.Branding, and is useful for accessing the field via an interface.
+func (v *SetLogoSetLogoBrandingPayload) GetBranding() *BrandingFields { return v.Branding }
+
 // SetNoticePreferencesResponse is returned by SetNoticePreferences on success.
 type SetNoticePreferencesResponse struct {
 	// Sets what the caller wants by mail.
@@ -5635,6 +5798,10 @@ type SettingsFields struct {
 	MailsPerHour int `json:"mailsPerHour"`
 	// Days for which runs and their reports are kept.
 	RunHistoryDays int `json:"runHistoryDays"`
+	// Days for which replicas keep what has left the store.
+	ReplicaKeepDays int `json:"replicaKeepDays"`
+	// Days for which new policies keep all snapshots, unless changed there; 0: for ever.
+	RetentionDays int `json:"retentionDays"`
 	// Whether a mail server is configured, and as whom mail is sent.
 	MailFrom *string `json:"mailFrom"`
 	// Whether the installation's own backup is configured, and when it last succeeded.
@@ -5671,6 +5838,12 @@ func (v *SettingsFields) GetMailsPerHour() int { return v.MailsPerHour }
 
 // GetRunHistoryDays returns SettingsFields.RunHistoryDays, and is useful for accessing the field via an interface.
 func (v *SettingsFields) GetRunHistoryDays() int { return v.RunHistoryDays }
+
+// GetReplicaKeepDays returns SettingsFields.ReplicaKeepDays, and is useful for accessing the field via an interface.
+func (v *SettingsFields) GetReplicaKeepDays() int { return v.ReplicaKeepDays }
+
+// GetRetentionDays returns SettingsFields.RetentionDays, and is useful for accessing the field via an interface.
+func (v *SettingsFields) GetRetentionDays() int { return v.RetentionDays }
 
 // GetMailFrom returns SettingsFields.MailFrom, and is useful for accessing the field via an interface.
 func (v *SettingsFields) GetMailFrom() *string { return v.MailFrom }
@@ -6782,6 +6955,14 @@ func (v *__RunsInput) GetFirst() int { return v.First }
 // GetAfter returns __RunsInput.After, and is useful for accessing the field via an interface.
 func (v *__RunsInput) GetAfter() *string { return v.After }
 
+// __SetLogoInput is used internally by genqlient
+type __SetLogoInput struct {
+	Picture []byte `json:"picture"`
+}
+
+// GetPicture returns __SetLogoInput.Picture, and is useful for accessing the field via an interface.
+func (v *__SetLogoInput) GetPicture() []byte { return v.Picture }
+
 // __SetNoticePreferencesInput is used internally by genqlient
 type __SetNoticePreferencesInput struct {
 	Input *SetNotificationPreferencesInput `json:"input,omitempty"`
@@ -7790,6 +7971,8 @@ fragment SettingsFields on Settings {
 	adminDigest
 	mailsPerHour
 	runHistoryDays
+	replicaKeepDays
+	retentionDays
 	mailFrom
 	selfBackupConfigured
 	selfBackupAt
@@ -8063,6 +8246,40 @@ func BackUpNow(
 	}
 
 	data_ = &BackUpNowResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by Branding.
+const Branding_Operation = `
+query Branding {
+	branding {
+		... BrandingFields
+	}
+}
+fragment BrandingFields on Branding {
+	name
+	logo
+}
+`
+
+func Branding(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *BrandingResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "Branding",
+		Query:  Branding_Operation,
+	}
+
+	data_ = &BrandingResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -9481,6 +9698,9 @@ query PolicyChoices {
 		name
 		memberCount
 	}
+	settings {
+		retentionDays
+	}
 }
 `
 
@@ -9588,6 +9808,42 @@ func PreviewSchedule(
 	return data_, err_
 }
 
+// The mutation executed by RemoveLogo.
+const RemoveLogo_Operation = `
+mutation RemoveLogo {
+	removeLogo {
+		branding {
+			... BrandingFields
+		}
+	}
+}
+fragment BrandingFields on Branding {
+	name
+	logo
+}
+`
+
+func RemoveLogo(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *RemoveLogoResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RemoveLogo",
+		Query:  RemoveLogo_Operation,
+	}
+
+	data_ = &RemoveLogoResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by RenameDevice.
 const RenameDevice_Operation = `
 mutation RenameDevice ($input: RenameDeviceInput!) {
@@ -9650,6 +9906,54 @@ func RenewRecovery(
 	}
 
 	data_ = &RenewRecoveryResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by Replicas.
+const Replicas_Operation = `
+query Replicas {
+	replicas {
+		... ReplicaFields
+	}
+}
+fragment ReplicaFields on Replica {
+	url
+	configured
+	packs
+	bytes
+	lagPacks
+	lagBytes
+	lagSince
+	reachedAt
+	failingSince
+	error
+	checkedAt
+	missing
+	strays
+	scrubbedAt
+	damaged
+	trouble
+}
+`
+
+func Replicas(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *ReplicasResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "Replicas",
+		Query:  Replicas_Operation,
+	}
+
+	data_ = &ReplicasResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -10254,6 +10558,46 @@ func ServerInfo(
 	return data_, err_
 }
 
+// The mutation executed by SetLogo.
+const SetLogo_Operation = `
+mutation SetLogo ($picture: Bytes!) {
+	setLogo(input: {picture:$picture}) {
+		branding {
+			... BrandingFields
+		}
+	}
+}
+fragment BrandingFields on Branding {
+	name
+	logo
+}
+`
+
+func SetLogo(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	picture []byte,
+) (data_ *SetLogoResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "SetLogo",
+		Query:  SetLogo_Operation,
+		Variables: &__SetLogoInput{
+			Picture: picture,
+		},
+	}
+
+	data_ = &SetLogoResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by SetNoticePreferences.
 const SetNoticePreferences_Operation = `
 mutation SetNoticePreferences ($input: SetNotificationPreferencesInput!) {
@@ -10670,6 +11014,8 @@ fragment SettingsFields on Settings {
 	adminDigest
 	mailsPerHour
 	runHistoryDays
+	replicaKeepDays
+	retentionDays
 	mailFrom
 	selfBackupConfigured
 	selfBackupAt

@@ -1,6 +1,8 @@
 package page
 
 import (
+	"context"
+
 	"github.com/maxence-charriere/go-app/v10/pkg/app"
 
 	"github.com/holdfast-backup/holdfast/app/api"
@@ -12,7 +14,8 @@ import (
 type Settings struct {
 	app.Compo
 	watched
-	m *state.Installation
+	m        *state.Installation
+	removing bool // the logo
 }
 
 // OnMount implements app.Mounter.
@@ -20,12 +23,14 @@ func (s *Settings) OnMount(ctx app.Context) { s.open(ctx) }
 
 func (s *Settings) open(ctx app.Context) {
 	s.watch(ctx, s.model())
+	s.watch(ctx, World.Brand)
 	s.model().Reload()
 }
 
 func (s *Settings) model() *state.Installation {
 	if s.m == nil {
 		s.m = state.NewInstallation(World.API)
+		s.m.Renamed = World.Brand.Renamed
 	}
 	return s.m
 }
@@ -40,16 +45,19 @@ func (s *Settings) Render() app.UI {
 		}
 		return app.Div().Body(
 			worked(v.Work, m.Dismiss),
+			s.branding(World.Brand.View()),
 			app.Form().NoValidate(true).OnSubmit(func(ctx app.Context, e app.Event) { e.PreventDefault(); m.Save() }).Body(
 				app.Div().Class("row").Body(
 					app.Div().Class("col-xl-6").Body(
 						ui.Card("Name and storage", nil,
-							field("productName", "Name", "What people see in mails and in the app."),
+							field("productName", "Name", "What people see in mails and in the app, before they log in, too."),
 							field("defaultQuota", "Limit for each person in GiB", "For people without a limit of their own. Nothing: no limit."),
 							field("storageLowPercent", "Warn below per cent of free room", ""),
 							field("undoDays", "Days in which a deleted snapshot can be taken back", ""),
+							field("replicaKeepDays", "Days for which replicas keep what has left the store", "From the moment at which it is deleted for good. They are the days in which a loss can still be noticed."),
 						),
 						ui.Card("Backups", nil,
+							field("retentionDays", "Days of everything with which new policies begin", "Each policy can have others. 0: for ever."),
 							field("staleDays", "Days without a backup after which a device is stale", ""),
 							field("runHistoryDays", "Days for which backups and their reports are kept", ""),
 						),
@@ -73,6 +81,60 @@ func (s *Settings) Render() app.UI {
 			),
 		)
 	})
+}
+
+// logoSide is how wide and high a logo is at most, in pixels: enough for every place where it is shown, on dense screens, too.
+const logoSide = 512
+
+// branding is the card of the logo.
+func (s *Settings) branding(v state.BrandView) app.UI {
+	m := World.Brand
+	shown, note := logo(v, "hf-logo-preview rounded border p-2"), "This is Holdfast's own logo."
+	switch {
+	case v.Picked != "":
+		shown, note = app.Img().Src(v.Picked).Attr("role", "presentation").Class("hf-logo-preview rounded border p-2"), "This is how it will look. Nobody else sees it yet."
+	case v.Logo != "":
+		note = "This is the installation's own logo."
+	}
+	return ui.Card("Logo", nil,
+		worked(v.Work, m.Dismiss),
+		app.Div().Class("d-flex flex-wrap align-items-center gap-4").Body(
+			shown,
+			app.Div().Class("flex-grow-1").Body(
+				app.P().Class("mb-2").Text(note),
+				app.If(v.Picked != "", func() app.UI {
+					return app.Div().Class("d-flex flex-wrap gap-2").Body(
+						app.Button().Type("button").Class("btn btn-primary").Disabled(v.Busy != "").OnClick(func(app.Context, app.Event) { m.Save() }, ui.Fresh()).Text("Use this logo"),
+						ui.Button("outline-secondary", "x-lg", "Not this one", "", m.Drop),
+					)
+				}).Else(func() app.UI {
+					return app.Div().Class("d-flex flex-wrap gap-2 align-items-end").Body(
+						app.Div().Body(
+							app.Label().For("logo-file").Class("form-label").Text("Choose a picture"),
+							app.Input().ID("logo-file").Type("file").Class("form-control").Accept("image/png,image/jpeg,image/webp").Aria("describedby", "logo-help").OnChange(s.pick),
+						),
+						app.If(v.Logo != "", func() app.UI {
+							return ui.Button("outline-danger", "trash3", "Remove the logo", "", func() { s.removing = true })
+						}),
+					)
+				}),
+				app.P().ID("logo-help").Class("form-text mb-0").Text("PNG, JPEG or WebP. It is shown beside the name in the app and at the login."),
+			),
+		),
+		app.If(s.removing, func() app.UI {
+			return ui.Confirm("Remove the logo?", "Holdfast's own logo is shown again, to everybody.", "danger", "Remove the logo", false, nil,
+				func() { s.removing = false; m.Remove() }, func() { s.removing = false })
+		}),
+	)
+}
+
+// pick reads the chosen picture.
+func (s *Settings) pick(app.Context, app.Event) {
+	go func() {
+		if png, err := World.Window.Picture(context.Background(), "logo-file", logoSide); png != nil || err != nil {
+			World.Brand.Pick(png, err)
+		}
+	}()
 }
 
 func mailState(s *api.SettingsFields) app.UI {

@@ -48,6 +48,7 @@ func (s *Storage) Render() app.UI {
 				owners(r.StorageReport.Spaces),
 			)
 		}),
+		loading(v.Replicas, 3, m.Reload, func(list []*api.ReplicaFields) app.UI { return s.replicas(list) }),
 		s.jobs(v),
 	)
 }

@@ -19,10 +19,7 @@ func wideDoor(title, text string, body ...app.UI) app.UI {
 
 func doorOf(class, title, text string, body ...app.UI) app.UI {
 	return app.Main().ID("main").Class("hf-door").Body(
-		app.Div().Class("hf-door-brand").Body(
-			app.Img().Src(app.Getenv("GOAPP_LOGO")).Attr("role", "presentation").Width(56).Height(56),
-			app.Span().Class("fs-2 fw-light").Text("Holdfast"),
-		),
+		&BrandMark{},
 		app.Div().Class("card shadow-sm hf-door-card"+class).Body(app.Div().Class("card-body p-4").Body(
 			app.H1().Class("h4 mb-1").Text(title),
 			app.P().Class("text-body-secondary").Text(text),

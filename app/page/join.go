@@ -42,7 +42,7 @@ func (j *Join) Render() app.UI {
 	v := j.join.View()
 	title := "You are invited"
 	if j.Setup {
-		title = "Set up Holdfast"
+		title = "Set up " + World.Brand.View().Name
 	}
 	switch {
 	case v.Offer.Status == state.Failed && errors.Is(v.Offer.Err, fault.Unavailable):

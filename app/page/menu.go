@@ -157,10 +157,7 @@ func (s *Sidebar) Render() app.UI {
 	}
 	return app.Aside().Class("app-sidebar bg-body-secondary shadow").DataSet("bs-theme", "dark").Body(
 		app.Div().Class("sidebar-brand").Body(
-			app.A().Href("/").Class("brand-link").Body(
-				app.Img().Src(app.Getenv("GOAPP_LOGO")).Attr("role", "presentation").Class("brand-image"),
-				app.Span().Class("brand-text fw-light").Text("Holdfast"),
-			),
+			&BrandMark{Link: true},
 		),
 		app.Div().Class("sidebar-wrapper").Body(
 			app.Nav().Class("mt-2").Aria("label", "Menu").Body(

@@ -16,6 +16,7 @@ import (
 // World is what every screen stands on. It is set once, before the app starts.
 var World struct {
 	Session *state.Session
+	Brand   *state.Brand
 	API     *api.Client
 	Live    *live.Client
 	Keys    state.Keys

@@ -15,6 +15,7 @@ type Window interface {
 	Print()
 	Update()
 	Focus(id string)
+	Picture(ctx context.Context, id string, side int) ([]byte, error)
 }
 
 // copied puts text on the clipboard and says so.

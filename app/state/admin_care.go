@@ -13,13 +13,17 @@ type Storage struct {
 	fetch fetch
 	load  Load[*api.AdminStorageResponse]
 	jobs  Rows[*api.JobFields]
+
+	replicasF fetch
+	replicas  Load[[]*api.ReplicaFields]
 }
 
 // StorageView is what pages show of a [Storage].
 type StorageView struct {
 	Load[*api.AdminStorageResponse]
 	Work
-	Jobs Rows[*api.JobFields]
+	Jobs     Rows[*api.JobFields]
+	Replicas Load[[]*api.ReplicaFields]
 }
 
 // NewStorage returns what is stored.
@@ -27,13 +31,20 @@ func NewStorage(client *api.Client) *Storage { return &Storage{Desk: Desk{api: c
 
 // View returns what to show.
 func (s *Storage) View() (v StorageView) {
-	s.read(func() { v = StorageView{Load: s.load, Work: s.work, Jobs: s.jobs} })
+	s.read(func() { v = StorageView{Load: s.load, Work: s.work, Jobs: s.jobs, Replicas: s.replicas} })
 	return v
 }
 
 // Reload loads all of it.
 func (s *Storage) Reload() {
 	fetchInto(&s.Model, &s.fetch, &s.load, func(ctx context.Context) (*api.AdminStorageResponse, error) { return api.AdminStorage(ctx, s.api) })
+	fetchInto(&s.Model, &s.replicasF, &s.replicas, func(ctx context.Context) ([]*api.ReplicaFields, error) {
+		r, err := api.Replicas(ctx, s.api)
+		if err != nil {
+			return nil, err
+		}
+		return r.Replicas, nil
+	})
 	s.page(false)
 }
 
@@ -63,6 +74,12 @@ func CareWord(kind string) string {
 		if c[0] == kind {
 			return c[1]
 		}
+	}
+	switch kind { // of replicas, which have a card of their own
+	case "replicate":
+		return "Copying to replicas"
+	case "replica-check":
+		return "Checking replicas"
 	}
 	return Capital(kind)
 }

@@ -51,6 +51,15 @@ func NewDraft(zone string) Draft {
 	}
 }
 
+// keepDays makes the draft keep everything for so many days; 0: for ever.
+func (d *Draft) keepDays(n int) {
+	if n == 0 {
+		d.Keep = [6]string{}
+		return
+	}
+	d.Keep[0] = strconv.Itoa(n)
+}
+
 // draftOf is a policy that was saved.
 func draftOf(p *api.PolicyFull) Draft {
 	d := NewDraft(p.Zone)

@@ -52,7 +52,18 @@ func NewPolicyEditor(client *api.Client, id, duplicate, zone string) *PolicyEdit
 	e.v.New = id == ""
 	e.v.Draft = NewDraft(zone)
 	e.v.Status = Ready
-	fetchInto(&e.Model, &e.choicesF, &e.v.Choices, func(ctx context.Context) (*api.PolicyChoicesResponse, error) { return api.PolicyChoices(ctx, e.api) })
+	fresh := id == "" && duplicate == ""
+	fetchInto(&e.Model, &e.choicesF, &e.v.Choices, func(ctx context.Context) (*api.PolicyChoicesResponse, error) {
+		r, err := api.PolicyChoices(ctx, e.api)
+		if err == nil && r.Settings != nil && fresh {
+			e.change(func() {
+				if !e.v.Changed {
+					e.v.Draft.keepDays(r.Settings.RetentionDays)
+				}
+			})
+		}
+		return r, err
+	})
 	switch {
 	case id != "":
 		e.open(id, false)

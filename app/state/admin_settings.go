@@ -13,6 +13,9 @@ import (
 // Installation is what can be set for the whole installation. Make it with [NewInstallation].
 type Installation struct {
 	Desk
+	// Renamed, if not nil, is told the installation's name when it was saved.
+	Renamed func(name string)
+
 	fetch fetch
 	v     InstallationView
 }
@@ -27,7 +30,7 @@ type InstallationView struct {
 }
 
 // The fields of the settings, as the server names them.
-var settingFields = []string{"productName", "staleDays", "undoDays", "defaultQuota", "storageLowPercent", "digestHour", "zone", "adminDigest", "mailsPerHour", "runHistoryDays"}
+var settingFields = []string{"productName", "staleDays", "undoDays", "defaultQuota", "storageLowPercent", "digestHour", "zone", "adminDigest", "mailsPerHour", "runHistoryDays", "replicaKeepDays", "retentionDays"}
 
 // NewInstallation returns the settings.
 func NewInstallation(client *api.Client) *Installation { return &Installation{Desk: Desk{api: client}} }
@@ -58,6 +61,7 @@ func formOf(s *api.SettingsFields) map[string]string {
 		"productName": s.ProductName, "staleDays": strconv.Itoa(s.StaleDays), "undoDays": strconv.Itoa(s.UndoDays), "defaultQuota": inUnits(s.DefaultQuota, 1<<30),
 		"storageLowPercent": strconv.Itoa(s.StorageLowPercent), "digestHour": strconv.Itoa(s.DigestHour), "zone": s.Zone, "adminDigest": string(s.AdminDigest),
 		"mailsPerHour": strconv.Itoa(s.MailsPerHour), "runHistoryDays": strconv.Itoa(s.RunHistoryDays),
+		"replicaKeepDays": strconv.Itoa(s.ReplicaKeepDays), "retentionDays": strconv.Itoa(s.RetentionDays),
 	}
 }
 
@@ -100,6 +104,7 @@ func (i *Installation) Save() {
 	in := &api.UpdateSettingsInput{
 		ProductName: text("productName"), StaleDays: number("staleDays"), UndoDays: number("undoDays"), DefaultQuota: quota, StorageLowPercent: number("storageLowPercent"),
 		DigestHour: number("digestHour"), Zone: text("zone"), AdminDigest: &digest, MailsPerHour: number("mailsPerHour"), RunHistoryDays: number("runHistoryDays"),
+		ReplicaKeepDays: number("replicaKeepDays"), RetentionDays: number("retentionDays"),
 	}
 	if len(bad) > 0 {
 		i.change(func() { i.v.Problems = bad })
@@ -118,6 +123,9 @@ func (i *Installation) Save() {
 				i.v.Form, i.v.Changed = formOf(r.UpdateSettings.Settings), false
 			}
 		})
+		if err == nil && i.Renamed != nil {
+			i.Renamed(r.UpdateSettings.Settings.ProductName)
+		}
 		return "Saved.", err
 	})
 }
