@@ -76,8 +76,8 @@ func (d *Depot) replicaJob(ctx context.Context, kind string, do func() (replica.
 	}
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
-	if err == nil && report.Idle() {
-		return errors.Join(carelog.Drop(after, d.DB, job), d.tellReplicas(after))
+	if report.Idle() { // that it failed stands in the replica's row: it may do so every few minutes for days
+		return errors.Join(err, carelog.Drop(after, d.DB, job), d.tellReplicas(after))
 	}
 	return errors.Join(err, carelog.End(after, d.DB, job, report, err), d.tellReplicas(after))
 }

@@ -114,6 +114,7 @@ func parse(address string) (place, error) {
 			Region:       q.Get("region"),
 			Bucket:       u.Host,
 			Prefix:       strings.Trim(u.Path, "/"),
+			KeysFrom:     keys,
 			AccessKey:    os.Getenv(keys + "_ACCESS_KEY_ID"),
 			SecretKey:    os.Getenv(keys + "_SECRET_ACCESS_KEY"),
 			SessionToken: os.Getenv(keys + "_SESSION_TOKEN"),

@@ -13,6 +13,7 @@ package s3
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -49,6 +50,7 @@ type Config struct {
 	Prefix   string // under which all objects lie, without slashes at its ends; may be ""
 
 	AccessKey, SecretKey, SessionToken string // SessionToken may be ""
+	KeysFrom                           string // how the names of the variables begin that hold them, for messages; "": AWS
 }
 
 // Store is a blob.Store in a bucket.
@@ -71,7 +73,8 @@ func connect(cfg Config) (*Store, error) {
 		return nil, fault.New(fault.Invalid, "the S3 endpoint %q is not an address of the form https://host or http://host:port", cfg.Endpoint)
 	}
 	if cfg.AccessKey == "" || cfg.SecretKey == "" {
-		return nil, fault.New(fault.Invalid, "the keys for the S3 bucket %s are missing: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", cfg.Bucket)
+		from := cmp.Or(cfg.KeysFrom, "AWS")
+		return nil, fault.New(fault.Invalid, "the keys for the S3 bucket %s are missing: set %s_ACCESS_KEY_ID and %s_SECRET_ACCESS_KEY", cfg.Bucket, from, from)
 	}
 	// Many packs travel at once, to one host.
 	transport := http.DefaultTransport.(*http.Transport).Clone()
