@@ -49,7 +49,7 @@ func TestActivity(t *testing.T) {
 
 	m.Choose(ActivityFilter{Kind: api.RunKindBackup, State: "bad"})
 	until(t, m, func() bool { return m.View().Runs.Status == Ready })
-	if got := w.last("Runs"); got != `{"after":null,"filter":{"device":null,"from":null,"group":null,"kind":"BACKUP","policy":null,"states":["FAILED","MISSED","WARNED"],"to":null,"user":null},"first":30}` {
+	if got := w.last("Runs"); got != `{"after":null,"filter":{"application":null,"device":null,"from":null,"group":null,"kind":"BACKUP","policy":null,"states":["FAILED","MISSED","WARNED"],"to":null,"user":null},"first":30}` {
 		t.Error(got)
 	}
 	w.tell(`{"runChanges":`+runJSON("run_5", "dev_1", "RUNNING", 5)+`}`, nil)
