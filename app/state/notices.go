@@ -137,7 +137,7 @@ func NoticeHref(f *api.NoticeFields) string {
 		return "/devices/" + f.Device.Id
 	case family == "account":
 		return "/profile"
-	case family == "storage", family == "care", family == "pack":
+	case family == "storage", family == "care", family == "pack", family == "replica":
 		return "/admin/storage"
 	case family == "fleet":
 		return "/admin/devices"

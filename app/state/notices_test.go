@@ -92,6 +92,7 @@ func TestNoticeHref(t *testing.T) {
 		{api.NoticeFields{Kind: "storage.low"}, "/admin/storage"},
 		{api.NoticeFields{Kind: "care.failed"}, "/admin/storage"},
 		{api.NoticeFields{Kind: "pack.damaged"}, "/admin/storage"},
+		{api.NoticeFields{Kind: "replica.behind"}, "/admin/storage"},
 		{api.NoticeFields{Kind: "fleet.stale"}, "/admin/devices"},
 		{api.NoticeFields{Kind: "quota.near"}, "/notifications"},
 	} {
