@@ -47,7 +47,7 @@ CREATE TABLE replica_gone (
     space       uuid NOT NULL,                     -- its public id: the space itself may go
     what        bytea NOT NULL,                    -- a pack's name (32 bytes) or a snapshot's id (16)
     gone_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (replica_id, space, what)
+    PRIMARY KEY (space, what, replica_id)          -- in this order: whoever makes a pack known asks without a replica
 );
 CREATE INDEX replica_gone_at ON replica_gone (replica_id, gone_at);
 

@@ -84,10 +84,8 @@ func (c *check) run(ctx context.Context) error {
 			break
 		}
 		after = list[len(list)-1].ID
-		for _, h := range list {
-			if err := c.settle(ctx, h); err != nil {
-				return err
-			}
+		if err := c.settle(ctx, list); err != nil {
+			return err
 		}
 	}
 	if err := compareAll(ctx, c.s.cfg.DB, c.r.ID); err != nil {
@@ -124,24 +122,30 @@ func (c *check) meet(ctx context.Context) error {
 	return nil
 }
 
-// settle compares what was seen of a pack with what is noted.
-func (c *check) settle(ctx context.Context, h held) error {
-	seen := c.seen[h.ID/64]&(1<<(h.ID%64)) != 0
-	switch {
-	case seen && h.Lacked && !h.Wrong:
-		return copied(ctx, c.s.cfg.DB, c.r.ID, h.ID) // it was there before it was configured
-	case seen || h.Lacked:
-		return nil
+// settle compares what was seen of packs with what is noted.
+func (c *check) settle(ctx context.Context, list []held) error {
+	var there []int // that were there before the replica was configured
+	for _, h := range list {
+		switch seen := c.seen[h.ID/64]&(1<<(h.ID%64)) != 0; {
+		case seen && h.Lacked && !h.Wrong:
+			there = append(there, h.ID)
+			continue
+		case seen || h.Lacked:
+			continue
+		}
+		// A listing may overlook what came while it ran. Only the direct question counts.
+		switch _, err := c.in.Stat(ctx, catalog.PackName(h.Space, h.Name)); {
+		case err == nil:
+			continue
+		case !errors.Is(err, fault.NotFound):
+			return err
+		}
+		c.missing++
+		if err := lack(ctx, c.s.cfg.DB, c.r.ID, h.ID, false); err != nil {
+			return err
+		}
 	}
-	// A listing may overlook what came while it ran. Only the direct question counts.
-	switch _, err := c.in.Stat(ctx, catalog.PackName(h.Space, h.Name)); {
-	case err == nil:
-		return nil
-	case !errors.Is(err, fault.NotFound):
-		return err
-	}
-	c.missing++
-	return lack(ctx, c.s.cfg.DB, c.r.ID, h.ID, false)
+	return found(ctx, c.s.cfg.DB, c.r.ID, there)
 }
 
 // Scrub reads packs in every replica and hashes them: so many that, called every period, all are read within round. What is wrong or missing is noted, so
@@ -158,7 +162,7 @@ func (s *Service) Scrub(ctx context.Context, a actor.Actor, period, round time.D
 	var t tally
 	err = s.each(ctx, func(ctx context.Context, r row, in blob.Store) error {
 		for n, at := 0, r.Scrubbed; n < slice; {
-			list, err := heldAfter(ctx, s.cfg.DB, r.ID, at, 1<<31-1, min(batch, slice-n))
+			list, err := heldAfter(ctx, s.cfg.DB, r.ID, at, 1<<31-1, min(s.batch, slice-n))
 			if err != nil {
 				return err
 			}

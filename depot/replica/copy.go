@@ -18,9 +18,7 @@ import (
 )
 
 const (
-	copiers = 4    // packs that are on their way to one replica at once
-	batch   = 200  // rows that are held at once
-	turn    = 2000 // packs of a space after which others have their turn
+	copiers = 4 // packs that are on their way to one replica at once
 	buffer  = 256 << 10
 )
 
@@ -122,14 +120,14 @@ func (p *pass) space(ctx context.Context, d due) (rest bool, err error) {
 		}
 	}
 	for n := 0; ; {
-		list, err := wants(ctx, p.s.cfg.DB, p.r.ID, d.ID, batch)
+		list, err := wants(ctx, p.s.cfg.DB, p.r.ID, d.ID, p.s.batch)
 		if err != nil {
 			return false, err
 		}
 		if len(list) == 0 {
 			break
 		}
-		if n >= turn {
+		if n >= p.s.turn {
 			return true, nil
 		}
 		n += len(list)

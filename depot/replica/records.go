@@ -63,16 +63,18 @@ func (p *pass) compare(ctx context.Context, d due, records []blob.Info) error {
 			p.did(func(r *Report) { r.Records++ })
 		}
 	}
+	var only []id.Snapshot // whose deletions are in the replica only
 	for name := range sizes {
-		sn, deletion, ok := catalog.ParseSnapshotName(name)
-		if !ok || !deletion {
-			continue
+		if sn, deletion, ok := catalog.ParseSnapshotName(name); ok && deletion {
+			only = append(only, sn)
 		}
-		if is, err := live(ctx, p.s.cfg.DB, sn); err != nil {
-			return err
-		} else if !is {
-			continue
-		}
+	}
+	back, err := live(ctx, p.s.cfg.DB, only)
+	if err != nil {
+		return err
+	}
+	for _, sn := range back {
+		name := catalog.DeletionName(d.Space, sn)
 		// Asked again: it may have been deleted since.
 		switch _, err := p.s.cfg.Store.Stat(ctx, name); {
 		case err == nil:
@@ -213,7 +215,7 @@ func (p *pass) leave(ctx context.Context) error {
 		return err
 	}
 	for {
-		list, err := goneFor(ctx, p.s.cfg.DB, p.r.ID, days, batch)
+		list, err := goneFor(ctx, p.s.cfg.DB, p.r.ID, days, p.s.batch)
 		if err != nil || len(list) == 0 {
 			return err
 		}

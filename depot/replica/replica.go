@@ -41,7 +41,9 @@ type Config struct {
 
 // Service is the noun replica. It is safe for concurrent use, and any number of processes may have one for the same replicas.
 type Service struct {
-	cfg Config
+	cfg   Config
+	batch int // rows that are held at once
+	turn  int // packs of a space after which others have their turn
 
 	mu    sync.Mutex
 	found map[string]*place
@@ -84,7 +86,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Init == nil {
 		cfg.Init = open.Init
 	}
-	s := &Service{cfg: cfg, found: map[string]*place{}}
+	s := &Service{cfg: cfg, batch: 200, turn: 2000, found: map[string]*place{}}
 	for _, u := range cfg.URLs {
 		if same, err := open.Same(u, cfg.StoreURL); err != nil {
 			return nil, err

@@ -145,6 +145,46 @@ func TestPacksFirst(t *testing.T) {
 	w.same()
 }
 
+// TestTurns: a space with much to copy leaves others their turn, and its records still come last.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for range 4 {
+		w.backup()
+	}
+	ann, annas := w.device, w.space()
+	w.ann, w.device = w.person("bob")
+	bobs := w.backup()
+	h := &hooked{}
+	inner := w.cfg.Open
+	w.cfg.Open = func(ctx context.Context, url string) (blob.Store, error) {
+		s, err := inner(ctx, url)
+		h.Store = s
+		return h, err
+	}
+	w.begin()
+	w.InPortions(1, 2)
+	var order []string
+	h.hook = func(name string) {
+		switch {
+		case !strings.HasPrefix(name, catalog.SnapshotsPrefix(annas)) && strings.Contains(name, "/snapshots/"):
+			order = append(order, "bob's record")
+		case strings.Contains(name, "/snapshots/"):
+			order = append(order, "a record")
+		case strings.HasPrefix(name, catalog.SpaceName(annas)[:20]) && strings.Contains(name, "/packs/"):
+			order = append(order, "a pack")
+		}
+	}
+	w.copy()
+	if got := strings.Join(order, ", "); got != "a pack, a pack, bob's record, a pack, a pack, a pack, a pack, a pack, a pack, a record, a record, a record, a record" {
+		t.Error(got)
+	}
+	w.same()
+	if w.count(`SELECT count(*) FROM snapshots WHERE id = $1`, bobs) != 1 || ann == w.device {
+		t.Error("bob has nothing")
+	}
+}
+
 // TestAway: a replica that is away for a day is not made anew, is told of, and catches up.
 func TestAway(t *testing.T) {
 	t.Parallel()

@@ -145,6 +145,15 @@ func copied(ctx context.Context, db *sqlx.DB, replica, pack int) error {
 	return err
 }
 
+// found notes that a replica has packs, unless their copies are wrong.
+func found(ctx context.Context, db *sqlx.DB, replica int, packs []int) error {
+	if len(packs) == 0 {
+		return nil
+	}
+	_, err := pg.Change(ctx, db, `DELETE FROM replica_packs WHERE replica_id = $1 AND pack_id = ANY ($2::int[]) AND NOT wrong`, replica, pq.Array(packs))
+	return err
+}
+
 // postpone notes that a pack cannot be read in the store: it is tried again after a minute, two, four, and so on up to six hours.
 func postpone(ctx context.Context, db *sqlx.DB, replica, pack int) error {
 	_, err := pg.Change(ctx, db, `
@@ -192,10 +201,12 @@ func compared(ctx context.Context, db *sqlx.DB, replica, space int, stamp int64)
 	return err
 }
 
-// live reports whether a snapshot is known and not deleted.
-func live(ctx context.Context, db *sqlx.DB, snapshot id.Snapshot) (bool, error) {
-	found, err := pg.One[bool](ctx, db, `SELECT deleted_at IS NULL FROM snapshots WHERE id = $1`, snapshot)
-	return found != nil && *found, err
+// live returns those of some snapshots that are known and not deleted.
+func live(ctx context.Context, db *sqlx.DB, snapshots []id.Snapshot) ([]id.Snapshot, error) {
+	if len(snapshots) == 0 {
+		return nil, nil
+	}
+	return pg.Many[id.Snapshot](ctx, db, `SELECT id FROM snapshots WHERE id = ANY ($1::uuid[]) AND deleted_at IS NULL`, pq.Array(snapshots))
 }
 
 // What has gone.
@@ -259,8 +270,9 @@ type held struct {
 // heldAfter returns up to n packs that can be copied, numbered after one and up to last.
 func heldAfter(ctx context.Context, db *sqlx.DB, replica, after, last, n int) ([]held, error) {
 	return pg.Many[held](ctx, db, `
-		SELECT p.id, s.public_id, p.name, p.size, coalesce(q.wrong, false) AS wrong, q.pack_id IS NOT NULL AS lacked
-		FROM packs p JOIN spaces s ON s.id = p.space_id LEFT JOIN replica_packs q ON q.replica_id = $1 AND q.pack_id = p.id
+		SELECT p.id, s.public_id, p.name, p.size, coalesce(q.wrong, false) AS wrong, q.wrong IS NOT NULL AS lacked
+		FROM packs p JOIN spaces s ON s.id = p.space_id
+		LEFT JOIN LATERAL (SELECT wrong FROM replica_packs WHERE replica_id = $1 AND pack_id = p.id LIMIT 1) q ON true -- by the index, whatever the planner believes of a table that was just filled
 		WHERE p.id > $2 AND p.id <= $3 AND `+copyable+` ORDER BY p.id LIMIT $4`, replica, after, last, n)
 }
 

@@ -67,13 +67,20 @@ func newWorld(t *testing.T) *world {
 	w.begin()
 	w.catalog = catalog.New(catalog.Config{DB: w.db, Store: w.store, Quarantine: -1, Grace: -1, Spares: func(ctx context.Context) []blob.Store { return w.Stores(ctx) },
 		Sign: func(id.Space, id.Pack, int64) (string, time.Time) { return "", time.Time{} }})
-	w.ann = actor.Actor{User: id.User{}.New(), Role: actor.Staff}
-	w.exec(`INSERT INTO users (id, email, email_key, name, role, kdf_salt, kdf_time, kdf_memory, kdf_threads, auth_hash, bundle,
-		recovery_auth_hash, recovery_bundle, identity_public) VALUES ($1, 'a', 'a', 'n', 'staff', '', 1, 1, 1, '', '', '', '', '')`, w.ann.User)
-	w.device = actor.Actor{User: w.ann.User, Device: id.Device{}.New()}
-	w.exec(`INSERT INTO devices (id, user_id, name, hostname, os, arch, agent_version, public_key, mac, token_hash)
-		VALUES ($1, $2, 'd', 'h', 'linux', 'amd64', '1', '', '', 'x')`, w.device.Device, w.ann.User)
+	w.ann, w.device = w.person("ann")
 	return w
+}
+
+// person makes somebody with a device.
+func (w *world) person(name string) (who, device actor.Actor) {
+	w.t.Helper()
+	who = actor.Actor{User: id.User{}.New(), Role: actor.Staff}
+	w.exec(`INSERT INTO users (id, email, email_key, name, role, kdf_salt, kdf_time, kdf_memory, kdf_threads, auth_hash, bundle,
+		recovery_auth_hash, recovery_bundle, identity_public) VALUES ($1, $2, $2, $2, 'staff', '', 1, 1, 1, '', '', '', '', '')`, who.User, name)
+	device = actor.Actor{User: who.User, Device: id.Device{}.New()}
+	w.exec(`INSERT INTO devices (id, user_id, name, hostname, os, arch, agent_version, public_key, mac, token_hash)
+		VALUES ($1, $2, $3, 'h', 'linux', 'amd64', '1', '', '', $3::text::bytea)`, device.Device, who.User, name)
+	return who, device
 }
 
 // begin makes the service anew, as a process that starts does.
@@ -131,7 +138,7 @@ func (w *world) backup() id.Snapshot {
 func (w *world) space() id.Space {
 	w.t.Helper()
 	var s id.Space
-	w.ok(w.db.Get(&s, `SELECT public_id FROM spaces`))
+	w.ok(w.db.Get(&s, `SELECT public_id FROM spaces WHERE owner_id = $1`, w.ann.User))
 	return s
 }
 
