@@ -58,6 +58,7 @@ func TestPeople(t *testing.T) {
 		name string
 		do   func()
 	}{
+		{"somebody comes by", x.fast},
 		{"the first superuser", x.setUp},
 		{"a second person is invited", x.invite},
 		{"a device is added", x.addDevice},

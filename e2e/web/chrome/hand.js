@@ -89,3 +89,20 @@ window.hand = (() => {
 })();
 window.violations = [];
 addEventListener("securitypolicyviolation", (e) => window.violations.push(`${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber} ${e.sample}`));
+
+// How it feels: when something to type into or a screen of the app is first there, and how much moves by itself that a person may be reading.
+window.felt = { usable: 0, shift: 0, moved: [] };
+(() => {
+  const look = () => {
+    const there = !document.getElementById("splash") && document.querySelector(".hf-door input:enabled, .app-main .app-content");
+    if (there) felt.usable = performance.now(); else requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+  new PerformanceObserver((list) => {
+    for (const e of list.getEntries()) {
+      if (e.hadRecentInput) continue;
+      felt.shift += e.value;
+      for (const s of e.sources) felt.moved.push(`${e.value.toFixed(3)} at ${Math.round(e.startTime)} ms: ${s.node?.nodeName} ${s.node?.className ?? s.node?.textContent} from ${JSON.stringify(s.previousRect)} to ${JSON.stringify(s.currentRect)}`);
+    }
+  }).observe({ type: "layout-shift", buffered: true });
+})();

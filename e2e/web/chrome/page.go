@@ -134,6 +134,20 @@ func (p *Page) Downloaded() (string, error) {
 	}
 }
 
+// Felt is how a page felt since it was opened. Times are counted from then.
+type Felt struct {
+	FirstPaint float64  // milliseconds until something that is not empty was painted
+	Usable     float64  // milliseconds until there was something to type into, or a screen of the app
+	Shift      float64  // how much moved by itself, as Cumulative Layout Shift counts it, but all in all
+	Moved      []string // what
+}
+
+// Felt returns how the page felt so far.
+func (p *Page) Felt() (Felt, error) {
+	return await[Felt](p, "be used", `(felt.usable && performance.getEntriesByName("first-contentful-paint").length ?
+		{ FirstPaint: performance.getEntriesByName("first-contentful-paint")[0].startTime, Usable: felt.usable, Shift: felt.shift, Moved: felt.moved } : null)`)
+}
+
 // Picture takes a picture of what is seen, as PNG; with whole, of the whole page, however long.
 func (p *Page) Picture(whole bool) ([]byte, error) {
 	r, err := chromedp.Call(p.ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng, CaptureBeyondViewport: &whole})
