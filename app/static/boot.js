@@ -70,6 +70,10 @@ if ("serviceWorker" in navigator) {
 // The program.
 const wasm = fetch(boot.wasm);
 addEventListener("DOMContentLoaded", async () => {
+  try { // the installation's name, as this browser last saw it
+    const name = JSON.parse(localStorage.getItem("holdfast-brand"))?.Name;
+    if (name) document.title = document.querySelector(".hf-splash-name").textContent = name;
+  } catch { /* the app finds out by itself */ }
   const bar = document.getElementById("splash-bar"), text = document.getElementById("splash-text");
   const fail = (why) => {
     bar?.remove();

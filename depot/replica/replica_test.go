@@ -19,6 +19,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/blob/open"
 	"github.com/holdfast-backup/holdfast/depot/blob/s3/s3test"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
+	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
 	"github.com/holdfast-backup/holdfast/depot/replica"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -571,6 +572,33 @@ func TestMend(t *testing.T) {
 	if r, err := w.catalog.Scrub(w.ctx, actor.System(), 0, nil); err != nil || r.Mended != 0 || r.Verified != 4 {
 		t.Errorf("%+v, %v", r, err)
 	}
+}
+
+// TestRebuild: a replica alone is enough to find everything again, and is a store that backups go on in.
+func TestRebuild(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for range 3 {
+		w.backup()
+	}
+	deleted := w.backup()
+	w.ok(w.catalog.DeleteSnapshot(w.ctx, w.ann, deleted))
+	w.copy()
+	w.ok(os.RemoveAll(w.dir))
+	there, err := open.OpenURL(w.ctx, "file://"+w.there)
+	w.ok(err)
+	fresh := catalog.New(catalog.Config{DB: pgtest.New(t), Store: there})
+	r, err := fresh.RebuildIndex(w.ctx, actor.System(), nil)
+	if err != nil || r.Adopted != 8 || r.Restored != 4 || r.Incomplete+r.Damaged+r.Missing+r.Foreign != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	// With its own database, too: then the store has only moved.
+	moved := catalog.New(catalog.Config{DB: w.db, Store: there})
+	if r, err := moved.Scrub(w.ctx, actor.System(), 0, nil); err != nil || r.Verified != 8 || len(r.Problems) != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	w.catalog = moved
+	w.backup()
 }
 
 // TestOneAtATime: two processes do not copy to one replica at once, and two replicas do not wait for each other.
