@@ -6,7 +6,7 @@
 const offers = new Map(); // name -> {headers, stream}: offered, and not fetched yet
 const under = new Set();  // names of downloads that are under way
 
-const queue = 4 << 20;      // bytes that wait here: less, and the decrypting worker waits for the browser to write
+const queue = 4 << 20;      // bytes that wait here; with twice as many nothing is faster
 const silence = 5 * 60_000; // ms: whoever offered and then says nothing is gone
 
 addEventListener("install", () => skipWaiting());
