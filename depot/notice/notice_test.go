@@ -20,7 +20,7 @@ func TestKinds(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, k := range notice.Kinds {
-		if seen[k.Name] || k.Title == "" || k.Severity == "" || k.Mail == "" || k.Admin != (strings.HasPrefix(k.Name, "storage.") || strings.HasPrefix(k.Name, "care.") || strings.HasPrefix(k.Name, "pack.") || strings.HasPrefix(k.Name, "fleet.")) {
+		if seen[k.Name] || k.Title == "" || k.Severity == "" || k.Mail == "" || k.Admin != (strings.HasPrefix(k.Name, "storage.") || strings.HasPrefix(k.Name, "care.") || strings.HasPrefix(k.Name, "pack.") || strings.HasPrefix(k.Name, "replica.") || strings.HasPrefix(k.Name, "fleet.")) {
 			t.Errorf("%+v", k)
 		}
 		seen[k.Name] = true
@@ -159,7 +159,7 @@ func TestPreferences(t *testing.T) {
 	w.ok(err)
 	theirs, err := w.Preferences(ctx, boss)
 	w.ok(err)
-	if len(theirs) != len(notice.Kinds) || len(rows) != len(notice.Kinds)-4 || rows[0].Kind != "run.failed" || rows[0].Mail != notice.Instant || rows[0].Default != notice.Instant {
+	if len(theirs) != len(notice.Kinds) || len(rows) != len(notice.Kinds)-5 || rows[0].Kind != "run.failed" || rows[0].Mail != notice.Instant || rows[0].Default != notice.Instant {
 		t.Errorf("%d and %d rows, the first %+v", len(rows), len(theirs), rows[0])
 	}
 	for range 2 { // again is the same
