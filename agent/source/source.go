@@ -6,9 +6,17 @@ package source
 import (
 	"context"
 	"io"
+	"net/url"
+	"strings"
 
 	"github.com/holdfast-backup/holdfast/vault/dump"
 )
+
+// Options are what is not in an address.
+type Options struct {
+	Journal string   // an existing folder, private to us, for what a restore must remember
+	Tools   []string // folders in which programs are looked for before all others
+}
 
 // A Database is the database of an application, reached as its owner configured it. One goroutine at a time uses it.
 type Database interface {
@@ -38,6 +46,13 @@ type Database interface {
 	Mend(ctx context.Context) (string, error)
 
 	Close() error
+}
+
+// An Importer is a Database that can take what Session.Portable wrote, its own or another engine's.
+type Importer interface {
+	// Import is Restore for database_dump.json: tables with the nearest types, their primary keys and rows, and nothing
+	// else. o.Format and o.Want mean nothing; the rows are compared with those that were read.
+	Import(ctx context.Context, in io.Reader, o Restore, progress func(bytes int64)) error
 }
 
 // A Session reads a database as it was at one moment.
@@ -91,7 +106,29 @@ func (c Check) OK() bool {
 // Restore says what a restore is to do.
 type Restore struct {
 	Format dump.Format
+	From   string       // version of the server that the dump is of, such as 15.4; "" if unknown
 	Bytes  int64        // of the dump, as it is read
 	As     string       // the name, or path, of another database that does not exist yet; "": in place
 	Want   []dump.Table // what must be there afterwards; nil: what the dump itself holds, as it is counted while read
+}
+
+// Redact returns an address as it may be shown: without a password.
+func Redact(address string) string {
+	u, err := url.Parse(address)
+	if err != nil { // its password may be what is wrong with it
+		scheme, rest, ok := strings.Cut(address, "://")
+		if i := strings.LastIndexByte(rest, '@'); ok && i >= 0 {
+			return scheme + "://…@" + rest[i+1:]
+		}
+		return scheme + ":…"
+	}
+	if _, has := u.User.Password(); has {
+		u.User = url.User(u.User.Username())
+	}
+	if q := u.Query(); q.Has("password") || q.Has("sslpassword") {
+		q.Del("password")
+		q.Del("sslpassword")
+		u.RawQuery = q.Encode()
+	}
+	return u.String()
 }
