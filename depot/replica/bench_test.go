@@ -70,6 +70,7 @@ func BenchmarkMillion(b *testing.B) {
 	for b.Loop() {
 		timed("insert", func() error { return insertPacks(ctx, db, packs) })
 		db.MustExec(`ANALYZE packs`)
+		timed("enrol", func() error { _, err := s.Scrub(ctx, system, 1, 1<<62); return err })
 		timed("new", func() error { _, err := s.Check(ctx, system, 0); return err })
 		db.MustExec(`VACUUM ANALYZE replica_packs`)
 		timed("check", func() error { _, err := s.Check(ctx, system, 0); return err })
