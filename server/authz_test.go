@@ -365,11 +365,11 @@ func TestEveryRootFieldSaysWhoMay(t *testing.T) {
 	for _, root := range []*ast.Definition{s.Query, s.Mutation, s.Subscription} {
 		for _, f := range root.Fields {
 			n := 0
-			for _, d := range []string{"auth", "device", "public"} {
+			for _, d := range []string{"auth", "device", "writer", "public"} {
 				n += len(f.Directives.ForNames(d))
 			}
 			if n != 1 && !strings.HasPrefix(f.Name, "__") {
-				t.Errorf("%s.%s carries %d of @auth, @device and @public: want exactly one", root.Name, f.Name, n)
+				t.Errorf("%s.%s carries %d of @auth, @device, @writer and @public: want exactly one", root.Name, f.Name, n)
 			}
 		}
 	}

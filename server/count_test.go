@@ -13,9 +13,12 @@ import (
 	"github.com/lib/pq"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/application"
 	"github.com/holdfast-backup/holdfast/depot/blob/mem"
 	"github.com/holdfast-backup/holdfast/depot/carelog"
+	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
+	"github.com/holdfast-backup/holdfast/depot/policy"
 	"github.com/holdfast-backup/holdfast/depot/run"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
@@ -88,6 +91,12 @@ func TestStatements(t *testing.T) {
 			_, err = w.runs.BackUpNow(ctx, boss.Actor, d.ID)
 			w.ok(err)
 			w.session(d)
+			app := w.shop(d, "Shop")
+			w.schedule(ada, app, "nightly")
+			w.saved(d, app, catalog.MadeByBackup)
+			_, err = w.runs.BackUpApplication(ctx, ada.Actor, run.ApplicationInput{Application: app.ID, Part: catalog.Full, Options: application.Options{Level: policy.Default}})
+			w.ok(err)
+			w.session(d)
 			w.person("extra", actor.Staff)
 			_, err = w.notices.SendTest(ctx, boss.Actor)
 			w.ok(err)
@@ -109,6 +118,9 @@ func TestStatements(t *testing.T) {
 		{"users", boss.Token, `{ users { edges { node { id email role } } totalCount } }`, 0},
 		{"notifications", ada.Token, `{ notifications { edges { node { id title device { name owner { name } } run { id } } } unreadCount } }`, 0},
 		{"mails", boss.Token, `{ mails { edges { node { id subject } } } }`, 0},
+		{"applications", ada.Token, `{ applications { id name device { name owner { name } } stats { backups bytes lastRun { id state } trend { bytes } } schedules { id name next application { name } } nextDueAt } }`, 0},
+		{"fleet's applications", boss.Token, `{ applications(fleet: true) { id device { name owner { name } } stats { failed } schedules { id } nextDueAt } }`, 0},
+		{"labels", ada.Token, `{ runs { edges { node { id application { name } schedule { name } } } } }`, 0},
 		{"jobs", boss.Token, `{ jobs { edges { node { id text } } } }`, 0},
 	}
 	grow(0)
@@ -120,7 +132,7 @@ func TestStatements(t *testing.T) {
 		tt.want = least(n, func() { w.gql(tt.token, tt.query, nil) })
 		t.Logf("%s: %d statements", tt.name, tt.want)
 	}
-	most := map[string]int64{"me": 2, "devices": 10, "snapshots": 8, "audit": 4, "users": 4, "runs": 8, "fleet's runs": 6, "health": 8, "notifications": 6, "mails": 2, "jobs": 2}
+	most := map[string]int64{"me": 2, "devices": 10, "snapshots": 8, "audit": 4, "users": 4, "runs": 8, "fleet's runs": 6, "health": 8, "notifications": 6, "mails": 2, "jobs": 2, "applications": 9, "fleet's applications": 7, "labels": 4}
 	grow(1)
 	for _, tt := range tests {
 		got := least(n, func() { w.gql(tt.token, tt.query, nil) })

@@ -23,6 +23,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot"
 	"github.com/holdfast-backup/holdfast/depot/account"
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/application"
 	"github.com/holdfast-backup/holdfast/depot/audit"
 	"github.com/holdfast-backup/holdfast/depot/blob"
 	"github.com/holdfast-backup/holdfast/depot/blob/mem"
@@ -56,6 +57,7 @@ type world struct {
 	catalog  *catalog.Service
 	policies *policy.Service
 	runs     *run.Service
+	apps     *application.Service
 	settings *setting.Service
 	notices  *notice.Service
 	smtp     *mailtest.Server
@@ -91,7 +93,8 @@ func newWorldOn(t testing.TB, db *sqlx.DB, store blob.Store, adjust func(*server
 	w.catalog = catalog.New(catalog.Config{DB: db, Store: store, Bus: w.bus, Sign: w.signer.Sign})
 	w.settings = setting.New(setting.Config{DB: db})
 	w.policies = policy.New(policy.Config{DB: db})
-	w.runs = run.New(run.Config{DB: db, Bus: w.bus, Policies: w.policies, Settings: w.settings})
+	w.apps = application.New(application.Config{DB: db})
+	w.runs = run.New(run.Config{DB: db, Bus: w.bus, Policies: w.policies, Applications: w.apps, Settings: w.settings})
 	w.smtp = mailtest.New(t, mailtest.Config{})
 	smtp, err := mail.ParseURL(w.smtp.URL("Backup <backup@example.org>"))
 	w.ok(err)
@@ -103,7 +106,7 @@ func newWorldOn(t testing.TB, db *sqlx.DB, store blob.Store, adjust func(*server
 	cfg := server.Config{
 		API: graph.Config{
 			Accounts: w.accounts, Fleet: w.fleet, Catalog: w.catalog, Bus: w.bus,
-			Policies: w.policies, Runs: w.runs, Settings: w.settings, Notices: w.notices,
+			Policies: w.policies, Runs: w.runs, Applications: w.apps, Settings: w.settings, Notices: w.notices,
 			Reports: report.New(report.Config{DB: db, Settings: w.settings, Bus: w.bus}),
 			Jobs:    room.Jobs, Job: room.Job, Doctor: room.Doctor, Replicas: replicas, Queue: queue.NewInspector(client),
 			Care: func(ctx context.Context, a actor.Actor, kind string) error {
@@ -119,6 +122,9 @@ func newWorldOn(t testing.TB, db *sqlx.DB, store blob.Store, adjust func(*server
 		Authenticate: func(ctx context.Context, token string) (actor.Actor, error) {
 			if strings.HasPrefix(token, proto.TokenDevice) {
 				return w.fleet.AuthenticateDevice(ctx, token)
+			}
+			if strings.HasPrefix(token, proto.TokenImport) {
+				return w.catalog.AuthenticateImport(ctx, token)
 			}
 			return w.accounts.Authenticate(ctx, token)
 		},
@@ -315,7 +321,7 @@ func (w *world) dump() string {
 	for _, table := range []string{
 		"users", "invitations", "sessions", "api_tokens", "audit_events", "devices", "enrolments",
 		"spaces", "backups", "packs", "objects", "nodes", "snapshots",
-		"policies", "policy_targets", "groups", "group_members", "runs", "care_log",
+		"applications", "application_schedules", "policies", "policy_targets", "groups", "group_members", "runs", "care_log",
 		"notifications", "notification_preferences", "mails", "settings",
 	} {
 		volatile := ""

@@ -229,7 +229,7 @@ func TestWhoSees(t *testing.T) {
 		}
 	}
 	for _, a := range []actor.Actor{{}, {Import: id.Backup{}.New(), ImportTo: w.laptop.Device}} {
-		_, err1 := w.ByID(ctx, a, nil)
+		_, err1 := w.ByID(ctx, actor.Actor{}, nil)
 		_, err2 := w.Application(ctx, a, b.ID)
 		_, err3 := w.SchedulesByID(ctx, a, nil)
 		_, err4 := w.SchedulesOf(ctx, a, nil)
@@ -242,6 +242,9 @@ func TestWhoSees(t *testing.T) {
 				t.Errorf("%+v, %d: %v", a, i+1, err)
 			}
 		}
+	}
+	if found, err := w.ByID(ctx, actor.Actor{Import: id.Backup{}.New(), ImportTo: w.laptop.Device}, []id.Application{a.ID, b.ID, c.ID}); err != nil || len(found) != 1 || found[a.ID] == nil {
+		t.Errorf("an import sees %v, %v", found, err)
 	}
 	_, err = w.ByID(ctx, w.ann, make([]id.Application, application.MaxByID+1))
 	w.want(err, fault.TooLarge, "at most 500")

@@ -65,8 +65,12 @@ func (s *Service) Application(ctx context.Context, a actor.Actor, app id.Applica
 	return one(ctx, s.cfg.DB, sc, app)
 }
 
-// ByID returns those of the applications that exist and that the caller may see, at most [MaxByID] at once.
+// ByID returns those of the applications that exist and that the caller may see, at most [MaxByID] at once. An import may see those of the
+// device in whose name it writes: what it has committed is of one of them.
 func (s *Service) ByID(ctx context.Context, a actor.Actor, apps []id.Application) (map[id.Application]*Application, error) {
+	if a.IsImport() {
+		a = actor.Actor{Device: a.ImportTo}
+	}
 	sc, err := scopeFor(a, len(apps))
 	if err != nil {
 		return nil, err
