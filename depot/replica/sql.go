@@ -54,6 +54,10 @@ func enrol(ctx context.Context, db *sqlx.DB, url string) (*row, error) {
 		INSERT INTO replica_packs (replica_id, pack_id) SELECT $1, p.id FROM packs p ORDER BY p.id ON CONFLICT DO NOTHING`, r.ID); err != nil {
 		return nil, err
 	}
+	// The planner still believes that the table is empty, and would read all of it for every portion.
+	if _, err := pg.Change(ctx, db, `ANALYZE replica_packs`); err != nil {
+		return nil, err
+	}
 	return r, compareAll(ctx, db, r.ID)
 }
 
