@@ -53,6 +53,10 @@ run: setup build ## run the whole service on this machine, data in .cache/run
 demo: setup build ## the main job on real files, end to end; leaves nothing running
 	$(GO) run ./e2e/demo -bin bin
 
+.PHONY: screenshots
+screenshots: setup build ## pictures of every page of the web app, in three widths, bright and dark, into .cache/screenshots
+	$(GO) run ./e2e/web/screenshots -bin bin -out .cache/screenshots
+
 .PHONY: test
 test: setup node_modules/.package-lock.json ## every test, on real PostgreSQL, Redis, S3, Chromium and the real programs (about 10 minutes on 2 cores)
 	$(GO) test -timeout 15m $(PKGS)

@@ -52,7 +52,7 @@ func (f *Files) heads(v state.FilesView) app.UI {
 			Body(app.Text(title+" "), app.If(icon != "", func() app.UI { return ui.Icon(icon) })))
 	}
 	return app.Div().Class("hf-file hf-file-head").Attr("role", "row").Body(
-		app.Span().Class("hf-file-check").Attr("role", "columnheader").Aria("label", "Chosen"),
+		app.Span().Class("hf-file-check").Attr("role", "columnheader").Body(app.Span().Class("visually-hidden").Text("Chosen")),
 		head("Name", "hf-file-name", talk.ByName),
 		head("Size", "hf-file-size", talk.BySize),
 		head("Kind", "hf-file-kind", talk.ByKind),

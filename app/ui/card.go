@@ -25,7 +25,7 @@ func Panel(title string, tools app.UI, body ...app.UI) app.UI {
 func head(title string, tools app.UI) app.UI {
 	return app.If(title != "" || tools != nil, func() app.UI {
 		return app.Div().Class("card-header d-flex align-items-center gap-2").Body(
-			app.H2().Class("card-title flex-grow-1 text-truncate").Text(title),
+			app.If(title != "", func() app.UI { return app.H2().Class("card-title flex-grow-1 text-truncate").Text(title) }),
 			app.If(tools != nil, func() app.UI { return app.Div().Class("card-tools ms-auto").Body(tools) }),
 		)
 	})
