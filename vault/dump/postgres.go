@@ -21,6 +21,7 @@ type PostgresStatements struct {
 
 	tables counts
 	whole  bool
+	err    error
 
 	mode    pgMode
 	text    []byte // of the statement so far, with what stands before it, as far as it was not given on
@@ -76,8 +77,11 @@ func (s *PostgresStatements) Tables() []Table { return s.tables.list(nil) }
 // Whole reports whether the end of a dump was seen.
 func (s *PostgresStatements) Whole() bool { return s.whole && s.mode != pgCopy && len(s.head) == 0 }
 
-// Write takes the next bytes, and fails if each fails.
+// Write takes the next bytes. It fails if each fails, and at a command of psql within a statement.
 func (s *PostgresStatements) Write(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
 	from := 0 // bytes before it were given on, or are in s.text
 	for i := 0; i < len(p); {
 		n := 0
@@ -116,6 +120,9 @@ func (s *PostgresStatements) Write(p []byte) (int, error) {
 		ends, again := s.step(c)
 		if again {
 			ends, _ = s.step(c)
+		}
+		if s.err != nil {
+			return 0, s.err
 		}
 		if !ends && i-from+len(s.text) < maxPart {
 			continue
@@ -402,6 +409,9 @@ func (s *PostgresStatements) plain(c byte) bool {
 		s.mode = pgSlash
 		return false
 	case '\\':
+		if len(s.head) > 0 { // psql would obey it; so what looks like SQL to us could be a program to it
+			s.err = fault.New(fault.Invalid, "the dump has a command for psql in the middle of a statement, which pg_dump does not write: somebody changed it")
+		}
 		s.mode = pgCommand
 	case '(':
 		if s.values && s.parens == 0 {

@@ -48,7 +48,7 @@ COPY "Odd ""Schema"""."T(1)" ("a;b") FROM stdin;
 \.
 
 
-INSERT INTO public.items VALUES (1, E'\\'(', type'\', 'a;(''b\', $$it's ($$);
+INSERT INTO public.items VALUES (1, E'\'(', type'\', 'a;(''b\', $$it's ($$);
 INSERT INTO public.items (id, "values") OVERRIDING SYSTEM VALUE VALUES
 	(2, 'x'),
 	(3, concat('(', ((')'))))
@@ -136,7 +136,7 @@ func FuzzPostgresCuts(f *testing.F) {
 			for i := 0; len(rest) > 0; i++ {
 				n := min(len(rest), 1+int(cuts[i%len(cuts)]))
 				if _, err := s.Write(bytes.Clone(rest[:n])); err != nil {
-					t.Fatal(err)
+					return heads.String() + err.Error(), all
 				}
 				rest = rest[n:]
 			}
@@ -209,6 +209,21 @@ func TestPostgresGivesUpWithItsReader(t *testing.T) {
 		})
 		if _, err := s.Write([]byte(text)); err != stop {
 			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestPostgresCommandsWithinStatements(t *testing.T) {
+	t.Parallel()
+	for text, ok := range map[string]bool{
+		`\restrict a` + "\n": true, `SELECT '\', "\", $$\$$ /* \ */ -- \` + "\n;": true, "COPY a FROM stdin;\n\\! id\n\\.\n": true,
+		"SELECT 1 \\! id\n": false, "INSERT INTO a VALUES (1 \\! id\n": false, "SELECT '" + strings.Repeat("x", maxPart) + "' \\! id\n": false,
+	} {
+		s := NewPostgresStatements(nil)
+		for range 2 {
+			if _, err := s.Write([]byte(text)); ok != (err == nil) || !ok && !errors.Is(err, fault.Invalid) {
+				t.Errorf("%.40q: %v", text, err)
+			}
 		}
 	}
 }
