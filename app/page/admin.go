@@ -133,6 +133,11 @@ func loading[T any](l state.Load[T], lines int, retry func(), show func(T) app.U
 	return ui.Card("", nil, ui.Skeleton(lines))
 }
 
+// under shows what stands under something that has to be loaded, once that is there and pushes nothing down any more.
+func under[T any](l state.Load[T], show func() app.UI) app.UI {
+	return app.If(l.Status == state.Ready || l.Status == state.Failed, show)
+}
+
 // What the screens say about a queue that is not well.
 var (
 	errNoQueue  = fault.New(fault.Unavailable, "the queue cannot be read: Redis is away. Backups go on; care and mails wait")

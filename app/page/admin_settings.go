@@ -198,19 +198,24 @@ func (a *Audit) Render() app.UI {
 				ui.More(len(list), 0, v.Events.More, v.Events.Loading, func(n int) string { return state.Count(int64(n), "line", "lines") }, m.MoreEvents),
 			)
 		}),
-		loading(v.Mails.Load, 4, m.Reload, func(list []*api.MailFields) app.UI {
-			failed := ui.Switch("mails-failed", "Only failed ones", v.Failed, false, false, m.OnlyFailed)
-			if len(list) == 0 {
-				return ui.Panel("Mails", failed, ui.Empty("envelope", "No mail", "Mails that were written, and whether they could be sent, stand here.", nil))
-			}
-			return ui.Panel("Mails", failed,
-				ui.Table("Mails", []ui.Column{{Title: "To"}, {Title: "Subject"}, {Title: "State"}, {Title: "Written", Class: "text-end"}}, len(list), func(i int) []app.UI {
-					mail := list[i]
-					badge := map[api.MailState]app.UI{api.MailStateSent: ui.Badge("success", "sent"), api.MailStateFailed: ui.Badge("danger", "failed"), api.MailStateWaiting: ui.Badge("info", "waiting")}[mail.State]
-					return []app.UI{ui.Name(mail.Address), ui.Two(app.Text(mail.Subject), mail.Kind), app.Div().Body(badge, app.Div().Class("small text-body-secondary hf-clamp").Title(orElse(mail.Error, "")).Text(orElse(mail.Error, ""))), ago(&mail.CreatedAt)}
-				}),
-				ui.More(len(list), 0, v.Mails.More, v.Mails.Loading, func(n int) string { return state.Count(int64(n), "mail", "mails") }, m.MoreMails),
-			)
-		}),
+		under(v.Events.Load, func() app.UI { return a.mails(v) }),
 	)
+}
+
+func (a *Audit) mails(v state.AuditView) app.UI {
+	m := a.model()
+	return loading(v.Mails.Load, 4, m.Reload, func(list []*api.MailFields) app.UI {
+		failed := ui.Switch("mails-failed", "Only failed ones", v.Failed, false, false, m.OnlyFailed)
+		if len(list) == 0 {
+			return ui.Panel("Mails", failed, ui.Empty("envelope", "No mail", "Mails that were written, and whether they could be sent, stand here.", nil))
+		}
+		return ui.Panel("Mails", failed,
+			ui.Table("Mails", []ui.Column{{Title: "To"}, {Title: "Subject"}, {Title: "State"}, {Title: "Written", Class: "text-end"}}, len(list), func(i int) []app.UI {
+				mail := list[i]
+				badge := map[api.MailState]app.UI{api.MailStateSent: ui.Badge("success", "sent"), api.MailStateFailed: ui.Badge("danger", "failed"), api.MailStateWaiting: ui.Badge("info", "waiting")}[mail.State]
+				return []app.UI{ui.Name(mail.Address), ui.Two(app.Text(mail.Subject), mail.Kind), app.Div().Body(badge, app.Div().Class("small text-body-secondary hf-clamp").Title(orElse(mail.Error, "")).Text(orElse(mail.Error, ""))), ago(&mail.CreatedAt)}
+			}),
+			ui.More(len(list), 0, v.Mails.More, v.Mails.Loading, func(n int) string { return state.Count(int64(n), "mail", "mails") }, m.MoreMails),
+		)
+	})
 }

@@ -48,8 +48,10 @@ func (s *Storage) Render() app.UI {
 				owners(r.StorageReport.Spaces),
 			)
 		}),
-		loading(v.Replicas, 3, m.Reload, func(list []*api.ReplicaFields) app.UI { return s.replicas(list) }),
-		s.jobs(v),
+		under(v.Load, func() app.UI {
+			return loading(v.Replicas, 3, m.Reload, func(list []*api.ReplicaFields) app.UI { return s.replicas(list) })
+		}),
+		under(v.Load, func() app.UI { return under(v.Replicas, func() app.UI { return s.jobs(v) }) }),
 	)
 }
 
@@ -180,8 +182,12 @@ func (t *Tasks) Render() app.UI {
 				}),
 			)
 		}),
-		app.Div().Class("mb-3").Body(ui.OneOf("State", string(v.State), taskStates, func(s string) { m.Show(api.TaskState(s), 1) })),
-		loading(v.Tasks, 4, m.Reload, func(list []*api.TaskFields) app.UI { return t.table(v, list) }),
+		under(v.Queue, func() app.UI {
+			return app.Div().Body(
+				app.Div().Class("mb-3").Body(ui.OneOf("State", string(v.State), taskStates, func(s string) { m.Show(api.TaskState(s), 1) })),
+				loading(v.Tasks, 4, m.Reload, func(list []*api.TaskFields) app.UI { return t.table(v, list) }),
+			)
+		}),
 		app.If(t.deleting != nil, func() app.UI {
 			task := t.deleting
 			return ui.Confirm("Remove this task?", "“"+task.Name+"” about “"+task.Subject+"” is not tried again. What it was to do stays undone until something asks for it anew.", "danger", "Remove the task", false, nil,

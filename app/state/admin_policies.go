@@ -104,7 +104,7 @@ func Lost(row *api.PolicyRow) string {
 func Targets(t *api.PolicyRowTargetsPolicyTargets) string {
 	var meant, excepted []string
 	if t.Everyone {
-		meant = append(meant, "everyone")
+		meant = append(meant, "Everyone")
 	}
 	for _, g := range t.Groups {
 		meant = append(meant, g.Name)
@@ -125,7 +125,7 @@ func Targets(t *api.PolicyRowTargetsPolicyTargets) string {
 	if len(excepted) > 0 {
 		text += " except " + strings.Join(excepted, ", ")
 	}
-	return Capital(text)
+	return text
 }
 
 // Capital begins a text with a capital letter, if it begins with a small Latin one.
