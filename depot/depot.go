@@ -283,9 +283,9 @@ func (d *Depot) Authenticate(ctx context.Context, text string) (actor.Actor, err
 	return actor.Actor{}, fault.New(fault.Unauthenticated, "this is not a token of a session, a program, a device or an import")
 }
 
-// Audit returns a page of the log: see [audit.List].
-func (d *Depot) Audit(ctx context.Context, a actor.Actor, first int, after string) (*audit.Page, error) {
-	return audit.List(ctx, d.DB, a, first, after)
+// Audit returns a page of the log: see [audit.Find].
+func (d *Depot) Audit(ctx context.Context, a actor.Actor, f audit.Filter, first int, after string) (*audit.Page, error) {
+	return audit.Find(ctx, d.DB, a, f, first, after)
 }
 
 // CheckSchema fails with CONFLICT, and says what to do, if the database's schema is not the one that this

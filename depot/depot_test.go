@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot"
 	"github.com/holdfast-backup/holdfast/depot/account"
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/audit"
 	"github.com/holdfast-backup/holdfast/depot/fleet"
 	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -130,7 +131,7 @@ func TestCare(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if page, err := d.Audit(t.Context(), actor.System(), 10, ""); err != nil || len(page.Entries) != 0 {
+	if page, err := d.Audit(t.Context(), actor.System(), audit.Filter{}, 10, ""); err != nil || len(page.Entries) != 0 {
 		t.Errorf("%+v, %v", page, err)
 	}
 }

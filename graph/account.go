@@ -72,7 +72,8 @@ func (r *mutationResolver) Login(ctx context.Context, input exec.LoginInput) (*e
 		return nil, err
 	}
 	login, err := r.cfg.Accounts.Login(ctx, account.LoginInput{
-		Email: input.Email, AuthKey: input.AuthKey, Client: input.Client, Address: RequestFrom(ctx).Address,
+		Email: input.Email, AuthKey: input.AuthKey, Code: text(input.Code), Client: input.Client, Address: RequestFrom(ctx).Address,
+		Within: actor.FromContext(ctx),
 	})
 	return loginPayload(ctx, login, err, input.Cookie)
 }
@@ -82,7 +83,8 @@ func (r *mutationResolver) LoginWithRecovery(ctx context.Context, input exec.Log
 		return nil, err
 	}
 	login, err := r.cfg.Accounts.LoginWithRecovery(ctx, account.RecoveryLoginInput{
-		Email: input.Email, RecoveryAuthKey: input.RecoveryAuthKey, Client: input.Client, Address: RequestFrom(ctx).Address,
+		Email: input.Email, RecoveryAuthKey: input.RecoveryAuthKey, Code: text(input.Code), Client: input.Client, Address: RequestFrom(ctx).Address,
+		Within: actor.FromContext(ctx),
 	})
 	return loginPayload(ctx, login, err, input.Cookie)
 }
@@ -123,6 +125,70 @@ func (r *mutationResolver) UpdateProfile(ctx context.Context, input exec.UpdateP
 		return nil, err
 	}
 	return &exec.UpdateProfilePayload{User: user}, nil
+}
+
+func (r *mutationResolver) ChangeEmail(ctx context.Context, input exec.ChangeEmailInput) (*exec.ChangeEmailPayload, error) {
+	user, err := r.cfg.Accounts.ChangeEmail(ctx, actor.FromContext(ctx), account.Proof{AuthKey: input.AuthKey, Code: text(input.Code)}, input.Email)
+	if err != nil {
+		return nil, err
+	}
+	return &exec.ChangeEmailPayload{User: user}, nil
+}
+
+func (r *mutationResolver) BeginSecondFactor(ctx context.Context, input exec.BeginSecondFactorInput) (*exec.BeginSecondFactorPayload, error) {
+	setup, err := r.cfg.Accounts.BeginSecondFactor(ctx, actor.FromContext(ctx), input.AuthKey)
+	if err != nil {
+		return nil, err
+	}
+	return &exec.BeginSecondFactorPayload{Secret: setup.Secret, URI: setup.URI}, nil
+}
+
+func (r *mutationResolver) ConfirmSecondFactor(ctx context.Context, input exec.ConfirmSecondFactorInput) (*exec.ConfirmSecondFactorPayload, error) {
+	user, codes, err := r.cfg.Accounts.ConfirmSecondFactor(ctx, actor.FromContext(ctx), input.Code)
+	if err != nil {
+		return nil, err
+	}
+	return &exec.ConfirmSecondFactorPayload{User: user, BackupCodes: codes}, nil
+}
+
+func (r *mutationResolver) RenewBackupCodes(ctx context.Context, input exec.RenewBackupCodesInput) (*exec.RenewBackupCodesPayload, error) {
+	user, codes, err := r.cfg.Accounts.RenewBackupCodes(ctx, actor.FromContext(ctx), account.Proof{AuthKey: input.AuthKey, Code: input.Code})
+	if err != nil {
+		return nil, err
+	}
+	return &exec.RenewBackupCodesPayload{User: user, BackupCodes: codes}, nil
+}
+
+func (r *mutationResolver) DisableSecondFactor(ctx context.Context, input exec.DisableSecondFactorInput) (*exec.DisableSecondFactorPayload, error) {
+	user, err := r.cfg.Accounts.DisableSecondFactor(ctx, actor.FromContext(ctx), account.Proof{AuthKey: input.AuthKey, Code: input.Code})
+	if err != nil {
+		return nil, err
+	}
+	return &exec.DisableSecondFactorPayload{User: user}, nil
+}
+
+func (r *mutationResolver) ResetSecondFactor(ctx context.Context, input exec.ResetSecondFactorInput) (*exec.ResetSecondFactorPayload, error) {
+	user, err := parse[id.User](input.User)
+	if err != nil {
+		return nil, err
+	}
+	u, err := r.cfg.Accounts.ResetSecondFactor(ctx, actor.FromContext(ctx), user)
+	if err != nil {
+		return nil, err
+	}
+	return &exec.ResetSecondFactorPayload{User: u}, nil
+}
+
+func (r *mutationResolver) ResetAccount(ctx context.Context, input exec.ResetAccountInput) (*exec.ResetAccountPayload, error) {
+	user, err := parse[id.User](input.User)
+	if err != nil {
+		return nil, err
+	}
+	done, err := r.cfg.Reset(ctx, actor.FromContext(ctx), user, input.Email)
+	if err != nil {
+		return nil, err
+	}
+	return &exec.ResetAccountPayload{User: done.User, Invitation: done.Invitation, Token: done.Token, URL: done.URL, Snapshots: done.Snapshots}, nil
 }
 
 func (r *mutationResolver) EndSession(ctx context.Context, input exec.EndSessionInput) (*exec.EndSessionPayload, error) {
@@ -203,12 +269,12 @@ func (r *queryResolver) Invitation(ctx context.Context, token string) (*account.
 	return r.cfg.Accounts.Invitation(ctx, token)
 }
 
-func (r *queryResolver) Users(ctx context.Context, first *int, after *string) (*exec.UserConnection, error) {
+func (r *queryResolver) Users(ctx context.Context, first *int, after *string, search *string) (*exec.UserConnection, error) {
 	n, cursor, err := page(first, after)
 	if err != nil {
 		return nil, err
 	}
-	p, err := r.cfg.Accounts.Users(ctx, actor.FromContext(ctx), n, cursor)
+	p, err := r.cfg.Accounts.FindUsers(ctx, actor.FromContext(ctx), text(search), n, cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -224,12 +290,12 @@ func (r *queryResolver) Invitations(ctx context.Context) ([]*account.Invitation,
 	return r.cfg.Accounts.Invitations(ctx, actor.FromContext(ctx))
 }
 
-func (r *queryResolver) AuditEvents(ctx context.Context, first *int, after *string) (*exec.AuditEventConnection, error) {
+func (r *queryResolver) AuditEvents(ctx context.Context, first *int, after *string, search *string, kind *string, from *time.Time, to *time.Time) (*exec.AuditEventConnection, error) {
 	n, cursor, err := page(first, after)
 	if err != nil {
 		return nil, err
 	}
-	p, err := r.cfg.Audit(ctx, actor.FromContext(ctx), n, cursor)
+	p, err := r.cfg.Audit(ctx, actor.FromContext(ctx), audit.Filter{Search: text(search), Kind: text(kind), From: from, To: to}, n, cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -247,6 +313,15 @@ func (r *sessionResolver) ID(ctx context.Context, obj *account.Session) (string,
 
 func (r *userResolver) ID(ctx context.Context, obj *account.User) (string, error) {
 	return obj.ID.String(), nil
+}
+
+func (r *userResolver) BackupCodesLeft(ctx context.Context, obj *account.User) (*int, error) {
+	a := actor.FromContext(ctx)
+	if !a.MayRead(obj.ID) {
+		return nil, nil
+	}
+	n, err := r.cfg.Accounts.BackupCodesLeft(ctx, a)
+	return &n, err
 }
 
 func (r *userResolver) Sessions(ctx context.Context, obj *account.User) ([]*account.Session, error) {

@@ -123,3 +123,11 @@ func nodeOf[T, N any, P interface {
 	}
 	return n, nil
 }
+
+// text is a string that may be left out.
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

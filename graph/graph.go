@@ -62,7 +62,8 @@ type Config struct {
 	Reports      *report.Service
 	Settings     *setting.Service
 	Applications *application.Service
-	Audit        func(ctx context.Context, a actor.Actor, first int, after string) (*audit.Page, error)
+	Audit        func(ctx context.Context, a actor.Actor, f audit.Filter, first int, after string) (*audit.Page, error)
+	Reset        func(ctx context.Context, a actor.Actor, user id.User, email string) (*depot.Reset, error)
 	Bus          Bus
 
 	// Of care: what was done, what waits, what can be asked for, and whether all is well.
@@ -85,7 +86,7 @@ type Config struct {
 func Over(d *depot.Depot) Config {
 	cfg := Config{
 		Accounts: d.Accounts, Fleet: d.Fleet, Catalog: d.Catalog, Policies: d.Policies, Runs: d.Runs, Notices: d.Notices, Reports: d.Reports,
-		Settings: d.Settings, Applications: d.Applications, Audit: d.Audit, Bus: d.Bus,
+		Settings: d.Settings, Applications: d.Applications, Audit: d.Audit, Reset: d.Reset, Bus: d.Bus,
 		Jobs: d.Jobs, Job: d.Job, Queue: d.Inspector, Care: d.Care, Doctor: d.Doctor, Replicas: d.Replicas,
 	}
 	if d.SelfBackup != nil && d.SelfBackup.Configured() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/99designs/gqlgen/complexity"
 	"github.com/99designs/gqlgen/graphql"
@@ -234,10 +235,10 @@ func survey(op *ast.OperationDefinition, fragments ast.FragmentDefinitionList) s
 // costs weighs the fields that are more than a value: lists by how long they may be, and fields that cost a
 // statement for every row.
 func costs() (c exec.ComplexityRoot) {
-	connection := func(child int, first *int, _ *string) int { return paged(child, first) }
 	list := func(child int) int { return 1 + listCost*child }
-	c.Query.Users = connection
-	c.Query.AuditEvents = connection
+	c.Query.Users = func(child int, first *int, _, _ *string) int { return paged(child, first) }
+	c.Query.AuditEvents = func(child int, first *int, _, _, _ *string, _, _ *time.Time) int { return paged(child, first) }
+	c.User.BackupCodesLeft = func(child int) int { return 5 + child }
 	c.Query.Snapshots = func(child int, _, _ *string, first *int, _ *string) int { return paged(child, first) }
 	c.Query.Devices = list
 	c.Query.Invitations = list

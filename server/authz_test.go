@@ -248,6 +248,28 @@ var rows = []row{
 	{"Mutation.updateProfile", `mutation($input: UpdateProfileInput!) { updateProfile(input: $input) { user { name } } }`, func(_ *cast, caller string) map[string]any {
 		return input("name", "New "+caller)
 	}, fill(nil, "person"), nil},
+	{"Mutation.changeEmail", `mutation($input: ChangeEmailInput!) { changeEmail(input: $input) { user { email } } }`, func(c *cast, caller string) map[string]any {
+		return input("email", strings.ReplaceAll(strings.ReplaceAll(caller, " ", ""), "'", "")+".new@example.org", "authKey", b64(c.ada.AuthKey)) // ada's key: nobody else's
+	}, fill(merge(same(string(fault.WrongPassword), other, admin, super), same(forbidden, apiToken)), "person"), nil},
+	{"Mutation.beginSecondFactor", `mutation($input: BeginSecondFactorInput!) { beginSecondFactor(input: $input) { secret uri } }`, func(c *cast, _ string) map[string]any {
+		return input("authKey", b64(c.ada.AuthKey))
+	}, fill(merge(same(string(fault.WrongPassword), other, admin, super), same(forbidden, apiToken)), "person"), nil},
+	{"Mutation.confirmSecondFactor", `mutation($input: ConfirmSecondFactorInput!) { confirmSecondFactor(input: $input) { backupCodes } }`, func(*cast, string) map[string]any {
+		return input("code", "000000")
+	}, fill(merge(same(string(fault.Conflict), owner, other, admin, super), same(forbidden, apiToken)), "person"), nil},
+	{"Mutation.renewBackupCodes", `mutation($input: RenewBackupCodesInput!) { renewBackupCodes(input: $input) { backupCodes } }`, func(c *cast, _ string) map[string]any {
+		return input("authKey", b64(c.ada.AuthKey), "code", "000000")
+	}, fill(merge(same(string(fault.WrongPassword), other, admin, super), same(string(fault.Conflict), owner), same(forbidden, apiToken)), "person"), nil},
+	{"Mutation.disableSecondFactor", `mutation($input: DisableSecondFactorInput!) { disableSecondFactor(input: $input) { user { id } } }`, func(c *cast, _ string) map[string]any {
+		return input("authKey", b64(c.ada.AuthKey), "code", "000000")
+	}, fill(merge(same(string(fault.WrongPassword), other, admin, super), same(string(fault.Conflict), owner), same(forbidden, apiToken)), "person"), nil},
+	{"Mutation.resetSecondFactor", `mutation($input: ResetSecondFactorInput!) { resetSecondFactor(input: $input) { user { id } } }`, func(c *cast, _ string) map[string]any {
+		return input("user", c.person("victim", actor.Staff).ID)
+	}, fill(same(string(fault.Conflict), admin, super), "admin"), nil},
+	{"Mutation.resetAccount", `mutation($input: ResetAccountInput!) { resetAccount(input: $input) { token } }`, func(c *cast, _ string) map[string]any {
+		v := c.person("victim", actor.Staff)
+		return input("user", v.ID, "email", v.Email)
+	}, fill(nil, "admin"), nil},
 	{"Mutation.endSession", `mutation($input: EndSessionInput!) { endSession(input: $input) { id } }`, func(c *cast, _ string) map[string]any {
 		login, err := c.accounts.Login(context.Background(), account.LoginInput{Email: c.ada.Email, AuthKey: c.ada.AuthKey, Client: "t", Address: "192.0.2.1"})
 		c.ok(err)

@@ -37,7 +37,7 @@ func status(kind fault.Kind) int {
 	switch kind {
 	case fault.Invalid, fault.ClientTooOld, fault.BadPack, fault.HashMismatch:
 		return http.StatusBadRequest
-	case fault.Unauthenticated, fault.WrongPassword:
+	case fault.Unauthenticated, fault.WrongPassword, fault.SecondFactor:
 		return http.StatusUnauthorized
 	case fault.Forbidden:
 		return http.StatusForbidden

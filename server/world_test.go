@@ -115,9 +115,10 @@ func newWorldOn(t testing.TB, db *sqlx.DB, store blob.Store, adjust func(*server
 				}
 				return w.queue.Ring(ctx, "care", kind)
 			},
-			Audit: func(ctx context.Context, a actor.Actor, first int, after string) (*audit.Page, error) {
-				return audit.List(ctx, db, a, first, after)
+			Audit: func(ctx context.Context, a actor.Actor, f audit.Filter, first int, after string) (*audit.Page, error) {
+				return audit.Find(ctx, db, a, f, first, after)
 			},
+			Reset: (&depot.Depot{Accounts: w.accounts, Fleet: w.fleet, Catalog: w.catalog}).Reset,
 		},
 		Authenticate: func(ctx context.Context, token string) (actor.Actor, error) {
 			if strings.HasPrefix(token, proto.TokenDevice) {

@@ -17,6 +17,8 @@ import (
 // A person with an account.
 type AccessMeUser struct {
 	Id string `json:"id"`
+	// Backup codes that were not used yet; null for anyone but the user.
+	BackupCodesLeft *int `json:"backupCodesLeft"`
 	// The user's own sessions, most recent first; empty for anyone else.
 	Sessions []*AccessMeUserSessionsSession `json:"sessions"`
 	// The user's own API tokens; empty for anyone else.
@@ -25,6 +27,9 @@ type AccessMeUser struct {
 
 // GetId returns AccessMeUser.Id, and is useful for accessing the field via an interface.
 func (v *AccessMeUser) GetId() string { return v.Id }
+
+// GetBackupCodesLeft returns AccessMeUser.BackupCodesLeft, and is useful for accessing the field via an interface.
+func (v *AccessMeUser) GetBackupCodesLeft() *int { return v.BackupCodesLeft }
 
 // GetSessions returns AccessMeUser.Sessions, and is useful for accessing the field via an interface.
 func (v *AccessMeUser) GetSessions() []*AccessMeUserSessionsSession { return v.Sessions }
@@ -218,6 +223,8 @@ type AccountFields struct {
 	Name      string    `json:"name"`
 	Role      Role      `json:"role"`
 	CreatedAt time.Time `json:"createdAt"`
+	// A login asks for a code.
+	SecondFactor bool `json:"secondFactor"`
 }
 
 // GetId returns AccountFields.Id, and is useful for accessing the field via an interface.
@@ -234,6 +241,9 @@ func (v *AccountFields) GetRole() Role { return v.Role }
 
 // GetCreatedAt returns AccountFields.CreatedAt, and is useful for accessing the field via an interface.
 func (v *AccountFields) GetCreatedAt() time.Time { return v.CreatedAt }
+
+// GetSecondFactor returns AccountFields.SecondFactor, and is useful for accessing the field via an interface.
+func (v *AccountFields) GetSecondFactor() bool { return v.SecondFactor }
 
 // The account's keys, made by the client.
 type AccountKeysInput struct {
@@ -302,7 +312,8 @@ func (v *AdminAuditAuditEventsAuditEventConnectionPageInfo) GetEndCursor() *stri
 
 // AdminAuditResponse is returned by AdminAudit on success.
 type AdminAuditResponse struct {
-	// What was done to accounts, devices and snapshots, newest first. Administrators see all of it, others what concerns them.
+	// What was done to accounts, devices and snapshots, newest first. Administrators see all of it, others what concerns them. search: a text in the
+	// sentence, in any case; kind: a word such as user.suspended, or what it begins with, such as user; from is inclusive, to exclusive.
 	AuditEvents *AdminAuditAuditEventsAuditEventConnection `json:"auditEvents"`
 }
 
@@ -1101,7 +1112,7 @@ func (v *AdminTasksResponse) GetQueueTasks() []*TaskFields { return v.QueueTasks
 
 // AdminUsersResponse is returned by AdminUsers on success.
 type AdminUsersResponse struct {
-	// All users, by e-mail.
+	// Users by e-mail: all, or those who have the text in their name or e-mail, in any case.
 	Users *AdminUsersUsersUserConnection `json:"users"`
 }
 
@@ -1222,6 +1233,41 @@ type BackUpNowResponse struct {
 // GetBackUpNow returns BackUpNowResponse.BackUpNow, and is useful for accessing the field via an interface.
 func (v *BackUpNowResponse) GetBackUpNow() *BackUpNowBackUpNowRunPayload { return v.BackUpNow }
 
+// BeginSecondFactorBeginSecondFactorBeginSecondFactorPayload includes the requested fields of the GraphQL type BeginSecondFactorPayload.
+type BeginSecondFactorBeginSecondFactorBeginSecondFactorPayload struct {
+	// Base32, to be typed. Shown once.
+	Secret string `json:"secret"`
+	// The same as an otpauth:// address, for a QR code.
+	Uri string `json:"uri"`
+}
+
+// GetSecret returns BeginSecondFactorBeginSecondFactorBeginSecondFactorPayload.Secret, and is useful for accessing the field via an interface.
+func (v *BeginSecondFactorBeginSecondFactorBeginSecondFactorPayload) GetSecret() string {
+	return v.Secret
+}
+
+// GetUri returns BeginSecondFactorBeginSecondFactorBeginSecondFactorPayload.Uri, and is useful for accessing the field via an interface.
+func (v *BeginSecondFactorBeginSecondFactorBeginSecondFactorPayload) GetUri() string { return v.Uri }
+
+type BeginSecondFactorInput struct {
+	// Of the password.
+	AuthKey []byte `json:"authKey"`
+}
+
+// GetAuthKey returns BeginSecondFactorInput.AuthKey, and is useful for accessing the field via an interface.
+func (v *BeginSecondFactorInput) GetAuthKey() []byte { return v.AuthKey }
+
+// BeginSecondFactorResponse is returned by BeginSecondFactor on success.
+type BeginSecondFactorResponse struct {
+	// Makes the secret of a second factor, to be confirmed with a code.
+	BeginSecondFactor *BeginSecondFactorBeginSecondFactorBeginSecondFactorPayload `json:"beginSecondFactor"`
+}
+
+// GetBeginSecondFactor returns BeginSecondFactorResponse.BeginSecondFactor, and is useful for accessing the field via an interface.
+func (v *BeginSecondFactorResponse) GetBeginSecondFactor() *BeginSecondFactorBeginSecondFactorBeginSecondFactorPayload {
+	return v.BeginSecondFactor
+}
+
 // BrandingFields includes the GraphQL fields of Branding requested by the fragment BrandingFields.
 type BrandingFields struct {
 	Name string `json:"name"`
@@ -1268,6 +1314,135 @@ type CancelRunResponse struct {
 // GetCancelRun returns CancelRunResponse.CancelRun, and is useful for accessing the field via an interface.
 func (v *CancelRunResponse) GetCancelRun() *CancelRunCancelRunRunPayload { return v.CancelRun }
 
+// ChangeEmailChangeEmailChangeEmailPayload includes the requested fields of the GraphQL type ChangeEmailPayload.
+type ChangeEmailChangeEmailChangeEmailPayload struct {
+	User *ChangeEmailChangeEmailChangeEmailPayloadUser `json:"user"`
+}
+
+// GetUser returns ChangeEmailChangeEmailChangeEmailPayload.User, and is useful for accessing the field via an interface.
+func (v *ChangeEmailChangeEmailChangeEmailPayload) GetUser() *ChangeEmailChangeEmailChangeEmailPayloadUser {
+	return v.User
+}
+
+// ChangeEmailChangeEmailChangeEmailPayloadUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type ChangeEmailChangeEmailChangeEmailPayloadUser struct {
+	AccountFields `json:"-"`
+}
+
+// GetId returns ChangeEmailChangeEmailChangeEmailPayloadUser.Id, and is useful for accessing the field via an interface.
+func (v *ChangeEmailChangeEmailChangeEmailPayloadUser) GetId() string { return v.AccountFields.Id }
+
+// GetEmail returns ChangeEmailChangeEmailChangeEmailPayloadUser.Email, and is useful for accessing the field via an interface.
+func (v *ChangeEmailChangeEmailChangeEmailPayloadUser) GetEmail() string {
+	return v.AccountFields.Email
+}
+
+// GetName returns ChangeEmailChangeEmailChangeEmailPayloadUser.Name, and is useful for accessing the field via an interface.
+func (v *ChangeEmailChangeEmailChangeEmailPayloadUser) GetName() string { return v.AccountFields.Name }
+
+// GetRole returns ChangeEmailChangeEmailChangeEmailPayloadUser.Role, and is useful for accessing the field via an interface.
+func (v *ChangeEmailChangeEmailChangeEmailPayloadUser) GetRole() Role { return v.AccountFields.Role }
+
+// GetCreatedAt returns ChangeEmailChangeEmailChangeEmailPayloadUser.CreatedAt, and is useful for accessing the field via an interface.
+func (v *ChangeEmailChangeEmailChangeEmailPayloadUser) GetCreatedAt() time.Time {
+	return v.AccountFields.CreatedAt
+}
+
+// GetSecondFactor returns ChangeEmailChangeEmailChangeEmailPayloadUser.SecondFactor, and is useful for accessing the field via an interface.
+func (v *ChangeEmailChangeEmailChangeEmailPayloadUser) GetSecondFactor() bool {
+	return v.AccountFields.SecondFactor
+}
+
+func (v *ChangeEmailChangeEmailChangeEmailPayloadUser) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*ChangeEmailChangeEmailChangeEmailPayloadUser
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.ChangeEmailChangeEmailChangeEmailPayloadUser = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.AccountFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalChangeEmailChangeEmailChangeEmailPayloadUser struct {
+	Id string `json:"id"`
+
+	Email string `json:"email"`
+
+	Name string `json:"name"`
+
+	Role Role `json:"role"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	SecondFactor bool `json:"secondFactor"`
+}
+
+func (v *ChangeEmailChangeEmailChangeEmailPayloadUser) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *ChangeEmailChangeEmailChangeEmailPayloadUser) __premarshalJSON() (*__premarshalChangeEmailChangeEmailChangeEmailPayloadUser, error) {
+	var retval __premarshalChangeEmailChangeEmailChangeEmailPayloadUser
+
+	retval.Id = v.AccountFields.Id
+	retval.Email = v.AccountFields.Email
+	retval.Name = v.AccountFields.Name
+	retval.Role = v.AccountFields.Role
+	retval.CreatedAt = v.AccountFields.CreatedAt
+	retval.SecondFactor = v.AccountFields.SecondFactor
+	return &retval, nil
+}
+
+type ChangeEmailInput struct {
+	Email string `json:"email"`
+	// Of the password.
+	AuthKey []byte `json:"authKey"`
+	// Of the second factor, if it is on, or a backup code.
+	Code *string `json:"code"`
+}
+
+// GetEmail returns ChangeEmailInput.Email, and is useful for accessing the field via an interface.
+func (v *ChangeEmailInput) GetEmail() string { return v.Email }
+
+// GetAuthKey returns ChangeEmailInput.AuthKey, and is useful for accessing the field via an interface.
+func (v *ChangeEmailInput) GetAuthKey() []byte { return v.AuthKey }
+
+// GetCode returns ChangeEmailInput.Code, and is useful for accessing the field via an interface.
+func (v *ChangeEmailInput) GetCode() *string { return v.Code }
+
+// ChangeEmailResponse is returned by ChangeEmail on success.
+type ChangeEmailResponse struct {
+	// Changes the caller's own e-mail address. The old one gets a mail.
+	ChangeEmail *ChangeEmailChangeEmailChangeEmailPayload `json:"changeEmail"`
+}
+
+// GetChangeEmail returns ChangeEmailResponse.ChangeEmail, and is useful for accessing the field via an interface.
+func (v *ChangeEmailResponse) GetChangeEmail() *ChangeEmailChangeEmailChangeEmailPayload {
+	return v.ChangeEmail
+}
+
 // ChangePasswordChangePasswordChangePasswordPayload includes the requested fields of the GraphQL type ChangePasswordPayload.
 type ChangePasswordChangePasswordChangePasswordPayload struct {
 	User *ChangePasswordChangePasswordChangePasswordPayloadUser `json:"user"`
@@ -1311,6 +1486,11 @@ func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) GetCreatedAt() t
 	return v.AccountFields.CreatedAt
 }
 
+// GetSecondFactor returns ChangePasswordChangePasswordChangePasswordPayloadUser.SecondFactor, and is useful for accessing the field via an interface.
+func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) GetSecondFactor() bool {
+	return v.AccountFields.SecondFactor
+}
+
 func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
@@ -1346,6 +1526,8 @@ type __premarshalChangePasswordChangePasswordChangePasswordPayloadUser struct {
 	Role Role `json:"role"`
 
 	CreatedAt time.Time `json:"createdAt"`
+
+	SecondFactor bool `json:"secondFactor"`
 }
 
 func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) MarshalJSON() ([]byte, error) {
@@ -1364,6 +1546,7 @@ func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) __premarshalJSON
 	retval.Name = v.AccountFields.Name
 	retval.Role = v.AccountFields.Role
 	retval.CreatedAt = v.AccountFields.CreatedAt
+	retval.SecondFactor = v.AccountFields.SecondFactor
 	return &retval, nil
 }
 
@@ -1404,6 +1587,138 @@ var AllCompressionLevel = []CompressionLevel{
 	CompressionLevelFast,
 	CompressionLevelDefault,
 	CompressionLevelBetter,
+}
+
+// ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayload includes the requested fields of the GraphQL type ConfirmSecondFactorPayload.
+type ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayload struct {
+	User *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser `json:"user"`
+	// Each serves once instead of a code. Shown once.
+	BackupCodes []string `json:"backupCodes"`
+}
+
+// GetUser returns ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayload.User, and is useful for accessing the field via an interface.
+func (v *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayload) GetUser() *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser {
+	return v.User
+}
+
+// GetBackupCodes returns ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayload.BackupCodes, and is useful for accessing the field via an interface.
+func (v *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayload) GetBackupCodes() []string {
+	return v.BackupCodes
+}
+
+// ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser struct {
+	AccountFields `json:"-"`
+}
+
+// GetId returns ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser.Id, and is useful for accessing the field via an interface.
+func (v *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser) GetId() string {
+	return v.AccountFields.Id
+}
+
+// GetEmail returns ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser.Email, and is useful for accessing the field via an interface.
+func (v *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser) GetEmail() string {
+	return v.AccountFields.Email
+}
+
+// GetName returns ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser.Name, and is useful for accessing the field via an interface.
+func (v *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser) GetName() string {
+	return v.AccountFields.Name
+}
+
+// GetRole returns ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser.Role, and is useful for accessing the field via an interface.
+func (v *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser) GetRole() Role {
+	return v.AccountFields.Role
+}
+
+// GetCreatedAt returns ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser.CreatedAt, and is useful for accessing the field via an interface.
+func (v *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser) GetCreatedAt() time.Time {
+	return v.AccountFields.CreatedAt
+}
+
+// GetSecondFactor returns ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser.SecondFactor, and is useful for accessing the field via an interface.
+func (v *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser) GetSecondFactor() bool {
+	return v.AccountFields.SecondFactor
+}
+
+func (v *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.AccountFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser struct {
+	Id string `json:"id"`
+
+	Email string `json:"email"`
+
+	Name string `json:"name"`
+
+	Role Role `json:"role"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	SecondFactor bool `json:"secondFactor"`
+}
+
+func (v *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser) __premarshalJSON() (*__premarshalConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser, error) {
+	var retval __premarshalConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser
+
+	retval.Id = v.AccountFields.Id
+	retval.Email = v.AccountFields.Email
+	retval.Name = v.AccountFields.Name
+	retval.Role = v.AccountFields.Role
+	retval.CreatedAt = v.AccountFields.CreatedAt
+	retval.SecondFactor = v.AccountFields.SecondFactor
+	return &retval, nil
+}
+
+type ConfirmSecondFactorInput struct {
+	Code string `json:"code"`
+}
+
+// GetCode returns ConfirmSecondFactorInput.Code, and is useful for accessing the field via an interface.
+func (v *ConfirmSecondFactorInput) GetCode() string { return v.Code }
+
+// ConfirmSecondFactorResponse is returned by ConfirmSecondFactor on success.
+type ConfirmSecondFactorResponse struct {
+	// Switches the second factor on. All other sessions end.
+	ConfirmSecondFactor *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayload `json:"confirmSecondFactor"`
+}
+
+// GetConfirmSecondFactor returns ConfirmSecondFactorResponse.ConfirmSecondFactor, and is useful for accessing the field via an interface.
+func (v *ConfirmSecondFactorResponse) GetConfirmSecondFactor() *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayload {
+	return v.ConfirmSecondFactor
 }
 
 // CreateApiTokenCreateApiTokenCreateApiTokenPayload includes the requested fields of the GraphQL type CreateApiTokenPayload.
@@ -1810,6 +2125,136 @@ var AllDigestPeriod = []DigestPeriod{
 	DigestPeriodWeekly,
 }
 
+// DisableSecondFactorDisableSecondFactorDisableSecondFactorPayload includes the requested fields of the GraphQL type DisableSecondFactorPayload.
+type DisableSecondFactorDisableSecondFactorDisableSecondFactorPayload struct {
+	User *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser `json:"user"`
+}
+
+// GetUser returns DisableSecondFactorDisableSecondFactorDisableSecondFactorPayload.User, and is useful for accessing the field via an interface.
+func (v *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayload) GetUser() *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser {
+	return v.User
+}
+
+// DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser struct {
+	AccountFields `json:"-"`
+}
+
+// GetId returns DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser.Id, and is useful for accessing the field via an interface.
+func (v *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser) GetId() string {
+	return v.AccountFields.Id
+}
+
+// GetEmail returns DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser.Email, and is useful for accessing the field via an interface.
+func (v *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser) GetEmail() string {
+	return v.AccountFields.Email
+}
+
+// GetName returns DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser.Name, and is useful for accessing the field via an interface.
+func (v *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser) GetName() string {
+	return v.AccountFields.Name
+}
+
+// GetRole returns DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser.Role, and is useful for accessing the field via an interface.
+func (v *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser) GetRole() Role {
+	return v.AccountFields.Role
+}
+
+// GetCreatedAt returns DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser.CreatedAt, and is useful for accessing the field via an interface.
+func (v *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser) GetCreatedAt() time.Time {
+	return v.AccountFields.CreatedAt
+}
+
+// GetSecondFactor returns DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser.SecondFactor, and is useful for accessing the field via an interface.
+func (v *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser) GetSecondFactor() bool {
+	return v.AccountFields.SecondFactor
+}
+
+func (v *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.AccountFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalDisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser struct {
+	Id string `json:"id"`
+
+	Email string `json:"email"`
+
+	Name string `json:"name"`
+
+	Role Role `json:"role"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	SecondFactor bool `json:"secondFactor"`
+}
+
+func (v *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser) __premarshalJSON() (*__premarshalDisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser, error) {
+	var retval __premarshalDisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser
+
+	retval.Id = v.AccountFields.Id
+	retval.Email = v.AccountFields.Email
+	retval.Name = v.AccountFields.Name
+	retval.Role = v.AccountFields.Role
+	retval.CreatedAt = v.AccountFields.CreatedAt
+	retval.SecondFactor = v.AccountFields.SecondFactor
+	return &retval, nil
+}
+
+type DisableSecondFactorInput struct {
+	AuthKey []byte `json:"authKey"`
+	// Of the second factor, or a backup code.
+	Code string `json:"code"`
+}
+
+// GetAuthKey returns DisableSecondFactorInput.AuthKey, and is useful for accessing the field via an interface.
+func (v *DisableSecondFactorInput) GetAuthKey() []byte { return v.AuthKey }
+
+// GetCode returns DisableSecondFactorInput.Code, and is useful for accessing the field via an interface.
+func (v *DisableSecondFactorInput) GetCode() string { return v.Code }
+
+// DisableSecondFactorResponse is returned by DisableSecondFactor on success.
+type DisableSecondFactorResponse struct {
+	// Switches the second factor off.
+	DisableSecondFactor *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayload `json:"disableSecondFactor"`
+}
+
+// GetDisableSecondFactor returns DisableSecondFactorResponse.DisableSecondFactor, and is useful for accessing the field via an interface.
+func (v *DisableSecondFactorResponse) GetDisableSecondFactor() *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayload {
+	return v.DisableSecondFactor
+}
+
 // EnablePolicyEnablePolicyPolicyPayload includes the requested fields of the GraphQL type PolicyPayload.
 type EnablePolicyEnablePolicyPolicyPayload struct {
 	Policy *EnablePolicyEnablePolicyPolicyPayloadPolicy `json:"policy"`
@@ -2192,6 +2637,9 @@ func (v *JoinJoinLoginPayloadUser) GetRole() Role { return v.AccountFields.Role 
 // GetCreatedAt returns JoinJoinLoginPayloadUser.CreatedAt, and is useful for accessing the field via an interface.
 func (v *JoinJoinLoginPayloadUser) GetCreatedAt() time.Time { return v.AccountFields.CreatedAt }
 
+// GetSecondFactor returns JoinJoinLoginPayloadUser.SecondFactor, and is useful for accessing the field via an interface.
+func (v *JoinJoinLoginPayloadUser) GetSecondFactor() bool { return v.AccountFields.SecondFactor }
+
 func (v *JoinJoinLoginPayloadUser) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
@@ -2229,6 +2677,8 @@ type __premarshalJoinJoinLoginPayloadUser struct {
 	Role Role `json:"role"`
 
 	CreatedAt time.Time `json:"createdAt"`
+
+	SecondFactor bool `json:"secondFactor"`
 }
 
 func (v *JoinJoinLoginPayloadUser) MarshalJSON() ([]byte, error) {
@@ -2248,6 +2698,7 @@ func (v *JoinJoinLoginPayloadUser) __premarshalJSON() (*__premarshalJoinJoinLogi
 	retval.Name = v.AccountFields.Name
 	retval.Role = v.AccountFields.Role
 	retval.CreatedAt = v.AccountFields.CreatedAt
+	retval.SecondFactor = v.AccountFields.SecondFactor
 	return &retval, nil
 }
 
@@ -2312,7 +2763,9 @@ func (v *LatestSnapshot) GetBytes() int64 { return v.Bytes }
 type LoginInput struct {
 	Email   string `json:"email"`
 	AuthKey []byte `json:"authKey"`
-	Client  string `json:"client"`
+	// Of the second factor, or a backup code: after SECOND_FACTOR_REQUIRED. Not asked for within a session of the same account.
+	Code   *string `json:"code"`
+	Client string  `json:"client"`
 	// Set an HttpOnly cookie instead of returning the token: for browsers.
 	Cookie bool `json:"cookie"`
 }
@@ -2322,6 +2775,9 @@ func (v *LoginInput) GetEmail() string { return v.Email }
 
 // GetAuthKey returns LoginInput.AuthKey, and is useful for accessing the field via an interface.
 func (v *LoginInput) GetAuthKey() []byte { return v.AuthKey }
+
+// GetCode returns LoginInput.Code, and is useful for accessing the field via an interface.
+func (v *LoginInput) GetCode() *string { return v.Code }
 
 // GetClient returns LoginInput.Client, and is useful for accessing the field via an interface.
 func (v *LoginInput) GetClient() string { return v.Client }
@@ -2374,6 +2830,9 @@ func (v *LoginLoginLoginPayloadUser) GetRole() Role { return v.AccountFields.Rol
 // GetCreatedAt returns LoginLoginLoginPayloadUser.CreatedAt, and is useful for accessing the field via an interface.
 func (v *LoginLoginLoginPayloadUser) GetCreatedAt() time.Time { return v.AccountFields.CreatedAt }
 
+// GetSecondFactor returns LoginLoginLoginPayloadUser.SecondFactor, and is useful for accessing the field via an interface.
+func (v *LoginLoginLoginPayloadUser) GetSecondFactor() bool { return v.AccountFields.SecondFactor }
+
 func (v *LoginLoginLoginPayloadUser) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
@@ -2411,6 +2870,8 @@ type __premarshalLoginLoginLoginPayloadUser struct {
 	Role Role `json:"role"`
 
 	CreatedAt time.Time `json:"createdAt"`
+
+	SecondFactor bool `json:"secondFactor"`
 }
 
 func (v *LoginLoginLoginPayloadUser) MarshalJSON() ([]byte, error) {
@@ -2430,6 +2891,7 @@ func (v *LoginLoginLoginPayloadUser) __premarshalJSON() (*__premarshalLoginLogin
 	retval.Name = v.AccountFields.Name
 	retval.Role = v.AccountFields.Role
 	retval.CreatedAt = v.AccountFields.CreatedAt
+	retval.SecondFactor = v.AccountFields.SecondFactor
 	return &retval, nil
 }
 
@@ -2488,7 +2950,7 @@ func (v *LoginParamsResponse) GetLoginParams() *LoginParamsLoginParams { return 
 
 // LoginResponse is returned by Login on success.
 type LoginResponse struct {
-	// Logs in with a key derived from the password.
+	// Logs in with a key derived from the password. Fails with SECOND_FACTOR_REQUIRED if the account has a second factor and the code is missing or wrong.
 	Login *LoginLoginLoginPayload `json:"login"`
 }
 
@@ -2498,8 +2960,10 @@ func (v *LoginResponse) GetLogin() *LoginLoginLoginPayload { return v.Login }
 type LoginWithRecoveryInput struct {
 	Email           string `json:"email"`
 	RecoveryAuthKey []byte `json:"recoveryAuthKey"`
-	Client          string `json:"client"`
-	Cookie          bool   `json:"cookie"`
+	// As in LoginInput.
+	Code   *string `json:"code"`
+	Client string  `json:"client"`
+	Cookie bool    `json:"cookie"`
 }
 
 // GetEmail returns LoginWithRecoveryInput.Email, and is useful for accessing the field via an interface.
@@ -2507,6 +2971,9 @@ func (v *LoginWithRecoveryInput) GetEmail() string { return v.Email }
 
 // GetRecoveryAuthKey returns LoginWithRecoveryInput.RecoveryAuthKey, and is useful for accessing the field via an interface.
 func (v *LoginWithRecoveryInput) GetRecoveryAuthKey() []byte { return v.RecoveryAuthKey }
+
+// GetCode returns LoginWithRecoveryInput.Code, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryInput) GetCode() *string { return v.Code }
 
 // GetClient returns LoginWithRecoveryInput.Client, and is useful for accessing the field via an interface.
 func (v *LoginWithRecoveryInput) GetClient() string { return v.Client }
@@ -2573,6 +3040,11 @@ func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) GetCreatedAt() time
 	return v.AccountFields.CreatedAt
 }
 
+// GetSecondFactor returns LoginWithRecoveryLoginWithRecoveryLoginPayloadUser.SecondFactor, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) GetSecondFactor() bool {
+	return v.AccountFields.SecondFactor
+}
+
 func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
@@ -2610,6 +3082,8 @@ type __premarshalLoginWithRecoveryLoginWithRecoveryLoginPayloadUser struct {
 	Role Role `json:"role"`
 
 	CreatedAt time.Time `json:"createdAt"`
+
+	SecondFactor bool `json:"secondFactor"`
 }
 
 func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) MarshalJSON() ([]byte, error) {
@@ -2629,12 +3103,13 @@ func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) __premarshalJSON() 
 	retval.Name = v.AccountFields.Name
 	retval.Role = v.AccountFields.Role
 	retval.CreatedAt = v.AccountFields.CreatedAt
+	retval.SecondFactor = v.AccountFields.SecondFactor
 	return &retval, nil
 }
 
 // LoginWithRecoveryResponse is returned by LoginWithRecovery on success.
 type LoginWithRecoveryResponse struct {
-	// Logs in with a key derived from the recovery code. The session may open the recovery bundle and set a new password.
+	// Logs in with a key derived from the recovery code, and like login with a code. The session may open the recovery bundle and set a new password.
 	LoginWithRecovery *LoginWithRecoveryLoginWithRecoveryLoginPayload `json:"loginWithRecovery"`
 }
 
@@ -2784,6 +3259,9 @@ func (v *MeMeUser) GetRole() Role { return v.AccountFields.Role }
 // GetCreatedAt returns MeMeUser.CreatedAt, and is useful for accessing the field via an interface.
 func (v *MeMeUser) GetCreatedAt() time.Time { return v.AccountFields.CreatedAt }
 
+// GetSecondFactor returns MeMeUser.SecondFactor, and is useful for accessing the field via an interface.
+func (v *MeMeUser) GetSecondFactor() bool { return v.AccountFields.SecondFactor }
+
 func (v *MeMeUser) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
@@ -2819,6 +3297,8 @@ type __premarshalMeMeUser struct {
 	Role Role `json:"role"`
 
 	CreatedAt time.Time `json:"createdAt"`
+
+	SecondFactor bool `json:"secondFactor"`
 }
 
 func (v *MeMeUser) MarshalJSON() ([]byte, error) {
@@ -2837,6 +3317,7 @@ func (v *MeMeUser) __premarshalJSON() (*__premarshalMeMeUser, error) {
 	retval.Name = v.AccountFields.Name
 	retval.Role = v.AccountFields.Role
 	retval.CreatedAt = v.AccountFields.CreatedAt
+	retval.SecondFactor = v.AccountFields.SecondFactor
 	return &retval, nil
 }
 
@@ -3360,9 +3841,13 @@ type Person struct {
 	Name  string `json:"name"`
 	Role  Role   `json:"role"`
 	// Locked out by an administrator.
-	Suspended   bool       `json:"suspended"`
-	CreatedAt   time.Time  `json:"createdAt"`
-	LastLoginAt *time.Time `json:"lastLoginAt"`
+	Suspended bool `json:"suspended"`
+	// Reset by an administrator: nobody can log in until the person has joined again.
+	Reset bool `json:"reset"`
+	// A login asks for a code.
+	SecondFactor bool       `json:"secondFactor"`
+	CreatedAt    time.Time  `json:"createdAt"`
+	LastLoginAt  *time.Time `json:"lastLoginAt"`
 	// What the user may store, in bytes; null: no limit. For the user and administrators.
 	Quota *int64 `json:"quota"`
 	// The user's devices, by name.
@@ -3387,6 +3872,12 @@ func (v *Person) GetRole() Role { return v.Role }
 
 // GetSuspended returns Person.Suspended, and is useful for accessing the field via an interface.
 func (v *Person) GetSuspended() bool { return v.Suspended }
+
+// GetReset returns Person.Reset, and is useful for accessing the field via an interface.
+func (v *Person) GetReset() bool { return v.Reset }
+
+// GetSecondFactor returns Person.SecondFactor, and is useful for accessing the field via an interface.
+func (v *Person) GetSecondFactor() bool { return v.SecondFactor }
 
 // GetCreatedAt returns Person.CreatedAt, and is useful for accessing the field via an interface.
 func (v *Person) GetCreatedAt() time.Time { return v.CreatedAt }
@@ -4336,6 +4827,40 @@ func (v *RenameDeviceResponse) GetRenameDevice() *RenameDeviceRenameDeviceRename
 	return v.RenameDevice
 }
 
+type RenewBackupCodesInput struct {
+	AuthKey []byte `json:"authKey"`
+	// Of the second factor, or a backup code.
+	Code string `json:"code"`
+}
+
+// GetAuthKey returns RenewBackupCodesInput.AuthKey, and is useful for accessing the field via an interface.
+func (v *RenewBackupCodesInput) GetAuthKey() []byte { return v.AuthKey }
+
+// GetCode returns RenewBackupCodesInput.Code, and is useful for accessing the field via an interface.
+func (v *RenewBackupCodesInput) GetCode() string { return v.Code }
+
+// RenewBackupCodesRenewBackupCodesRenewBackupCodesPayload includes the requested fields of the GraphQL type RenewBackupCodesPayload.
+type RenewBackupCodesRenewBackupCodesRenewBackupCodesPayload struct {
+	// Shown once.
+	BackupCodes []string `json:"backupCodes"`
+}
+
+// GetBackupCodes returns RenewBackupCodesRenewBackupCodesRenewBackupCodesPayload.BackupCodes, and is useful for accessing the field via an interface.
+func (v *RenewBackupCodesRenewBackupCodesRenewBackupCodesPayload) GetBackupCodes() []string {
+	return v.BackupCodes
+}
+
+// RenewBackupCodesResponse is returned by RenewBackupCodes on success.
+type RenewBackupCodesResponse struct {
+	// Replaces the backup codes.
+	RenewBackupCodes *RenewBackupCodesRenewBackupCodesRenewBackupCodesPayload `json:"renewBackupCodes"`
+}
+
+// GetRenewBackupCodes returns RenewBackupCodesResponse.RenewBackupCodes, and is useful for accessing the field via an interface.
+func (v *RenewBackupCodesResponse) GetRenewBackupCodes() *RenewBackupCodesRenewBackupCodesRenewBackupCodesPayload {
+	return v.RenewBackupCodes
+}
+
 type RenewRecoveryInput struct {
 	AuthKey  []byte             `json:"authKey"`
 	Recovery *RecoveryKeysInput `json:"recovery,omitempty"`
@@ -4548,6 +5073,65 @@ func (v *ReportCounts) GetUploadedBytes() int64 { return v.UploadedBytes }
 
 // GetMeanSeconds returns ReportCounts.MeanSeconds, and is useful for accessing the field via an interface.
 func (v *ReportCounts) GetMeanSeconds() *float64 { return v.MeanSeconds }
+
+// ResetAccountResetAccountResetAccountPayload includes the requested fields of the GraphQL type ResetAccountPayload.
+type ResetAccountResetAccountResetAccountPayload struct {
+	// Where the person opens it.
+	Url string `json:"url"`
+	// How many snapshots were deleted.
+	Snapshots int `json:"snapshots"`
+}
+
+// GetUrl returns ResetAccountResetAccountResetAccountPayload.Url, and is useful for accessing the field via an interface.
+func (v *ResetAccountResetAccountResetAccountPayload) GetUrl() string { return v.Url }
+
+// GetSnapshots returns ResetAccountResetAccountResetAccountPayload.Snapshots, and is useful for accessing the field via an interface.
+func (v *ResetAccountResetAccountResetAccountPayload) GetSnapshots() int { return v.Snapshots }
+
+// ResetAccountResponse is returned by ResetAccount on success.
+type ResetAccountResponse struct {
+	// Starts the account of somebody anew who has lost both password and recovery code: sessions, API tokens and the second factor end, devices are revoked,
+	// all snapshots deleted. With the invitation the person joins again, with the same id, role and groups; what was backed up before can then be opened by
+	// nobody. Until then withdrawInvitation takes the reset back. Only a superuser may for admins and superusers.
+	ResetAccount *ResetAccountResetAccountResetAccountPayload `json:"resetAccount"`
+}
+
+// GetResetAccount returns ResetAccountResponse.ResetAccount, and is useful for accessing the field via an interface.
+func (v *ResetAccountResponse) GetResetAccount() *ResetAccountResetAccountResetAccountPayload {
+	return v.ResetAccount
+}
+
+// ResetSecondFactorResetSecondFactorResetSecondFactorPayload includes the requested fields of the GraphQL type ResetSecondFactorPayload.
+type ResetSecondFactorResetSecondFactorResetSecondFactorPayload struct {
+	User *ResetSecondFactorResetSecondFactorResetSecondFactorPayloadUser `json:"user"`
+}
+
+// GetUser returns ResetSecondFactorResetSecondFactorResetSecondFactorPayload.User, and is useful for accessing the field via an interface.
+func (v *ResetSecondFactorResetSecondFactorResetSecondFactorPayload) GetUser() *ResetSecondFactorResetSecondFactorResetSecondFactorPayloadUser {
+	return v.User
+}
+
+// ResetSecondFactorResetSecondFactorResetSecondFactorPayloadUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type ResetSecondFactorResetSecondFactorResetSecondFactorPayloadUser struct {
+	Id string `json:"id"`
+}
+
+// GetId returns ResetSecondFactorResetSecondFactorResetSecondFactorPayloadUser.Id, and is useful for accessing the field via an interface.
+func (v *ResetSecondFactorResetSecondFactorResetSecondFactorPayloadUser) GetId() string { return v.Id }
+
+// ResetSecondFactorResponse is returned by ResetSecondFactor on success.
+type ResetSecondFactorResponse struct {
+	// Switches off the second factor of somebody who has lost it. Only a superuser may for admins and superusers.
+	ResetSecondFactor *ResetSecondFactorResetSecondFactorResetSecondFactorPayload `json:"resetSecondFactor"`
+}
+
+// GetResetSecondFactor returns ResetSecondFactorResponse.ResetSecondFactor, and is useful for accessing the field via an interface.
+func (v *ResetSecondFactorResponse) GetResetSecondFactor() *ResetSecondFactorResetSecondFactorResetSecondFactorPayload {
+	return v.ResetSecondFactor
+}
 
 type RestoreDeletedSnapshotInput struct {
 	Id string `json:"id"`
@@ -6284,6 +6868,11 @@ func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) GetCreatedAt() time
 	return v.AccountFields.CreatedAt
 }
 
+// GetSecondFactor returns UpdateProfileUpdateProfileUpdateProfilePayloadUser.SecondFactor, and is useful for accessing the field via an interface.
+func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) GetSecondFactor() bool {
+	return v.AccountFields.SecondFactor
+}
+
 func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
@@ -6319,6 +6908,8 @@ type __premarshalUpdateProfileUpdateProfileUpdateProfilePayloadUser struct {
 	Role Role `json:"role"`
 
 	CreatedAt time.Time `json:"createdAt"`
+
+	SecondFactor bool `json:"secondFactor"`
 }
 
 func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) MarshalJSON() ([]byte, error) {
@@ -6337,6 +6928,7 @@ func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) __premarshalJSON() 
 	retval.Name = v.AccountFields.Name
 	retval.Role = v.AccountFields.Role
 	retval.CreatedAt = v.AccountFields.CreatedAt
+	retval.SecondFactor = v.AccountFields.SecondFactor
 	return &retval, nil
 }
 
@@ -6497,8 +7089,12 @@ func (v *WithdrawInvitationWithdrawInvitationWithdrawInvitationPayload) GetId() 
 
 // __AdminAuditInput is used internally by genqlient
 type __AdminAuditInput struct {
-	First int     `json:"first"`
-	After *string `json:"after"`
+	First  int        `json:"first"`
+	After  *string    `json:"after"`
+	Search *string    `json:"search"`
+	Kind   *string    `json:"kind"`
+	From   *time.Time `json:"from"`
+	To     *time.Time `json:"to"`
 }
 
 // GetFirst returns __AdminAuditInput.First, and is useful for accessing the field via an interface.
@@ -6506,6 +7102,18 @@ func (v *__AdminAuditInput) GetFirst() int { return v.First }
 
 // GetAfter returns __AdminAuditInput.After, and is useful for accessing the field via an interface.
 func (v *__AdminAuditInput) GetAfter() *string { return v.After }
+
+// GetSearch returns __AdminAuditInput.Search, and is useful for accessing the field via an interface.
+func (v *__AdminAuditInput) GetSearch() *string { return v.Search }
+
+// GetKind returns __AdminAuditInput.Kind, and is useful for accessing the field via an interface.
+func (v *__AdminAuditInput) GetKind() *string { return v.Kind }
+
+// GetFrom returns __AdminAuditInput.From, and is useful for accessing the field via an interface.
+func (v *__AdminAuditInput) GetFrom() *time.Time { return v.From }
+
+// GetTo returns __AdminAuditInput.To, and is useful for accessing the field via an interface.
+func (v *__AdminAuditInput) GetTo() *time.Time { return v.To }
 
 // __AdminBackUpNowInput is used internally by genqlient
 type __AdminBackUpNowInput struct {
@@ -6617,8 +7225,9 @@ func (v *__AdminTasksInput) GetPage() int { return v.Page }
 
 // __AdminUsersInput is used internally by genqlient
 type __AdminUsersInput struct {
-	First int     `json:"first"`
-	After *string `json:"after"`
+	First  int     `json:"first"`
+	After  *string `json:"after"`
+	Search *string `json:"search"`
 }
 
 // GetFirst returns __AdminUsersInput.First, and is useful for accessing the field via an interface.
@@ -6626,6 +7235,9 @@ func (v *__AdminUsersInput) GetFirst() int { return v.First }
 
 // GetAfter returns __AdminUsersInput.After, and is useful for accessing the field via an interface.
 func (v *__AdminUsersInput) GetAfter() *string { return v.After }
+
+// GetSearch returns __AdminUsersInput.Search, and is useful for accessing the field via an interface.
+func (v *__AdminUsersInput) GetSearch() *string { return v.Search }
 
 // __BackUpNowInput is used internally by genqlient
 type __BackUpNowInput struct {
@@ -6635,6 +7247,14 @@ type __BackUpNowInput struct {
 // GetInput returns __BackUpNowInput.Input, and is useful for accessing the field via an interface.
 func (v *__BackUpNowInput) GetInput() *BackUpNowInput { return v.Input }
 
+// __BeginSecondFactorInput is used internally by genqlient
+type __BeginSecondFactorInput struct {
+	Input *BeginSecondFactorInput `json:"input,omitempty"`
+}
+
+// GetInput returns __BeginSecondFactorInput.Input, and is useful for accessing the field via an interface.
+func (v *__BeginSecondFactorInput) GetInput() *BeginSecondFactorInput { return v.Input }
+
 // __CancelRunInput is used internally by genqlient
 type __CancelRunInput struct {
 	Input *CancelRunInput `json:"input,omitempty"`
@@ -6643,6 +7263,14 @@ type __CancelRunInput struct {
 // GetInput returns __CancelRunInput.Input, and is useful for accessing the field via an interface.
 func (v *__CancelRunInput) GetInput() *CancelRunInput { return v.Input }
 
+// __ChangeEmailInput is used internally by genqlient
+type __ChangeEmailInput struct {
+	Input *ChangeEmailInput `json:"input,omitempty"`
+}
+
+// GetInput returns __ChangeEmailInput.Input, and is useful for accessing the field via an interface.
+func (v *__ChangeEmailInput) GetInput() *ChangeEmailInput { return v.Input }
+
 // __ChangePasswordInput is used internally by genqlient
 type __ChangePasswordInput struct {
 	Input *ChangePasswordInput `json:"input,omitempty"`
@@ -6650,6 +7278,14 @@ type __ChangePasswordInput struct {
 
 // GetInput returns __ChangePasswordInput.Input, and is useful for accessing the field via an interface.
 func (v *__ChangePasswordInput) GetInput() *ChangePasswordInput { return v.Input }
+
+// __ConfirmSecondFactorInput is used internally by genqlient
+type __ConfirmSecondFactorInput struct {
+	Input *ConfirmSecondFactorInput `json:"input,omitempty"`
+}
+
+// GetInput returns __ConfirmSecondFactorInput.Input, and is useful for accessing the field via an interface.
+func (v *__ConfirmSecondFactorInput) GetInput() *ConfirmSecondFactorInput { return v.Input }
 
 // __CreateApiTokenInput is used internally by genqlient
 type __CreateApiTokenInput struct {
@@ -6714,6 +7350,14 @@ type __DeleteTaskInput struct {
 
 // GetId returns __DeleteTaskInput.Id, and is useful for accessing the field via an interface.
 func (v *__DeleteTaskInput) GetId() string { return v.Id }
+
+// __DisableSecondFactorInput is used internally by genqlient
+type __DisableSecondFactorInput struct {
+	Input *DisableSecondFactorInput `json:"input,omitempty"`
+}
+
+// GetInput returns __DisableSecondFactorInput.Input, and is useful for accessing the field via an interface.
+func (v *__DisableSecondFactorInput) GetInput() *DisableSecondFactorInput { return v.Input }
 
 // __EnablePolicyInput is used internally by genqlient
 type __EnablePolicyInput struct {
@@ -6867,6 +7511,14 @@ type __RenameDeviceInput struct {
 // GetInput returns __RenameDeviceInput.Input, and is useful for accessing the field via an interface.
 func (v *__RenameDeviceInput) GetInput() *RenameDeviceInput { return v.Input }
 
+// __RenewBackupCodesInput is used internally by genqlient
+type __RenewBackupCodesInput struct {
+	Input *RenewBackupCodesInput `json:"input,omitempty"`
+}
+
+// GetInput returns __RenewBackupCodesInput.Input, and is useful for accessing the field via an interface.
+func (v *__RenewBackupCodesInput) GetInput() *RenewBackupCodesInput { return v.Input }
+
 // __RenewRecoveryInput is used internally by genqlient
 type __RenewRecoveryInput struct {
 	Input *RenewRecoveryInput `json:"input,omitempty"`
@@ -6874,6 +7526,26 @@ type __RenewRecoveryInput struct {
 
 // GetInput returns __RenewRecoveryInput.Input, and is useful for accessing the field via an interface.
 func (v *__RenewRecoveryInput) GetInput() *RenewRecoveryInput { return v.Input }
+
+// __ResetAccountInput is used internally by genqlient
+type __ResetAccountInput struct {
+	User  string `json:"user"`
+	Email string `json:"email"`
+}
+
+// GetUser returns __ResetAccountInput.User, and is useful for accessing the field via an interface.
+func (v *__ResetAccountInput) GetUser() string { return v.User }
+
+// GetEmail returns __ResetAccountInput.Email, and is useful for accessing the field via an interface.
+func (v *__ResetAccountInput) GetEmail() string { return v.Email }
+
+// __ResetSecondFactorInput is used internally by genqlient
+type __ResetSecondFactorInput struct {
+	User string `json:"user"`
+}
+
+// GetUser returns __ResetSecondFactorInput.User, and is useful for accessing the field via an interface.
+func (v *__ResetSecondFactorInput) GetUser() string { return v.User }
 
 // __RestoreDeletedSnapshotInput is used internally by genqlient
 type __RestoreDeletedSnapshotInput struct {
@@ -7072,6 +7744,7 @@ const Access_Operation = `
 query Access {
 	me {
 		id
+		backupCodesLeft
 		sessions {
 			... SessionFields
 		}
@@ -7121,8 +7794,8 @@ func Access(
 
 // The query executed by AdminAudit.
 const AdminAudit_Operation = `
-query AdminAudit ($first: Int!, $after: String) {
-	auditEvents(first: $first, after: $after) {
+query AdminAudit ($first: Int!, $after: String, $search: String, $kind: String, $from: Time, $to: Time) {
+	auditEvents(first: $first, after: $after, search: $search, kind: $kind, from: $from, to: $to) {
 		edges {
 			node {
 				... AuditFields
@@ -7151,13 +7824,21 @@ func AdminAudit(
 	client_ graphql.Client,
 	first int,
 	after *string,
+	search *string,
+	kind *string,
+	from *time.Time,
+	to *time.Time,
 ) (data_ *AdminAuditResponse, err_ error) {
 	req_ := &graphql.Request{
 		OpName: "AdminAudit",
 		Query:  AdminAudit_Operation,
 		Variables: &__AdminAuditInput{
-			First: first,
-			After: after,
+			First:  first,
+			After:  after,
+			Search: search,
+			Kind:   kind,
+			From:   from,
+			To:     to,
 		},
 	}
 
@@ -8114,8 +8795,8 @@ func AdminTasks(
 
 // The query executed by AdminUsers.
 const AdminUsers_Operation = `
-query AdminUsers ($first: Int!, $after: String) {
-	users(first: $first, after: $after) {
+query AdminUsers ($first: Int!, $after: String, $search: String) {
+	users(first: $first, after: $after, search: $search) {
 		edges {
 			node {
 				... Person
@@ -8134,6 +8815,8 @@ fragment Person on User {
 	name
 	role
 	suspended
+	reset
+	secondFactor
 	createdAt
 	lastLoginAt
 	quota
@@ -8157,13 +8840,15 @@ func AdminUsers(
 	client_ graphql.Client,
 	first int,
 	after *string,
+	search *string,
 ) (data_ *AdminUsersResponse, err_ error) {
 	req_ := &graphql.Request{
 		OpName: "AdminUsers",
 		Query:  AdminUsers_Operation,
 		Variables: &__AdminUsersInput{
-			First: first,
-			After: after,
+			First:  first,
+			After:  after,
+			Search: search,
 		},
 	}
 
@@ -8246,6 +8931,41 @@ func BackUpNow(
 	}
 
 	data_ = &BackUpNowResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by BeginSecondFactor.
+const BeginSecondFactor_Operation = `
+mutation BeginSecondFactor ($input: BeginSecondFactorInput!) {
+	beginSecondFactor(input: $input) {
+		secret
+		uri
+	}
+}
+`
+
+func BeginSecondFactor(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *BeginSecondFactorInput,
+) (data_ *BeginSecondFactorResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "BeginSecondFactor",
+		Query:  BeginSecondFactor_Operation,
+		Variables: &__BeginSecondFactorInput{
+			Input: input,
+		},
+	}
+
+	data_ = &BeginSecondFactorResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -8369,6 +9089,50 @@ func CancelRun(
 	return data_, err_
 }
 
+// The mutation executed by ChangeEmail.
+const ChangeEmail_Operation = `
+mutation ChangeEmail ($input: ChangeEmailInput!) {
+	changeEmail(input: $input) {
+		user {
+			... AccountFields
+		}
+	}
+}
+fragment AccountFields on User {
+	id
+	email
+	name
+	role
+	createdAt
+	secondFactor
+}
+`
+
+func ChangeEmail(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *ChangeEmailInput,
+) (data_ *ChangeEmailResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ChangeEmail",
+		Query:  ChangeEmail_Operation,
+		Variables: &__ChangeEmailInput{
+			Input: input,
+		},
+	}
+
+	data_ = &ChangeEmailResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by ChangePassword.
 const ChangePassword_Operation = `
 mutation ChangePassword ($input: ChangePasswordInput!) {
@@ -8384,6 +9148,7 @@ fragment AccountFields on User {
 	name
 	role
 	createdAt
+	secondFactor
 }
 `
 
@@ -8401,6 +9166,51 @@ func ChangePassword(
 	}
 
 	data_ = &ChangePasswordResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by ConfirmSecondFactor.
+const ConfirmSecondFactor_Operation = `
+mutation ConfirmSecondFactor ($input: ConfirmSecondFactorInput!) {
+	confirmSecondFactor(input: $input) {
+		user {
+			... AccountFields
+		}
+		backupCodes
+	}
+}
+fragment AccountFields on User {
+	id
+	email
+	name
+	role
+	createdAt
+	secondFactor
+}
+`
+
+func ConfirmSecondFactor(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *ConfirmSecondFactorInput,
+) (data_ *ConfirmSecondFactorResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ConfirmSecondFactor",
+		Query:  ConfirmSecondFactor_Operation,
+		Variables: &__ConfirmSecondFactorInput{
+			Input: input,
+		},
+	}
+
+	data_ = &ConfirmSecondFactorResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -8872,6 +9682,50 @@ func Devices(
 	return data_, err_
 }
 
+// The mutation executed by DisableSecondFactor.
+const DisableSecondFactor_Operation = `
+mutation DisableSecondFactor ($input: DisableSecondFactorInput!) {
+	disableSecondFactor(input: $input) {
+		user {
+			... AccountFields
+		}
+	}
+}
+fragment AccountFields on User {
+	id
+	email
+	name
+	role
+	createdAt
+	secondFactor
+}
+`
+
+func DisableSecondFactor(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *DisableSecondFactorInput,
+) (data_ *DisableSecondFactorResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "DisableSecondFactor",
+		Query:  DisableSecondFactor_Operation,
+		Variables: &__DisableSecondFactorInput{
+			Input: input,
+		},
+	}
+
+	data_ = &DisableSecondFactorResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by EnablePolicy.
 const EnablePolicy_Operation = `
 mutation EnablePolicy ($input: EnablePolicyInput!) {
@@ -9067,6 +9921,7 @@ fragment AccountFields on User {
 	name
 	role
 	createdAt
+	secondFactor
 }
 `
 
@@ -9113,6 +9968,7 @@ fragment AccountFields on User {
 	name
 	role
 	createdAt
+	secondFactor
 }
 `
 
@@ -9196,6 +10052,7 @@ fragment AccountFields on User {
 	name
 	role
 	createdAt
+	secondFactor
 }
 `
 
@@ -9301,6 +10158,7 @@ fragment AccountFields on User {
 	name
 	role
 	createdAt
+	secondFactor
 }
 `
 
@@ -9881,6 +10739,40 @@ func RenameDevice(
 	return data_, err_
 }
 
+// The mutation executed by RenewBackupCodes.
+const RenewBackupCodes_Operation = `
+mutation RenewBackupCodes ($input: RenewBackupCodesInput!) {
+	renewBackupCodes(input: $input) {
+		backupCodes
+	}
+}
+`
+
+func RenewBackupCodes(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *RenewBackupCodesInput,
+) (data_ *RenewBackupCodesResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RenewBackupCodes",
+		Query:  RenewBackupCodes_Operation,
+		Variables: &__RenewBackupCodesInput{
+			Input: input,
+		},
+	}
+
+	data_ = &RenewBackupCodesResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by RenewRecovery.
 const RenewRecovery_Operation = `
 mutation RenewRecovery ($input: RenewRecoveryInput!) {
@@ -9954,6 +10846,79 @@ func Replicas(
 	}
 
 	data_ = &ReplicasResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by ResetAccount.
+const ResetAccount_Operation = `
+mutation ResetAccount ($user: ID!, $email: String!) {
+	resetAccount(input: {user:$user,email:$email}) {
+		url
+		snapshots
+	}
+}
+`
+
+func ResetAccount(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	user string,
+	email string,
+) (data_ *ResetAccountResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ResetAccount",
+		Query:  ResetAccount_Operation,
+		Variables: &__ResetAccountInput{
+			User:  user,
+			Email: email,
+		},
+	}
+
+	data_ = &ResetAccountResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by ResetSecondFactor.
+const ResetSecondFactor_Operation = `
+mutation ResetSecondFactor ($user: ID!) {
+	resetSecondFactor(input: {user:$user}) {
+		user {
+			id
+		}
+	}
+}
+`
+
+func ResetSecondFactor(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	user string,
+) (data_ *ResetSecondFactorResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ResetSecondFactor",
+		Query:  ResetSecondFactor_Operation,
+		Variables: &__ResetSecondFactorInput{
+			User: user,
+		},
+	}
+
+	data_ = &ResetSecondFactorResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -10966,6 +11931,7 @@ fragment AccountFields on User {
 	name
 	role
 	createdAt
+	secondFactor
 }
 `
 

@@ -180,15 +180,31 @@ func (a *Audit) model() *state.Audit {
 func (a *Audit) Render() app.UI {
 	m := a.model()
 	v := m.View()
+	f := v.Filter
+	find := func(set func(*state.AuditFilter)) {
+		f := m.View().Filter
+		set(&f)
+		m.Find(f)
+	}
 	tools := app.Div().Class("d-flex gap-2").Body(
-		ui.Search("audit-search", "Kind, person or text", v.Filter, m.Find),
-		ui.Button("outline-secondary", "filetype-csv", "CSV", "Download what is shown as comma-separated values", func() { World.Window.Save("audit.csv", state.AuditCSV(m.View().Events.Value)) }),
+		ui.Search("audit-search", "Text", f.Search, func(s string) { find(func(f *state.AuditFilter) { f.Search = s }) }),
+		ui.Button("outline-secondary", "filetype-csv", "CSV", "Download all of these as comma-separated values", func() { m.Export(func(csv string) { World.Window.Save("audit.csv", csv) }) }),
+	)
+	var kinds []ui.Choice
+	for _, k := range state.AuditKinds {
+		kinds = append(kinds, ui.Choice{Value: k[0], Title: k[1]})
+	}
+	filters := app.Div().Class("row g-3 mb-2").Body(
+		app.Div().Class("col-sm-4").Body(ui.Select{ID: "audit-kind", Label: "About", Value: f.Kind, Choices: kinds, OnChange: func(s string) { find(func(f *state.AuditFilter) { f.Kind = s }) }}.UI()),
+		app.Div().Class("col-6 col-sm-4").Body(ui.Field{ID: "audit-from", Label: "From", Type: "date", Autocomplete: "off", Value: f.From, OnInput: func(s string) { find(func(f *state.AuditFilter) { f.From = s }) }}.UI()),
+		app.Div().Class("col-6 col-sm-4").Body(ui.Field{ID: "audit-to", Label: "To", Type: "date", Autocomplete: "off", Value: f.To, OnInput: func(s string) { find(func(f *state.AuditFilter) { f.To = s }) }}.UI()),
 	)
 	return app.Div().Body(
+		filters, ui.Trouble(v.Wrong, nil), ui.Trouble(v.ExportErr, nil),
 		loading(v.Events.Load, 8, m.Reload, func(list []*api.AuditFields) app.UI {
 			return ui.Panel("What was done", tools,
 				app.If(len(list) == 0, func() app.UI {
-					return ui.Empty("search", "Nothing found", "Of what is loaded, nothing has this text. Older lines can be loaded below.", nil)
+					return ui.Empty("search", "Nothing found", "No line has this text, is about this and was written in these days.", nil)
 				}).Else(func() app.UI {
 					return ui.Table("What was done", []ui.Column{{Title: "When"}, {Title: "Who"}, {Title: "What"}, {Title: "Kind", Class: "text-end"}}, len(list), func(i int) []app.UI {
 						e := list[i]

@@ -50,15 +50,6 @@ func (p *People) View() (v PeopleView) {
 	p.read(func() {
 		v = PeopleView{Work: p.work, Search: p.search, Users: p.users, Invitations: p.invitations, Groups: p.groups, Links: p.links}
 	})
-	if s := strings.ToLower(strings.TrimSpace(v.Search)); s != "" {
-		var list []*api.Person
-		for _, u := range v.Users.Value {
-			if strings.Contains(strings.ToLower(u.Name+" "+u.Email), s) {
-				list = append(list, u)
-			}
-		}
-		v.Users.Value, v.Users.Total = list, len(list)
-	}
 	return v
 }
 
@@ -85,31 +76,35 @@ func (p *People) Reload() {
 func (p *People) More() { p.page(true) }
 
 func (p *People) page(more bool) {
+	var search *string
+	p.read(func() { search = filled(p.search) })
 	fetchRows(&p.Model, &p.users, more, func(ctx context.Context, after *string) (slice[*api.Person], error) {
-		var rows []*api.Person
-		for {
-			r, err := api.AdminUsers(ctx, p.api, pageSize, after)
-			if err != nil {
-				return slice[*api.Person]{}, err
-			}
-			for _, e := range r.Users.Edges {
-				rows = append(rows, e.Node)
-			}
-			after = next(r.Users.PageInfo.HasNextPage, r.Users.PageInfo.EndCursor)
-			searching := false
-			p.read(func() { searching = p.search != "" })
-			if after == nil || !searching { // the server does not search people: who looks for one gets all of them
-				return slice[*api.Person]{rows, after, r.Users.TotalCount}, nil
-			}
+		r, err := api.AdminUsers(ctx, p.api, pageSize, after, search)
+		if err != nil {
+			return slice[*api.Person]{}, err
 		}
+		var rows []*api.Person
+		for _, e := range r.Users.Edges {
+			rows = append(rows, e.Node)
+		}
+		return slice[*api.Person]{rows, next(r.Users.PageInfo.HasNextPage, r.Users.PageInfo.EndCursor), r.Users.TotalCount}, nil
 	})
 }
 
-// Find shows only whose name or e-mail address has a text in it.
+// filled is a text of a form, nil if there is none.
+func filled(text string) *string {
+	if text = strings.TrimSpace(text); text == "" {
+		return nil
+	}
+	return &text
+}
+
+// Find shows only whose name or e-mail address has a text in it: the server looks.
 func (p *People) Find(text string) {
-	p.change(func() { p.search = text })
-	if text != "" {
-		p.More()
+	same := false
+	p.change(func() { same, p.search = p.search == text, text })
+	if !same {
+		p.page(false)
 	}
 }
 
@@ -216,6 +211,29 @@ func (p *People) Resume(u *api.Person) {
 	p.act(u.Id, func(ctx context.Context) (string, error) {
 		_, err := api.ResumeUser(ctx, p.api, u.Id)
 		return u.Name + " may log in again.", err
+	})
+}
+
+// ResetSecondFactor switches the second factor of a user off who has lost it.
+func (p *People) ResetSecondFactor(u *api.Person) {
+	p.act(u.Id, func(ctx context.Context) (string, error) {
+		_, err := api.ResetSecondFactor(ctx, p.api, u.Id)
+		return u.Name + " logs in with the password only, until they set a second factor up again.", err
+	})
+}
+
+// ResetAccount starts the account of a user anew, whose address was typed. The link with which they join again is in a later View.
+func (p *People) ResetAccount(u *api.Person, typed string) {
+	p.act(u.Id, func(ctx context.Context) (string, error) {
+		if !strings.EqualFold(strings.TrimSpace(typed), u.Email) {
+			return "", fault.New(fault.Invalid, "this is not the address of %s: nothing was reset", u.Name)
+		}
+		r, err := api.ResetAccount(ctx, p.api, u.Id, strings.TrimSpace(typed))
+		if err != nil {
+			return "", err
+		}
+		p.change(func() { p.links = []Invited{{Email: u.Email, URL: r.ResetAccount.Url}} })
+		return fmt.Sprintf("The account of %s was reset, and %s deleted.", u.Name, Count(int64(r.ResetAccount.Snapshots), "snapshot was", "snapshots were")), nil
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-backup/holdfast/app/api"
+	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
 // Installation is what can be set for the whole installation. Make it with [NewInstallation].
@@ -149,10 +150,53 @@ type Audit struct {
 
 // AuditView is what pages show of an [Audit].
 type AuditView struct {
-	Filter string
-	Events Rows[*api.AuditFields] // Value: those with the filter's text
+	Filter AuditFilter
+	Wrong  error                  // what cannot be looked for, such as a day that is none
+	Events Rows[*api.AuditFields] // those that the filter lets through
 	Failed bool                   // only mails that could not be sent
 	Mails  Rows[*api.MailFields]
+
+	Exporting bool
+	ExportErr error
+}
+
+// AuditFilter is which events somebody looks for, as they were typed.
+type AuditFilter struct {
+	Search   string
+	Kind     string // the word, or what it begins with; "": every
+	From, To string // days such as 2026-11-25, both inclusive; "": no limit
+}
+
+// AuditKinds are the beginnings of the words of events, and what they are about.
+var AuditKinds = [][2]string{
+	{"", "Everything"}, {"user", "People"}, {"invitation", "Invitations"}, {"session", "Logins"}, {"password", "Passwords"}, {"recovery", "Recovery codes"},
+	{"second_factor", "Second factors"}, {"api_token", "API tokens"}, {"device", "Devices"}, {"policy", "Policies"}, {"group", "Groups"},
+	{"snapshot", "Snapshots"}, {"snapshots", "Retention"}, {"settings", "Settings"},
+}
+
+// days turns the filter's days into times of this place.
+func (f AuditFilter) days() (from, to *time.Time, err error) {
+	day := func(s string, plus int) (*time.Time, error) {
+		if s == "" {
+			return nil, nil
+		}
+		at, err := time.ParseInLocation(time.DateOnly, s, time.Local)
+		if err != nil {
+			return nil, fault.New(fault.Invalid, "%q is not a day: write it like 2026-11-25", s)
+		}
+		at = at.AddDate(0, 0, plus)
+		return &at, nil
+	}
+	if from, err = day(f.From, 0); err != nil {
+		return nil, nil, err
+	}
+	if to, err = day(f.To, 1); err != nil {
+		return nil, nil, err
+	}
+	if from != nil && to != nil && !from.Before(*to) {
+		return nil, nil, fault.New(fault.Invalid, "the last day is before the first")
+	}
+	return from, to, nil
 }
 
 // NewAudit returns the log.
@@ -161,15 +205,6 @@ func NewAudit(client *api.Client) *Audit { return &Audit{Desk: Desk{api: client}
 // View returns what to show.
 func (a *Audit) View() (v AuditView) {
 	a.read(func() { v = a.v })
-	if s := strings.ToLower(strings.TrimSpace(v.Filter)); s != "" {
-		var list []*api.AuditFields
-		for _, e := range v.Events.Value {
-			if strings.Contains(strings.ToLower(e.Kind+" "+e.Text+" "+ActorOf(e)), s) {
-				list = append(list, e)
-			}
-		}
-		v.Events.Value = list
-	}
 	return v
 }
 
@@ -193,8 +228,75 @@ func (a *Audit) MoreEvents() { a.events(true) }
 // MoreMails loads older mails.
 func (a *Audit) MoreMails() { a.mails(true) }
 
-// Find shows only events with a text in them, of those that were loaded.
-func (a *Audit) Find(text string) { a.change(func() { a.v.Filter = text }) }
+// Find shows only events that a filter lets through.
+func (a *Audit) Find(f AuditFilter) {
+	_, _, err := f.days()
+	a.change(func() { a.v.Filter, a.v.Wrong = f, err })
+	if err == nil {
+		a.events(false)
+	}
+}
+
+// maxExport is how many events one export takes: 100 requests.
+const maxExport = 100 * exportPage
+
+// exportPage is the largest page that the server gives.
+const exportPage = 200
+
+// Export reads all events that the filter lets through, at most maxExport, and hands them to save as comma-separated values.
+func (a *Audit) Export(save func(csv string)) {
+	busy := true
+	var f AuditFilter
+	a.change(func() {
+		busy, f = a.v.Exporting || a.v.Wrong != nil, a.v.Filter
+		if !busy {
+			a.v.Exporting, a.v.ExportErr = true, nil
+		}
+	})
+	if busy {
+		return
+	}
+	go func() {
+		var list []*api.AuditFields
+		var after *string
+		var err error
+		for {
+			var page slice[*api.AuditFields]
+			if page, err = a.found(context.Background(), f, exportPage, after); err != nil {
+				break
+			}
+			list = append(list, page.rows...)
+			if after = page.after; after == nil {
+				break
+			}
+			if len(list) >= maxExport {
+				err = fault.New(fault.TooLarge, "these are more than %s lines: choose fewer days", Number(maxExport))
+				break
+			}
+		}
+		a.change(func() { a.v.Exporting, a.v.ExportErr = false, err })
+		if err == nil {
+			save(AuditCSV(list))
+		}
+	}()
+}
+
+// found returns a page of the events that a filter lets through.
+func (a *Audit) found(ctx context.Context, f AuditFilter, n int, after *string) (slice[*api.AuditFields], error) {
+	from, to, err := f.days()
+	if err != nil {
+		return slice[*api.AuditFields]{}, err
+	}
+	r, err := api.AdminAudit(ctx, a.api, n, after, filled(f.Search), filled(f.Kind), from, to)
+	if err != nil {
+		return slice[*api.AuditFields]{}, err
+	}
+	page := slice[*api.AuditFields]{after: next(r.AuditEvents.PageInfo.HasNextPage, r.AuditEvents.PageInfo.EndCursor)}
+	for _, e := range r.AuditEvents.Edges {
+		page.rows = append(page.rows, e.Node)
+	}
+	return page, nil
+}
 
 // OnlyFailed shows only mails that could not be sent, or all.
 func (a *Audit) OnlyFailed(on bool) {
@@ -203,16 +305,10 @@ func (a *Audit) OnlyFailed(on bool) {
 }
 
 func (a *Audit) events(more bool) {
+	var f AuditFilter
+	a.read(func() { f = a.v.Filter })
 	fetchRows(&a.Model, &a.v.Events, more, func(ctx context.Context, after *string) (slice[*api.AuditFields], error) {
-		r, err := api.AdminAudit(ctx, a.api, pageSize, after)
-		if err != nil {
-			return slice[*api.AuditFields]{}, err
-		}
-		page := slice[*api.AuditFields]{after: next(r.AuditEvents.PageInfo.HasNextPage, r.AuditEvents.PageInfo.EndCursor)}
-		for _, e := range r.AuditEvents.Edges {
-			page.rows = append(page.rows, e.Node)
-		}
-		return page, nil
+		return a.found(ctx, f, pageSize, after)
 	})
 }
 

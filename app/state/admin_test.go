@@ -242,32 +242,108 @@ func TestInviteSaysWhoWasRefused(t *testing.T) {
 	until(t, p, func() bool { return p.View().Err != nil && strings.Contains(p.View().Err.Error(), "line 1") })
 }
 
-func TestFindingPeopleReadsAllPages(t *testing.T) {
+func TestTheServerFindsPeople(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	d.does("AdminUsers", func(vars map[string]any) (any, error) {
-		switch vars["after"] {
-		case nil:
-			return page("users", "1", obj{"name": "Ada", "email": "a@x.org"}), nil
-		case "1":
-			return page("users", "2", obj{"name": "Bob", "email": "b@x.org"}), nil
+		if vars["search"] == "c@X" {
+			return page("users", "", obj{"name": "Carl", "email": "c@x.org"}), nil
 		}
-		return page("users", "", obj{"name": "Carl", "email": "c@x.org"}), nil
+		if vars["after"] == "1" {
+			return page("users", "", obj{"name": "Bob", "email": "b@x.org"}), nil
+		}
+		return page("users", "1", obj{"name": "Ada", "email": "a@x.org"}), nil
 	})
 	d.on("AdminInvitations", obj{"invitations": []any{}})
 	d.on("AdminGroups", obj{"groups": []any{}})
 	p := NewPeople(d.client())
 	p.Reload()
 	until(t, p, func() bool { return len(p.View().Users.Value) == 1 && !p.View().Users.Loading })
-	p.Find("c@X")
+	p.Find(" c@X ")
 	until(t, p, func() bool { return !p.View().Users.Loading })
 	if u := p.View().Users; len(u.Value) != 1 || u.Value[0].Name != "Carl" || u.More {
 		t.Errorf("%+v", u)
 	}
-	p.Find("")
-	if n := len(p.View().Users.Value); n != 3 {
-		t.Errorf("%d people", n)
+	asked := d.count("AdminUsers")
+	p.Find(" c@X ")
+	if d.count("AdminUsers") != asked {
+		t.Error("the same search was asked twice")
 	}
+	p.Find("")
+	until(t, p, func() bool { return !p.View().Users.Loading })
+	p.More()
+	until(t, p, func() bool { return len(p.View().Users.Value) == 2 })
+}
+
+func TestAccountsAreReset(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.on("AdminUsers", page("users", "", obj{"name": "Ada", "email": "ada@x.org"}))
+	d.on("AdminInvitations", obj{"invitations": []any{}})
+	d.on("AdminGroups", obj{"groups": []any{}})
+	d.on("ResetSecondFactor", obj{"resetSecondFactor": obj{"user": obj{"id": "usr_1"}}})
+	d.on("ResetAccount", obj{"resetAccount": obj{"url": "https://x/join#hfi_1", "snapshots": 3}})
+	p := NewPeople(d.client())
+	ada := &api.Person{Id: "usr_1", Name: "Ada", Email: "ada@x.org"}
+	p.ResetSecondFactor(ada)
+	until(t, p, func() bool { return strings.Contains(p.View().Work.Done, "password only") })
+	p.ResetAccount(ada, "bob@x.org")
+	until(t, p, func() bool { return p.View().Work.Err != nil })
+	if d.count("ResetAccount") != 0 {
+		t.Error("an account was reset whose address was not typed")
+	}
+	p.ResetAccount(ada, " ADA@x.org")
+	until(t, p, func() bool { return strings.Contains(p.View().Work.Done, "3 snapshots were deleted") })
+	if l := p.View().Links; len(l) != 1 || l[0].URL != "https://x/join#hfi_1" {
+		t.Errorf("%+v", l)
+	}
+}
+
+func TestTheAuditLogIsFilteredAndExported(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.on("AdminMails", page("mails", ""))
+	var last map[string]any
+	d.does("AdminAudit", func(vars map[string]any) (any, error) {
+		last = vars
+		if vars["after"] == nil {
+			return page("auditEvents", "1", obj{"text": "one", "kind": "user.joined", "at": "2026-11-25T12:00:00Z"}), nil
+		}
+		return page("auditEvents", "", obj{"text": "two", "kind": "user.joined", "at": "2026-11-24T12:00:00Z"}), nil
+	})
+	a := NewAudit(d.client())
+	a.Find(AuditFilter{Search: "o", Kind: "user", From: "2026-11-24", To: "2026-11-25"})
+	until(t, a, func() bool { return len(a.View().Events.Value) == 1 })
+	from, to := time.Date(2026, 11, 24, 0, 0, 0, 0, time.Local), time.Date(2026, 11, 26, 0, 0, 0, 0, time.Local)
+	for name, want := range map[string]time.Time{"from": from, "to": to} {
+		if got, err := time.Parse(time.RFC3339, last[name].(string)); err != nil || !got.Equal(want) {
+			t.Errorf("%s: %v", name, last[name])
+		}
+	}
+	if last["search"] != "o" || last["kind"] != "user" {
+		t.Errorf("%v", last)
+	}
+	saved := make(chan string, 1)
+	a.Export(func(csv string) { saved <- csv })
+	if got := <-saved; strings.Count(got, "\n") != 3 || !strings.Contains(got, "two") {
+		t.Errorf("%q", got)
+	}
+	until(t, a, func() bool { return !a.View().Exporting })
+	asked := d.count("AdminAudit")
+	for _, bad := range []AuditFilter{{From: "yesterday"}, {To: "2026-13-01"}, {From: "2026-11-25", To: "2026-11-24"}} {
+		a.Find(bad)
+		a.Export(func(string) { t.Error("exported") })
+		if a.View().Wrong == nil {
+			t.Errorf("%+v", bad)
+		}
+	}
+	if d.count("AdminAudit") != asked {
+		t.Error("the server was asked for what cannot be")
+	}
+	d.does("AdminAudit", func(map[string]any) (any, error) { return nil, fault.New(fault.Unavailable, "not now") })
+	a.Find(AuditFilter{})
+	a.Export(func(string) { t.Error("exported") })
+	until(t, a, func() bool { return a.View().ExportErr != nil })
 }
 
 func TestOneThingAtATime(t *testing.T) {

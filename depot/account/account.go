@@ -8,6 +8,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/locked"
 	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -23,6 +24,8 @@ type User struct {
 	CreatedAt      time.Time  `db:"created_at"`
 	LastLoginAt    *time.Time `db:"last_login_at"`
 	IdentityPublic []byte     `db:"identity_public"` // X-Wing public key, 1216 bytes
+	SecondFactor   bool       `db:"second_factor"`   // a login asks for a code
+	Reset          bool       `db:"reset"`           // nobody can log in until the person has joined again
 }
 
 // UserPage is a part of the list of users, by e-mail.
@@ -39,6 +42,7 @@ type Invitation struct {
 	Name      *string       `db:"name"`
 	Role      actor.Role    `db:"role"`
 	ExpiresAt time.Time     `db:"expires_at"`
+	Resets    *id.User      `db:"resets"` // the account that it starts anew; nil: it makes one
 }
 
 // Session is a login of the caller's.
@@ -120,6 +124,7 @@ func (l Limits) withDefaults() Limits {
 type Service struct {
 	db     *sqlx.DB
 	pepper []byte
+	box    *locked.Box // of the secrets of second factors
 	url    string
 	bus    Bus
 	now    func() time.Time
@@ -135,6 +140,7 @@ func New(cfg Config) *Service {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.box = locked.New(s.mac("secrets of second factors"))
 	return s
 }
 

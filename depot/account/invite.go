@@ -174,7 +174,8 @@ func (s *Service) Invitations(ctx context.Context, a actor.Actor) ([]*Invitation
 	return list, err
 }
 
-// WithdrawInvitation makes an invitation void. Who may invite for a role may withdraw for it.
+// WithdrawInvitation makes an invitation void. Who may invite for a role may withdraw for it. With the invitation of an account that was reset,
+// the reset is taken back: its person logs in as before.
 func (s *Service) WithdrawInvitation(ctx context.Context, a actor.Actor, inv id.Invitation) error {
 	if err := a.Require(actor.Admin); err != nil {
 		return err
@@ -194,6 +195,14 @@ func (s *Service) WithdrawInvitation(ctx context.Context, a actor.Actor, inv id.
 			return err
 		} else if !ok {
 			return fault.New(fault.Conflict, "this invitation has just been accepted")
+		}
+		if found.Resets != nil {
+			if err := setReset(ctx, tx, *found.Resets, nil); err != nil {
+				return err
+			}
+			return audit.Write(ctx, tx, audit.Event{
+				Kind: "user.reset_withdrawn", Actor: a, Owner: *found.Resets, Text: "The reset of " + *found.Email + " was taken back: its person logs in as before.",
+			})
 		}
 		to := "the first superuser"
 		if found.Email != nil {
@@ -283,11 +292,15 @@ func (s *Service) Join(ctx context.Context, in JoinInput) (*Login, error) {
 			return fault.New(fault.Invalid, "email: this invitation has none: give the one to log in with")
 		}
 		u := &User{ID: id.User{}.New(), Email: email, Name: name, Role: inv.Role, IdentityPublic: in.IdentityPublic}
-		ok, err := insertUser(ctx, tx, u, key, in.Keys, s.authHash(in.Keys.AuthKey), in.Recovery, s.recoveryHash(in.Recovery.AuthKey), now)
-		if err != nil {
+		how := "joined"
+		if inv.Resets != nil {
+			how = "joined again"
+			if u, err = s.rejoin(ctx, tx, inv, in, name); err != nil {
+				return err
+			}
+		} else if ok, err := insertUser(ctx, tx, u, key, in.Keys, s.authHash(in.Keys.AuthKey), in.Recovery, s.recoveryHash(in.Recovery.AuthKey), now); err != nil {
 			return err
-		}
-		if !ok {
+		} else if !ok {
 			return fault.New(fault.Conflict, "%s has an account already: log in", email)
 		}
 		if err := acceptInvitation(ctx, tx, inv.ID, u.ID, now); err != nil {
@@ -299,7 +312,7 @@ func (s *Service) Join(ctx context.Context, in JoinInput) (*Login, error) {
 			}
 		}
 		err = audit.Write(ctx, tx, audit.Event{
-			Kind: "user.joined", Actor: actor.Actor{User: u.ID}, Owner: u.ID, Text: fmt.Sprintf("%s joined as %s.", u.Email, u.Role),
+			Kind: "user.joined", Actor: actor.Actor{User: u.ID}, Owner: u.ID, Text: fmt.Sprintf("%s %s as %s.", u.Email, how, u.Role),
 		})
 		if err != nil {
 			return err

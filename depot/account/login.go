@@ -31,16 +31,22 @@ type Login struct {
 type LoginInput struct {
 	Email   string
 	AuthKey []byte // 32 bytes
+	Code    string // of the second factor, or a backup code; empty: none was asked for yet
 	Client  string // what the client calls itself
 	Address string // where it comes from, as the server saw it
+
+	// Within is who the request comes from. Whoever is logged in to the same account already has shown its second factor.
+	Within actor.Actor
 }
 
 // RecoveryLoginInput is a login by recovery code.
 type RecoveryLoginInput struct {
 	Email           string
 	RecoveryAuthKey []byte // 32 bytes
+	Code            string // as in LoginInput
 	Client          string
 	Address         string
+	Within          actor.Actor
 }
 
 // LoginParams says how to derive the keys of an account from its password. An unknown e-mail gets an answer of
@@ -63,7 +69,7 @@ func (s *Service) LoginParams(ctx context.Context, email string) (*LoginParams, 
 
 // Login opens a session for who shows an account's auth key. It fails with WRONG_CREDENTIALS, without saying
 // which part is wrong, with RATE_LIMITED, or, after the right password only, with FORBIDDEN if the account is
-// suspended.
+// suspended or was reset, and with SECOND_FACTOR_REQUIRED if the code is missing or wrong.
 func (s *Service) Login(ctx context.Context, in LoginInput) (*Login, error) {
 	if err := checkAuthKey("authKey", in.AuthKey); err != nil {
 		return nil, err
@@ -77,7 +83,7 @@ func (s *Service) LoginWithRecovery(ctx context.Context, in RecoveryLoginInput) 
 	if err := checkAuthKey("recoveryAuthKey", in.RecoveryAuthKey); err != nil {
 		return nil, err
 	}
-	return s.login(ctx, LoginInput{Email: in.Email, AuthKey: in.RecoveryAuthKey, Client: in.Client, Address: in.Address}, true)
+	return s.login(ctx, LoginInput{Email: in.Email, AuthKey: in.RecoveryAuthKey, Code: in.Code, Client: in.Client, Address: in.Address, Within: in.Within}, true)
 }
 
 // proves reports whether an auth key's hash is the account's. An account that does not exist takes as long.
@@ -120,9 +126,9 @@ func (s *Service) login(ctx context.Context, in LoginInput, byRecovery bool) (*L
 		return nil, wrong
 	}
 	var login *Login
-	var suspended bool
+	var refused error // though what was written for it stays
 	err = pg.InTx(ctx, s.db, func(tx *sqlx.Tx) error {
-		login, suspended = nil, false
+		login, refused = nil, nil
 		// Again under a lock: a password that is being changed ends the sessions that were opened with the old one.
 		x, err := lockSecrets(ctx, tx, x.ID)
 		if err != nil {
@@ -131,11 +137,18 @@ func (s *Service) login(ctx context.Context, in LoginInput, byRecovery bool) (*L
 		if !x.proves(hash, byRecovery) {
 			return wrong
 		}
-		if err := try.succeeded(ctx, tx); err != nil {
-			return err
+		switch {
+		case x.Suspended:
+			refused = fault.New(fault.Forbidden, "this account is suspended: ask an administrator")
+		case x.Reset:
+			refused = fault.New(fault.Forbidden, "this account was reset: open the new invitation, or ask an administrator for it")
+		default:
+			if refused, err = s.second(ctx, tx, x.ID, key, in, try); err != nil || refused != nil {
+				return err
+			}
 		}
-		if suspended = x.Suspended; suspended {
-			return nil
+		if err := try.succeeded(ctx, tx); err != nil || refused != nil {
+			return err
 		}
 		login, err = s.openSession(ctx, tx, x.ID, in.Client, in.Address, byRecovery, false)
 		if err != nil {
@@ -147,8 +160,9 @@ func (s *Service) login(ctx context.Context, in LoginInput, byRecovery bool) (*L
 		}
 		return nil
 	})
-	if err == nil && suspended {
-		err = fault.New(fault.Forbidden, "this account is suspended: ask an administrator")
+	if err == nil && refused != nil {
+		s.told(ctx, x.ID)
+		err = refused
 	}
 	if err != nil {
 		return nil, err

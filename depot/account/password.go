@@ -19,6 +19,12 @@ type PasswordInput struct {
 	Keys       Keys
 }
 
+// Proof is what shows again that somebody is who they are, for what is not done with a session alone.
+type Proof struct {
+	AuthKey []byte // of the password
+	Code    string // of the second factor, or a backup code, if the account has one
+}
+
 // RenewRecoveryInput sets a new recovery code.
 type RenewRecoveryInput struct {
 	AuthKey  []byte // of the password

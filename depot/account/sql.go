@@ -15,7 +15,8 @@ import (
 // The statements of accounts. Functions that must run in a transaction take one; the others take whatever can
 // ask. A row that is not there is a nil pointer, not an error.
 
-const userColumns = `id, email, name, role, suspended_at IS NOT NULL AS suspended, created_at, last_login_at, identity_public`
+const userColumns = `id, email, name, role, suspended_at IS NOT NULL AS suspended, created_at, last_login_at, identity_public,
+	reset_at IS NOT NULL AS reset, EXISTS (SELECT FROM second_factors f WHERE f.user_id = users.id AND f.confirmed_at IS NOT NULL) AS second_factor`
 
 // Users.
 
@@ -31,12 +32,15 @@ func usersByID(ctx context.Context, q sqlx.QueryerContext, ids []id.User) ([]*Us
 	return pg.Many[*User](ctx, q, `SELECT `+userColumns+` FROM users WHERE id = ANY ($1::uuid[])`, pq.Array(ids))
 }
 
-func usersAfter(ctx context.Context, q sqlx.QueryerContext, key string, n int) ([]*User, error) {
-	return pg.Many[*User](ctx, q, `SELECT `+userColumns+` FROM users WHERE email_key > $1 ORDER BY email_key LIMIT $2`, key, n)
+// What a search finds: $1 in a name or an address, in any case; everybody if it is empty.
+const matches = `($1 = '' OR position(lower($1) IN lower(name)) > 0 OR position(lower($1) IN email_key) > 0)`
+
+func usersAfter(ctx context.Context, q sqlx.QueryerContext, search, key string, n int) ([]*User, error) {
+	return pg.Many[*User](ctx, q, `SELECT `+userColumns+` FROM users WHERE `+matches+` AND email_key > $2 ORDER BY email_key LIMIT $3`, search, key, n)
 }
 
-func countUsers(ctx context.Context, q sqlx.QueryerContext) (int, error) {
-	n, err := pg.One[int](ctx, q, `SELECT count(*) FROM users`)
+func countUsers(ctx context.Context, q sqlx.QueryerContext, search string) (int, error) {
+	n, err := pg.One[int](ctx, q, `SELECT count(*) FROM users WHERE `+matches, search)
 	if err != nil {
 		return 0, err
 	}
@@ -96,7 +100,7 @@ func lockRoles(ctx context.Context, tx *sqlx.Tx) error {
 
 // countSuperusers counts those who can act.
 func countSuperusers(ctx context.Context, tx *sqlx.Tx) (int, error) {
-	n, err := pg.One[int](ctx, tx, `SELECT count(*) FROM users WHERE role = 'superuser' AND suspended_at IS NULL`)
+	n, err := pg.One[int](ctx, tx, `SELECT count(*) FROM users WHERE role = 'superuser' AND suspended_at IS NULL AND reset_at IS NULL`)
 	if err != nil {
 		return 0, err
 	}
@@ -107,13 +111,14 @@ func countSuperusers(ctx context.Context, tx *sqlx.Tx) (int, error) {
 type secrets struct {
 	ID             id.User `db:"id"`
 	Suspended      bool    `db:"suspended"`
+	Reset          bool    `db:"reset"`
 	AuthHash       []byte  `db:"auth_hash"`
 	Bundle         []byte  `db:"bundle"`
 	RecoveryHash   []byte  `db:"recovery_auth_hash"`
 	RecoveryBundle []byte  `db:"recovery_bundle"`
 }
 
-const secretColumns = `id, suspended_at IS NOT NULL AS suspended, auth_hash, bundle, recovery_auth_hash, recovery_bundle`
+const secretColumns = `id, suspended_at IS NOT NULL AS suspended, reset_at IS NOT NULL AS reset, auth_hash, bundle, recovery_auth_hash, recovery_bundle`
 
 func secretsByKey(ctx context.Context, q sqlx.QueryerContext, key string) (*secrets, error) {
 	return pg.One[secrets](ctx, q, `SELECT `+secretColumns+` FROM users WHERE email_key = $1`, key)
@@ -130,13 +135,13 @@ func loginParams(ctx context.Context, q sqlx.QueryerContext, key string) (*Login
 
 // Invitations.
 
-const invitationColumns = `id, email, name, role, expires_at`
+const invitationColumns = `id, email, name, role, expires_at, resets`
 
 // insertInvitation takes an empty key for an invitation without an e-mail.
 func insertInvitation(ctx context.Context, tx *sqlx.Tx, inv *Invitation, key string, hash []byte, by *id.User, now time.Time) error {
 	_, err := pg.Change(ctx, tx, `
-		INSERT INTO invitations (id, token_hash, email, email_key, name, role, invited_by, created_at, expires_at)
-		VALUES ($1, $2, $3, nullif($4, ''), $5, $6, $7, $8, $9)`, inv.ID, hash, inv.Email, key, inv.Name, inv.Role, by, now, inv.ExpiresAt)
+		INSERT INTO invitations (id, token_hash, email, email_key, name, role, invited_by, created_at, expires_at, resets)
+		VALUES ($1, $2, $3, nullif($4, ''), $5, $6, $7, $8, $9, $10)`, inv.ID, hash, inv.Email, key, inv.Name, inv.Role, by, now, inv.ExpiresAt, inv.Resets)
 	return err
 }
 
@@ -352,4 +357,96 @@ func sweep(ctx context.Context, q sqlx.ExecerContext, now, failuresBefore, place
 func isRecovering(ctx context.Context, tx *sqlx.Tx, s id.Session, u id.User, now time.Time) (bool, error) {
 	ok, err := pg.One[bool](ctx, tx, `SELECT EXISTS (SELECT FROM sessions WHERE id = $1 AND user_id = $2 AND by_recovery AND expires_at > $3)`, s, u, now)
 	return ok != nil && *ok, err
+}
+
+// Second factors. Whoever reads or writes one has the user's row locked.
+
+func factorOf(ctx context.Context, q sqlx.QueryerContext, u id.User) (*factor, error) {
+	return pg.One[factor](ctx, q, `SELECT secret, last_step, confirmed_at FROM second_factors WHERE user_id = $1`, u)
+}
+
+// putFactor puts a factor that is to be confirmed in the place of one that was not.
+func putFactor(ctx context.Context, tx *sqlx.Tx, u id.User, secret []byte, now time.Time) error {
+	_, err := pg.Change(ctx, tx, `
+		INSERT INTO second_factors (user_id, secret, created_at) VALUES ($1, $2, $3)
+		ON CONFLICT (user_id) DO UPDATE SET secret = excluded.secret, last_step = 0, created_at = excluded.created_at
+		WHERE second_factors.confirmed_at IS NULL`, u, secret, now)
+	return err
+}
+
+func confirmFactor(ctx context.Context, tx *sqlx.Tx, u id.User, now time.Time) error {
+	_, err := pg.Change(ctx, tx, `UPDATE second_factors SET confirmed_at = $2 WHERE user_id = $1`, u, now)
+	return err
+}
+
+func setLastStep(ctx context.Context, tx *sqlx.Tx, u id.User, step int64) error {
+	_, err := pg.Change(ctx, tx, `UPDATE second_factors SET last_step = $2 WHERE user_id = $1`, u, step)
+	return err
+}
+
+func deleteFactor(ctx context.Context, tx *sqlx.Tx, u id.User) error {
+	_, err := pg.Change(ctx, tx, `DELETE FROM second_factors WHERE user_id = $1`, u)
+	return err
+}
+
+func replaceCodes(ctx context.Context, tx *sqlx.Tx, u id.User, hashes [][]byte) error {
+	if _, err := pg.Change(ctx, tx, `DELETE FROM backup_codes WHERE user_id = $1`, u); err != nil {
+		return err
+	}
+	_, err := pg.Change(ctx, tx, `INSERT INTO backup_codes (user_id, hash) SELECT $1, unnest($2::bytea[])`, u, pq.ByteaArray(hashes))
+	return err
+}
+
+// useCode reports whether there was such a code that was not used yet.
+func useCode(ctx context.Context, tx *sqlx.Tx, u id.User, hash []byte, now time.Time) (bool, error) {
+	n, err := pg.Change(ctx, tx, `UPDATE backup_codes SET used_at = $3 WHERE user_id = $1 AND hash = $2 AND used_at IS NULL`, u, hash, now)
+	return n == 1, err
+}
+
+func countCodes(ctx context.Context, q sqlx.QueryerContext, u id.User) (int, error) {
+	n, err := pg.One[int](ctx, q, `SELECT count(*) FROM backup_codes WHERE user_id = $1 AND used_at IS NULL`, u)
+	if err != nil {
+		return 0, err
+	}
+	return *n, nil
+}
+
+// isOpen reports whether a session is an ordinary one that has not ended.
+func isOpen(ctx context.Context, tx *sqlx.Tx, s id.Session, u id.User, now time.Time) (bool, error) {
+	ok, err := pg.One[bool](ctx, tx, `SELECT EXISTS (SELECT FROM sessions WHERE id = $1 AND user_id = $2 AND NOT by_recovery AND expires_at > $3)`, s, u, now)
+	return ok != nil && *ok, err
+}
+
+// E-mail addresses, and accounts that start anew.
+
+// setEmail fails with a unique violation if another has the address.
+func setEmail(ctx context.Context, tx *sqlx.Tx, u id.User, email, key string) error {
+	_, err := pg.Change(ctx, tx, `UPDATE users SET email = $2, email_key = $3 WHERE id = $1`, u, email, key)
+	return err
+}
+
+// setReset sets or, with nil, clears the time of a reset.
+func setReset(ctx context.Context, tx *sqlx.Tx, u id.User, at *time.Time) error {
+	_, err := pg.Change(ctx, tx, `UPDATE users SET reset_at = $2 WHERE id = $1`, u, at)
+	return err
+}
+
+func deleteAPITokens(ctx context.Context, tx *sqlx.Tx, u id.User) error {
+	_, err := pg.Change(ctx, tx, `DELETE FROM api_tokens WHERE user_id = $1`, u)
+	return err
+}
+
+func deleteInvitationsOf(ctx context.Context, tx *sqlx.Tx, u id.User) error {
+	_, err := pg.Change(ctx, tx, `DELETE FROM invitations WHERE resets = $1 AND accepted_at IS NULL`, u)
+	return err
+}
+
+// rekey gives an account that was reset new keys. It is open again.
+func rekey(ctx context.Context, tx *sqlx.Tx, u id.User, name string, k Keys, authHash []byte, r Recovery, recoveryHash, identity []byte) error {
+	_, err := pg.Change(ctx, tx, `
+		UPDATE users SET name = $2, kdf_salt = $3, kdf_time = $4, kdf_memory = $5, kdf_threads = $6, auth_hash = $7, bundle = $8,
+			recovery_auth_hash = $9, recovery_bundle = $10, identity_public = $11, reset_at = NULL, rekeyed_at = clock_timestamp()
+		WHERE id = $1`, u, name, k.Params.Salt, k.Params.Time, k.Params.Memory, k.Params.Threads, authHash, k.Bundle,
+		recoveryHash, r.Bundle, identity)
+	return err
 }

@@ -138,6 +138,11 @@ func (a *attempt) succeeded(ctx context.Context, tx *sqlx.Tx) error {
 	return forget(ctx, tx, a.ids, a.main)
 }
 
+// unlooked takes an attempt back of which nothing was looked at that could be guessed. What was counted before it stays.
+func (a *attempt) unlooked(ctx context.Context, tx *sqlx.Tx) error {
+	return forget(ctx, tx, a.ids, nil)
+}
+
 func words(d time.Duration) string {
 	if d <= time.Second {
 		return "1 second"

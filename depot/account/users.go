@@ -3,8 +3,10 @@ package account
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jmoiron/sqlx"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/audit"
@@ -104,6 +106,14 @@ func (s *Service) UsersByID(ctx context.Context, a actor.Actor, ids []id.User) (
 
 // Users returns up to first users by e-mail, from the cursor after on (empty: from the first).
 func (s *Service) Users(ctx context.Context, a actor.Actor, first int, after string) (*UserPage, error) {
+	return s.FindUsers(ctx, a, "", first, after)
+}
+
+// maxSearch is the length of a text that is looked for, in bytes.
+const maxSearch = 200
+
+// FindUsers is [Service.Users] of those who have a text in their name or e-mail, in any case. TotalCount counts them.
+func (s *Service) FindUsers(ctx context.Context, a actor.Actor, search string, first int, after string) (*UserPage, error) {
 	if err := a.Require(actor.Admin); err != nil {
 		return nil, err
 	}
@@ -114,7 +124,11 @@ func (s *Service) Users(ctx context.Context, a actor.Actor, first int, after str
 	if err != nil {
 		return nil, err
 	}
-	rows, err := usersAfter(ctx, s.db, key, first+1)
+	search = norm.NFC.String(strings.TrimSpace(search))
+	if len(search) > maxSearch || !printable(search) {
+		return nil, fault.New(fault.Invalid, "search: at most %d bytes of text", maxSearch)
+	}
+	rows, err := usersAfter(ctx, s.db, search, key, first+1)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +139,7 @@ func (s *Service) Users(ctx context.Context, a actor.Actor, first int, after str
 	for _, u := range page.Users {
 		u.utc()
 	}
-	page.TotalCount, err = countUsers(ctx, s.db)
+	page.TotalCount, err = countUsers(ctx, s.db, search)
 	return page, err
 }
 

@@ -8,7 +8,9 @@ package audit
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jmoiron/sqlx"
 
@@ -57,9 +59,40 @@ func Write(ctx context.Context, tx *sqlx.Tx, e Event) error {
 	return insert(ctx, tx, line)
 }
 
+// Filter is which lines somebody looks for. Empty fields do not narrow it.
+type Filter struct {
+	Search string     // in the sentence, in any case
+	Kind   string     // the word, or what it begins with before a dot: user finds user.suspended
+	From   *time.Time // inclusive
+	To     *time.Time // exclusive
+}
+
+// maxSearch is the length of a text that is looked for, in bytes.
+const maxSearch = 200
+
+func (f Filter) check() error {
+	for field, s := range map[string]string{"search": f.Search, "kind": f.Kind} {
+		if len(s) > maxSearch || !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
+			return fault.New(fault.Invalid, "%s: at most %d bytes of text", field, maxSearch)
+		}
+	}
+	if f.From != nil && f.To != nil && !f.From.Before(*f.To) {
+		return fault.New(fault.Invalid, "to: must be after from")
+	}
+	return nil
+}
+
 // List returns up to first lines that follow the cursor after (empty: from the newest on). Administrators see
 // all of the log, others the lines that concern them or that they caused.
 func List(ctx context.Context, db *sqlx.DB, a actor.Actor, first int, after string) (*Page, error) {
+	return Find(ctx, db, a, Filter{}, first, after)
+}
+
+// Find is [List] of the lines that a filter lets through.
+func Find(ctx context.Context, db *sqlx.DB, a actor.Actor, f Filter, first int, after string) (*Page, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
 	var scope *id.User
 	if a.Require(actor.Admin) != nil {
 		u, err := a.Person()
@@ -75,7 +108,7 @@ func List(ctx context.Context, db *sqlx.DB, a actor.Actor, first int, after stri
 	if err != nil {
 		return nil, err
 	}
-	lines, err := list(ctx, db, scope, from, first+1)
+	lines, err := list(ctx, db, scope, f, from, first+1)
 	if err != nil {
 		return nil, err
 	}

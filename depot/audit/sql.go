@@ -19,7 +19,7 @@ func insert(ctx context.Context, tx *sqlx.Tx, e Entry) error {
 }
 
 // list returns up to n lines below from (nil: the newest), for one person (nil: all of them).
-func list(ctx context.Context, db *sqlx.DB, scope *id.User, from *keyset.Position[id.Event], n int) ([]*Entry, error) {
+func list(ctx context.Context, db *sqlx.DB, scope *id.User, f Filter, from *keyset.Position[id.Event], n int) ([]*Entry, error) {
 	at, last := from.Args()
 	lines := []*Entry{}
 	err := db.SelectContext(ctx, &lines, `
@@ -27,8 +27,12 @@ func list(ctx context.Context, db *sqlx.DB, scope *id.User, from *keyset.Positio
 		FROM audit_events
 		WHERE ($1::uuid IS NULL OR owner_id = $1 OR actor_id = $1)
 		  AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3::uuid))
+		  AND ($5 = '' OR position(lower($5) IN lower(text)) > 0)
+		  AND ($6 = '' OR kind = $6 OR starts_with(kind, $6 || '.'))
+		  AND ($7::timestamptz IS NULL OR at >= $7)
+		  AND ($8::timestamptz IS NULL OR at < $8)
 		ORDER BY at DESC, id DESC
-		LIMIT $4`, scope, at, last, n)
+		LIMIT $4`, scope, at, last, n, f.Search, f.Kind, f.From, f.To)
 	if err != nil {
 		return nil, wrap(err)
 	}

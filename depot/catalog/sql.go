@@ -543,15 +543,28 @@ func snapshotsByID(ctx context.Context, q sqlx.QueryerContext, owner id.User, sn
 
 // deletedOf gives a user's snapshots that can be taken back, the last deleted first.
 func deletedOf(ctx context.Context, q sqlx.QueryerContext, owner id.User, n int) (rows []snapshotRow, err error) {
-	err = sqlx.SelectContext(ctx, q, &rows, snapshotColumns+` JOIN spaces s ON s.id = sn.space_id
-		WHERE s.owner_id = $1 AND sn.purge_after > clock_timestamp() ORDER BY sn.deleted_at DESC, sn.id DESC LIMIT $2`, owner, n)
+	err = sqlx.SelectContext(ctx, q, &rows, snapshotColumns+` JOIN spaces s ON s.id = sn.space_id JOIN users u ON u.id = s.owner_id
+		WHERE s.owner_id = $1 AND sn.purge_after > clock_timestamp() AND `+opens+` ORDER BY sn.deleted_at DESC, sn.id DESC LIMIT $2`, owner, n)
 	return rows, err
 }
 
 // lockDeleted returns a snapshot of a space that can be taken back, or nil. Nobody else changes it until tx ends.
 func lockDeleted(ctx context.Context, tx *sqlx.Tx, space int, snapshot id.Snapshot) (*snapshotRow, error) {
-	return maybe[snapshotRow](ctx, tx, snapshotColumns+`
-		WHERE sn.space_id = $1 AND sn.id = $2 AND sn.purge_after > clock_timestamp() FOR UPDATE`, space, snapshot)
+	return maybe[snapshotRow](ctx, tx, snapshotColumns+` JOIN spaces s ON s.id = sn.space_id JOIN users u ON u.id = s.owner_id
+		WHERE sn.space_id = $1 AND sn.id = $2 AND sn.purge_after > clock_timestamp() AND `+opens+` FOR UPDATE OF sn`, space, snapshot)
+}
+
+// opens holds for snapshots that the owner's present keys open: not for those from before a reset of the account.
+const opens = `(u.rekeyed_at IS NULL OR sn.created_at > u.rekeyed_at)`
+
+// lockLive returns up to n live snapshots of a person's, pinned ones too, and no longer pinned. Nobody else changes them until tx ends.
+func lockLive(ctx context.Context, tx *sqlx.Tx, owner id.User, n int) (list []id.Snapshot, err error) {
+	err = tx.SelectContext(ctx, &list, `
+		UPDATE snapshots SET pinned_at = NULL WHERE id IN (
+			SELECT sn.id FROM snapshots sn JOIN spaces s ON s.id = sn.space_id
+			WHERE s.owner_id = $1 AND sn.deleted_at IS NULL ORDER BY sn.id LIMIT $2 FOR UPDATE OF sn)
+		RETURNING id`, owner, n)
+	return list, err
 }
 
 // markDeleted deletes live snapshots that are not pinned, for good after undo, and returns how many there were.

@@ -134,3 +134,8 @@ func deleteExpired(ctx context.Context, q sqlx.ExecerContext, before time.Time) 
 	_, err := pg.Change(ctx, q, `DELETE FROM enrolments WHERE expires_at < $1`, before)
 	return err
 }
+
+func deleteEnrolments(ctx context.Context, tx *sqlx.Tx, owner id.User) error {
+	_, err := pg.Change(ctx, tx, `DELETE FROM enrolments WHERE user_id = $1 AND used_at IS NULL`, owner)
+	return err
+}

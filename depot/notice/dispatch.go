@@ -113,6 +113,11 @@ func dispatch(ctx context.Context, tx *sqlx.Tx, r reader, perHour int, st style)
 	}
 	wanted := map[MailMode][]*Notification{}
 	for _, n := range rows {
+		if n.Also != nil {
+			if err := also(ctx, tx, r, n, st); err != nil {
+				return err
+			}
+		}
 		m := mode(n.Kind, chosen, r)
 		wanted[m] = append(wanted[m], n)
 	}
@@ -140,6 +145,17 @@ func dispatch(ctx context.Context, tx *sqlx.Tx, r reader, perHour int, st style)
 		return err
 	}
 	return settle(ctx, tx, now, "sent")
+}
+
+// also writes the mail to the other address of a notification.
+func also(ctx context.Context, tx *sqlx.Tx, r reader, n *Notification, st style) error {
+	c, err := mail.Notification(st.brand, r.Name, items([]*Notification{n}, st.zone)[0], pageSettings)
+	if err != nil {
+		return err
+	}
+	r.Address = *n.Also
+	_, err = insertMail(ctx, tx, r, mailNotification, c, "also:"+n.ID.String())
+	return err
 }
 
 // mode is what a reader wants by mail of a kind.

@@ -39,6 +39,7 @@ type Notification struct {
 	RunID     *id.Run    `db:"run_id"`
 	CreatedAt time.Time  `db:"created_at"`
 	ReadAt    *time.Time `db:"read_at"`
+	Also      *string    `db:"also"` // see Event
 }
 
 // Preference is what a person wants by mail of one kind.

@@ -37,9 +37,9 @@ func insert(ctx context.Context, tx *sqlx.Tx, e Event) error {
 		key = &e.Key
 	}
 	_, err := pg.Change(ctx, tx, `
-		INSERT INTO notifications (id, user_id, kind, severity, title, body, device_id, run_id, key)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (key, user_id) WHERE key IS NOT NULL DO NOTHING`,
-		id.Notice{}.New(), e.User, e.Kind, severity, e.Title, e.Body, device, run, key)
+		INSERT INTO notifications (id, user_id, kind, severity, title, body, device_id, run_id, key, also)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, nullif($10, '')) ON CONFLICT (key, user_id) WHERE key IS NOT NULL DO NOTHING`,
+		id.Notice{}.New(), e.User, e.Kind, severity, e.Title, e.Body, device, run, key, e.Also)
 	return err
 }
 
@@ -71,7 +71,7 @@ func sweep(ctx context.Context, q sqlx.ExecerContext, read, all, mails time.Dura
 
 // Reading.
 
-const columns = `id, user_id, kind, severity, title, body, device_id, run_id, created_at, read_at`
+const columns = `id, user_id, kind, severity, title, body, device_id, run_id, created_at, read_at, also`
 
 func notifications(ctx context.Context, q sqlx.QueryerContext, query string, args ...any) ([]*Notification, error) {
 	rows, err := pg.Many[*Notification](ctx, q, query, args...)

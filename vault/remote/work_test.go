@@ -137,14 +137,14 @@ func TestKeepAndEnd(t *testing.T) {
 	if err != nil || len(runs) != 1 || runs[0].ID != run {
 		t.Errorf("end: %+v, %v", runs, err)
 	}
-	sent = fmt.Sprintf(`{"input":{"runs":[%q],"lease":7,"outcome":"FAILED","snapshot":%q,"code":"X","retry":true,"files":1,"bytes":2,"uploadedBytes":3,"causes":[{"cause":"io","count":4}],"report":"cg=="}}`, run, snap)
+	sent = fmt.Sprintf(`{"input":{"runs":[%q],"lease":7,"outcome":"FAILED","snapshot":%q,"safety":null,"code":"X","retry":true,"files":1,"bytes":2,"uploadedBytes":3,"causes":[{"cause":"io","count":4}],"report":"cg=="}}`, run, snap)
 	if got := c.variables("EndRuns"); got != sent {
 		t.Errorf("sent %s", got)
 	}
 	if _, err := c.client.EndRuns(t.Context(), remote.EndInput{Runs: []id.Run{run}, Outcome: remote.Succeeded}); err != nil {
 		t.Error(err)
 	}
-	if got := c.variables("EndRuns"); !strings.Contains(got, `"snapshot":null,"code":null`) || !strings.Contains(got, `"causes":[],"report":null`) {
+	if got := c.variables("EndRuns"); !strings.Contains(got, `"snapshot":null,"safety":null,"code":null`) || !strings.Contains(got, `"causes":[],"report":null`) {
 		t.Errorf("sent %s", got)
 	}
 	_, err = c.client.EndRuns(t.Context(), remote.EndInput{})

@@ -15,22 +15,23 @@ type Kind string
 
 // The kinds. A new one needs a line in docs/api.md and one in the agent's advice.
 const (
-	Invalid         Kind = "BAD_INPUT"         // the request itself is wrong; repeating it will not help
-	NotFound        Kind = "NOT_FOUND"         // no such thing, or not yours: the two are never told apart
-	Unauthenticated Kind = "UNAUTHENTICATED"   // no credential, or one that is unknown, expired or revoked
-	WrongPassword   Kind = "WRONG_CREDENTIALS" // e-mail and password (or recovery code) do not match; says not which
-	Forbidden       Kind = "FORBIDDEN"         // known, but not allowed to do this
-	Conflict        Kind = "CONFLICT"          // the state of things does not allow this now
-	SessionExpired  Kind = "SESSION_EXPIRED"   // this backup session is void for ever: begin a new one
-	ObjectsMissing  Kind = "OBJECTS_MISSING"   // a snapshot refers to objects that are not stored; Data lists them
-	TooLarge        Kind = "TOO_LARGE"         // over a limit that the message names
-	TooMany         Kind = "RATE_LIMITED"      // wait, then try again; RetryAfter says how long
-	HashMismatch    Kind = "HASH_MISMATCH"     // bytes arrived damaged: send them again
-	BadPack         Kind = "BAD_PACK"          // the bytes are as sent, but they are not a pack
-	StorageFull     Kind = "STORAGE_FULL"      // the server has no room
-	Unavailable     Kind = "UNAVAILABLE"       // the server cannot now; try again later
-	ClientTooOld    Kind = "CLIENT_TOO_OLD"    // this agent speaks a protocol that the server gave up
-	Internal        Kind = "INTERNAL"          // a fault of ours
+	Invalid         Kind = "BAD_INPUT"              // the request itself is wrong; repeating it will not help
+	NotFound        Kind = "NOT_FOUND"              // no such thing, or not yours: the two are never told apart
+	Unauthenticated Kind = "UNAUTHENTICATED"        // no credential, or one that is unknown, expired or revoked
+	WrongPassword   Kind = "WRONG_CREDENTIALS"      // e-mail and password (or recovery code) do not match; says not which
+	SecondFactor    Kind = "SECOND_FACTOR_REQUIRED" // the password is right: a code is missing, or wrong
+	Forbidden       Kind = "FORBIDDEN"              // known, but not allowed to do this
+	Conflict        Kind = "CONFLICT"               // the state of things does not allow this now
+	SessionExpired  Kind = "SESSION_EXPIRED"        // this backup session is void for ever: begin a new one
+	ObjectsMissing  Kind = "OBJECTS_MISSING"        // a snapshot refers to objects that are not stored; Data lists them
+	TooLarge        Kind = "TOO_LARGE"              // over a limit that the message names
+	TooMany         Kind = "RATE_LIMITED"           // wait, then try again; RetryAfter says how long
+	HashMismatch    Kind = "HASH_MISMATCH"          // bytes arrived damaged: send them again
+	BadPack         Kind = "BAD_PACK"               // the bytes are as sent, but they are not a pack
+	StorageFull     Kind = "STORAGE_FULL"           // the server has no room
+	Unavailable     Kind = "UNAVAILABLE"            // the server cannot now; try again later
+	ClientTooOld    Kind = "CLIENT_TOO_OLD"         // this agent speaks a protocol that the server gave up
+	Internal        Kind = "INTERNAL"               // a fault of ours
 )
 
 // Error is a failure that its receiver can act on.

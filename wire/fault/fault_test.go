@@ -50,7 +50,7 @@ func TestKindsAreFoundInChains(t *testing.T) {
 func TestKindsAreWords(t *testing.T) {
 	t.Parallel()
 	seen := map[Kind]bool{}
-	for _, k := range []Kind{Invalid, NotFound, Unauthenticated, WrongPassword, Forbidden, Conflict, SessionExpired, ObjectsMissing,
+	for _, k := range []Kind{Invalid, NotFound, Unauthenticated, WrongPassword, SecondFactor, Forbidden, Conflict, SessionExpired, ObjectsMissing,
 		TooLarge, TooMany, HashMismatch, BadPack, StorageFull, Unavailable, ClientTooOld, Internal} {
 		if seen[k] {
 			t.Errorf("%s is there twice", k)

@@ -120,12 +120,36 @@ type BeginImportPayload struct {
 	Token string `json:"token"`
 }
 
+type BeginSecondFactorInput struct {
+	// Of the password.
+	AuthKey []byte `json:"authKey"`
+}
+
+type BeginSecondFactorPayload struct {
+	// Base32, to be typed. Shown once.
+	Secret string `json:"secret"`
+	// The same as an otpauth:// address, for a QR code.
+	URI string `json:"uri"`
+}
+
 type BrandingPayload struct {
 	Branding *setting.Brand `json:"branding"`
 }
 
 type CancelRunInput struct {
 	ID string `json:"id"`
+}
+
+type ChangeEmailInput struct {
+	Email string `json:"email"`
+	// Of the password.
+	AuthKey []byte `json:"authKey"`
+	// Of the second factor, if it is on, or a backup code.
+	Code *string `json:"code,omitempty"`
+}
+
+type ChangeEmailPayload struct {
+	User *account.User `json:"user"`
 }
 
 type ChangePasswordInput struct {
@@ -168,6 +192,16 @@ type CommitSnapshotInput struct {
 
 type CommitSnapshotPayload struct {
 	Snapshot *catalog.Snapshot `json:"snapshot"`
+}
+
+type ConfirmSecondFactorInput struct {
+	Code string `json:"code"`
+}
+
+type ConfirmSecondFactorPayload struct {
+	User *account.User `json:"user"`
+	// Each serves once instead of a code. Shown once.
+	BackupCodes []string `json:"backupCodes"`
 }
 
 type CreateAPITokenInput struct {
@@ -244,6 +278,16 @@ type DeviceConnection struct {
 type DeviceEdge struct {
 	Cursor string        `json:"cursor"`
 	Node   *fleet.Device `json:"node"`
+}
+
+type DisableSecondFactorInput struct {
+	AuthKey []byte `json:"authKey"`
+	// Of the second factor, or a backup code.
+	Code string `json:"code"`
+}
+
+type DisableSecondFactorPayload struct {
+	User *account.User `json:"user"`
 }
 
 type EnableApplicationScheduleInput struct {
@@ -352,7 +396,9 @@ type KeepRunsPayload struct {
 type LoginInput struct {
 	Email   string `json:"email"`
 	AuthKey []byte `json:"authKey"`
-	Client  string `json:"client"`
+	// Of the second factor, or a backup code: after SECOND_FACTOR_REQUIRED. Not asked for within a session of the same account.
+	Code   *string `json:"code,omitempty"`
+	Client string  `json:"client"`
 	// Set an HttpOnly cookie instead of returning the token: for browsers.
 	Cookie bool `json:"cookie"`
 }
@@ -369,8 +415,10 @@ type LoginPayload struct {
 type LoginWithRecoveryInput struct {
 	Email           string `json:"email"`
 	RecoveryAuthKey []byte `json:"recoveryAuthKey"`
-	Client          string `json:"client"`
-	Cookie          bool   `json:"cookie"`
+	// As in LoginInput.
+	Code   *string `json:"code,omitempty"`
+	Client string  `json:"client"`
+	Cookie bool    `json:"cookie"`
 }
 
 type LogoutPayload struct {
@@ -543,6 +591,18 @@ type RenameDevicePayload struct {
 	Device *fleet.Device `json:"device"`
 }
 
+type RenewBackupCodesInput struct {
+	AuthKey []byte `json:"authKey"`
+	// Of the second factor, or a backup code.
+	Code string `json:"code"`
+}
+
+type RenewBackupCodesPayload struct {
+	User *account.User `json:"user"`
+	// Shown once.
+	BackupCodes []string `json:"backupCodes"`
+}
+
 type RenewRecoveryInput struct {
 	AuthKey  []byte            `json:"authKey"`
 	Recovery *account.Recovery `json:"recovery"`
@@ -566,6 +626,31 @@ type ReportProgressInput struct {
 
 type ReportProgressPayload struct {
 	Ok bool `json:"ok"`
+}
+
+type ResetAccountInput struct {
+	User string `json:"user"`
+	// The account's, typed by whoever resets it.
+	Email string `json:"email"`
+}
+
+type ResetAccountPayload struct {
+	User       *account.User       `json:"user"`
+	Invitation *account.Invitation `json:"invitation"`
+	// Of the invitation. Shown once.
+	Token string `json:"token"`
+	// Where the person opens it.
+	URL string `json:"url"`
+	// How many snapshots were deleted.
+	Snapshots int `json:"snapshots"`
+}
+
+type ResetSecondFactorInput struct {
+	User string `json:"user"`
+}
+
+type ResetSecondFactorPayload struct {
+	User *account.User `json:"user"`
 }
 
 type RestoreApplicationInput struct {

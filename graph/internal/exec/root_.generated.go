@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/holdfast-backup/holdfast/depot/actor"
@@ -210,6 +211,11 @@ type ComplexityRoot struct {
 		Token   func(childComplexity int) int
 	}
 
+	BeginSecondFactorPayload struct {
+		Secret func(childComplexity int) int
+		URI    func(childComplexity int) int
+	}
+
 	Branding struct {
 		Logo func(childComplexity int) int
 		Name func(childComplexity int) int
@@ -219,12 +225,21 @@ type ComplexityRoot struct {
 		Branding func(childComplexity int) int
 	}
 
+	ChangeEmailPayload struct {
+		User func(childComplexity int) int
+	}
+
 	ChangePasswordPayload struct {
 		User func(childComplexity int) int
 	}
 
 	CommitSnapshotPayload struct {
 		Snapshot func(childComplexity int) int
+	}
+
+	ConfirmSecondFactorPayload struct {
+		BackupCodes func(childComplexity int) int
+		User        func(childComplexity int) int
 	}
 
 	CreateApiTokenPayload struct {
@@ -290,6 +305,10 @@ type ComplexityRoot struct {
 		NextDueAt     func(childComplexity int) int
 		StaleDays     func(childComplexity int) int
 		State         func(childComplexity int) int
+	}
+
+	DisableSecondFactorPayload struct {
+		User func(childComplexity int) int
 	}
 
 	DoctorCheck struct {
@@ -450,9 +469,12 @@ type ComplexityRoot struct {
 		BackUpNow                  func(childComplexity int, input BackUpNowInput) int
 		BeginBackup                func(childComplexity int, input BeginBackupInput) int
 		BeginImport                func(childComplexity int, input BeginImportInput) int
+		BeginSecondFactor          func(childComplexity int, input BeginSecondFactorInput) int
 		CancelRun                  func(childComplexity int, input CancelRunInput) int
+		ChangeEmail                func(childComplexity int, input ChangeEmailInput) int
 		ChangePassword             func(childComplexity int, input ChangePasswordInput) int
 		CommitSnapshot             func(childComplexity int, input CommitSnapshotInput) int
+		ConfirmSecondFactor        func(childComplexity int, input ConfirmSecondFactorInput) int
 		CreateAPIToken             func(childComplexity int, input CreateAPITokenInput) int
 		CreateApplicationSchedule  func(childComplexity int, input CreateApplicationScheduleInput) int
 		CreateEnrolment            func(childComplexity int, input CreateEnrolmentInput) int
@@ -463,6 +485,7 @@ type ComplexityRoot struct {
 		DeletePolicy               func(childComplexity int, input DeletePolicyInput) int
 		DeleteSnapshot             func(childComplexity int, input DeleteSnapshotInput) int
 		DeleteTask                 func(childComplexity int, input TaskInput) int
+		DisableSecondFactor        func(childComplexity int, input DisableSecondFactorInput) int
 		EnableApplicationSchedule  func(childComplexity int, input EnableApplicationScheduleInput) int
 		EnablePolicy               func(childComplexity int, input EnablePolicyInput) int
 		EndRuns                    func(childComplexity int, input EndRunsInput) int
@@ -482,8 +505,11 @@ type ComplexityRoot struct {
 		RemoveApplication          func(childComplexity int, input RemoveApplicationInput) int
 		RemoveLogo                 func(childComplexity int) int
 		RenameDevice               func(childComplexity int, input RenameDeviceInput) int
+		RenewBackupCodes           func(childComplexity int, input RenewBackupCodesInput) int
 		RenewRecovery              func(childComplexity int, input RenewRecoveryInput) int
 		ReportProgress             func(childComplexity int, input ReportProgressInput) int
+		ResetAccount               func(childComplexity int, input ResetAccountInput) int
+		ResetSecondFactor          func(childComplexity int, input ResetSecondFactorInput) int
 		RestoreApplication         func(childComplexity int, input RestoreApplicationInput) int
 		RestoreDeletedSnapshot     func(childComplexity int, input RestoreDeletedSnapshotInput) int
 		ResumeUser                 func(childComplexity int, input ResumeUserInput) int
@@ -619,7 +645,7 @@ type ComplexityRoot struct {
 		Application                func(childComplexity int, id string) int
 		ApplicationSchedulePreview func(childComplexity int, schedule ScheduleInput, zone string, count *int) int
 		Applications               func(childComplexity int, fleet *bool) int
-		AuditEvents                func(childComplexity int, first *int, after *string) int
+		AuditEvents                func(childComplexity int, first *int, after *string, search *string, kind *string, from *time.Time, to *time.Time) int
 		Backup                     func(childComplexity int, id string) int
 		Branding                   func(childComplexity int) int
 		DeletedSnapshots           func(childComplexity int) int
@@ -658,7 +684,7 @@ type ComplexityRoot struct {
 		Snapshots                  func(childComplexity int, device *string, application *string, first *int, after *string) int
 		StorageReport              func(childComplexity int, days *int) int
 		ThisDevice                 func(childComplexity int) int
-		Users                      func(childComplexity int, first *int, after *string) int
+		Users                      func(childComplexity int, first *int, after *string, search *string) int
 	}
 
 	Queue struct {
@@ -680,6 +706,11 @@ type ComplexityRoot struct {
 
 	RenameDevicePayload struct {
 		Device func(childComplexity int) int
+	}
+
+	RenewBackupCodesPayload struct {
+		BackupCodes func(childComplexity int) int
+		User        func(childComplexity int) int
 	}
 
 	RenewRecoveryPayload struct {
@@ -707,6 +738,18 @@ type ComplexityRoot struct {
 
 	ReportProgressPayload struct {
 		Ok func(childComplexity int) int
+	}
+
+	ResetAccountPayload struct {
+		Invitation func(childComplexity int) int
+		Snapshots  func(childComplexity int) int
+		Token      func(childComplexity int) int
+		URL        func(childComplexity int) int
+		User       func(childComplexity int) int
+	}
+
+	ResetSecondFactorPayload struct {
+		User func(childComplexity int) int
 	}
 
 	ResumeUserPayload struct {
@@ -1037,20 +1080,23 @@ type ComplexityRoot struct {
 	}
 
 	User struct {
-		APITokens      func(childComplexity int) int
-		CreatedAt      func(childComplexity int) int
-		Devices        func(childComplexity int) int
-		Email          func(childComplexity int) int
-		Groups         func(childComplexity int) int
-		ID             func(childComplexity int) int
-		IdentityPublic func(childComplexity int) int
-		LastLoginAt    func(childComplexity int) int
-		Name           func(childComplexity int) int
-		Quota          func(childComplexity int) int
-		Role           func(childComplexity int) int
-		Sessions       func(childComplexity int) int
-		Suspended      func(childComplexity int) int
-		Usage          func(childComplexity int) int
+		APITokens       func(childComplexity int) int
+		BackupCodesLeft func(childComplexity int) int
+		CreatedAt       func(childComplexity int) int
+		Devices         func(childComplexity int) int
+		Email           func(childComplexity int) int
+		Groups          func(childComplexity int) int
+		ID              func(childComplexity int) int
+		IdentityPublic  func(childComplexity int) int
+		LastLoginAt     func(childComplexity int) int
+		Name            func(childComplexity int) int
+		Quota           func(childComplexity int) int
+		Reset           func(childComplexity int) int
+		Role            func(childComplexity int) int
+		SecondFactor    func(childComplexity int) int
+		Sessions        func(childComplexity int) int
+		Suspended       func(childComplexity int) int
+		Usage           func(childComplexity int) int
 	}
 
 	UserConnection struct {
@@ -1673,6 +1719,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.BeginImportPayload.Token(childComplexity), true
 
+	case "BeginSecondFactorPayload.secret":
+		if e.ComplexityRoot.BeginSecondFactorPayload.Secret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BeginSecondFactorPayload.Secret(childComplexity), true
+	case "BeginSecondFactorPayload.uri":
+		if e.ComplexityRoot.BeginSecondFactorPayload.URI == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BeginSecondFactorPayload.URI(childComplexity), true
+
 	case "Branding.logo":
 		if e.ComplexityRoot.Branding.Logo == nil {
 			break
@@ -1693,6 +1752,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.BrandingPayload.Branding(childComplexity), true
 
+	case "ChangeEmailPayload.user":
+		if e.ComplexityRoot.ChangeEmailPayload.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChangeEmailPayload.User(childComplexity), true
+
 	case "ChangePasswordPayload.user":
 		if e.ComplexityRoot.ChangePasswordPayload.User == nil {
 			break
@@ -1706,6 +1772,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CommitSnapshotPayload.Snapshot(childComplexity), true
+
+	case "ConfirmSecondFactorPayload.backupCodes":
+		if e.ComplexityRoot.ConfirmSecondFactorPayload.BackupCodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConfirmSecondFactorPayload.BackupCodes(childComplexity), true
+	case "ConfirmSecondFactorPayload.user":
+		if e.ComplexityRoot.ConfirmSecondFactorPayload.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConfirmSecondFactorPayload.User(childComplexity), true
 
 	case "CreateApiTokenPayload.apiToken":
 		if e.ComplexityRoot.CreateApiTokenPayload.APIToken == nil {
@@ -1931,6 +2010,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DeviceHealth.State(childComplexity), true
+
+	case "DisableSecondFactorPayload.user":
+		if e.ComplexityRoot.DisableSecondFactorPayload.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DisableSecondFactorPayload.User(childComplexity), true
 
 	case "DoctorCheck.name":
 		if e.ComplexityRoot.DoctorCheck.Name == nil {
@@ -2496,6 +2582,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.BeginImport(childComplexity, args["input"].(BeginImportInput)), true
+	case "Mutation.beginSecondFactor":
+		if e.ComplexityRoot.Mutation.BeginSecondFactor == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_beginSecondFactor_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.BeginSecondFactor(childComplexity, args["input"].(BeginSecondFactorInput)), true
 	case "Mutation.cancelRun":
 		if e.ComplexityRoot.Mutation.CancelRun == nil {
 			break
@@ -2507,6 +2604,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CancelRun(childComplexity, args["input"].(CancelRunInput)), true
+	case "Mutation.changeEmail":
+		if e.ComplexityRoot.Mutation.ChangeEmail == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_changeEmail_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ChangeEmail(childComplexity, args["input"].(ChangeEmailInput)), true
 	case "Mutation.changePassword":
 		if e.ComplexityRoot.Mutation.ChangePassword == nil {
 			break
@@ -2529,6 +2637,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CommitSnapshot(childComplexity, args["input"].(CommitSnapshotInput)), true
+	case "Mutation.confirmSecondFactor":
+		if e.ComplexityRoot.Mutation.ConfirmSecondFactor == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_confirmSecondFactor_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ConfirmSecondFactor(childComplexity, args["input"].(ConfirmSecondFactorInput)), true
 	case "Mutation.createApiToken":
 		if e.ComplexityRoot.Mutation.CreateAPIToken == nil {
 			break
@@ -2639,6 +2758,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteTask(childComplexity, args["input"].(TaskInput)), true
+	case "Mutation.disableSecondFactor":
+		if e.ComplexityRoot.Mutation.DisableSecondFactor == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_disableSecondFactor_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DisableSecondFactor(childComplexity, args["input"].(DisableSecondFactorInput)), true
 	case "Mutation.enableApplicationSchedule":
 		if e.ComplexityRoot.Mutation.EnableApplicationSchedule == nil {
 			break
@@ -2838,6 +2968,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RenameDevice(childComplexity, args["input"].(RenameDeviceInput)), true
+	case "Mutation.renewBackupCodes":
+		if e.ComplexityRoot.Mutation.RenewBackupCodes == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_renewBackupCodes_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RenewBackupCodes(childComplexity, args["input"].(RenewBackupCodesInput)), true
 	case "Mutation.renewRecovery":
 		if e.ComplexityRoot.Mutation.RenewRecovery == nil {
 			break
@@ -2860,6 +3001,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ReportProgress(childComplexity, args["input"].(ReportProgressInput)), true
+	case "Mutation.resetAccount":
+		if e.ComplexityRoot.Mutation.ResetAccount == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_resetAccount_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ResetAccount(childComplexity, args["input"].(ResetAccountInput)), true
+	case "Mutation.resetSecondFactor":
+		if e.ComplexityRoot.Mutation.ResetSecondFactor == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_resetSecondFactor_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ResetSecondFactor(childComplexity, args["input"].(ResetSecondFactorInput)), true
 	case "Mutation.restoreApplication":
 		if e.ComplexityRoot.Mutation.RestoreApplication == nil {
 			break
@@ -3577,7 +3740,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.AuditEvents(childComplexity, args["first"].(*int), args["after"].(*string)), true
+		return e.ComplexityRoot.Query.AuditEvents(childComplexity, args["first"].(*int), args["after"].(*string), args["search"].(*string), args["kind"].(*string), args["from"].(*time.Time), args["to"].(*time.Time)), true
 	case "Query.backup":
 		if e.ComplexityRoot.Query.Backup == nil {
 			break
@@ -3922,7 +4085,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Users(childComplexity, args["first"].(*int), args["after"].(*string)), true
+		return e.ComplexityRoot.Query.Users(childComplexity, args["first"].(*int), args["after"].(*string), args["search"].(*string)), true
 
 	case "Queue.active":
 		if e.ComplexityRoot.Queue.Active == nil {
@@ -3998,6 +4161,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RenameDevicePayload.Device(childComplexity), true
+
+	case "RenewBackupCodesPayload.backupCodes":
+		if e.ComplexityRoot.RenewBackupCodesPayload.BackupCodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RenewBackupCodesPayload.BackupCodes(childComplexity), true
+	case "RenewBackupCodesPayload.user":
+		if e.ComplexityRoot.RenewBackupCodesPayload.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RenewBackupCodesPayload.User(childComplexity), true
 
 	case "RenewRecoveryPayload.user":
 		if e.ComplexityRoot.RenewRecoveryPayload.User == nil {
@@ -4109,6 +4285,44 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ReportProgressPayload.Ok(childComplexity), true
+
+	case "ResetAccountPayload.invitation":
+		if e.ComplexityRoot.ResetAccountPayload.Invitation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResetAccountPayload.Invitation(childComplexity), true
+	case "ResetAccountPayload.snapshots":
+		if e.ComplexityRoot.ResetAccountPayload.Snapshots == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResetAccountPayload.Snapshots(childComplexity), true
+	case "ResetAccountPayload.token":
+		if e.ComplexityRoot.ResetAccountPayload.Token == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResetAccountPayload.Token(childComplexity), true
+	case "ResetAccountPayload.url":
+		if e.ComplexityRoot.ResetAccountPayload.URL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResetAccountPayload.URL(childComplexity), true
+	case "ResetAccountPayload.user":
+		if e.ComplexityRoot.ResetAccountPayload.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResetAccountPayload.User(childComplexity), true
+
+	case "ResetSecondFactorPayload.user":
+		if e.ComplexityRoot.ResetSecondFactorPayload.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResetSecondFactorPayload.User(childComplexity), true
 
 	case "ResumeUserPayload.user":
 		if e.ComplexityRoot.ResumeUserPayload.User == nil {
@@ -5357,6 +5571,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.APITokens(childComplexity), true
+	case "User.backupCodesLeft":
+		if e.ComplexityRoot.User.BackupCodesLeft == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.BackupCodesLeft(childComplexity), true
 	case "User.createdAt":
 		if e.ComplexityRoot.User.CreatedAt == nil {
 			break
@@ -5411,12 +5631,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.Quota(childComplexity), true
+	case "User.reset":
+		if e.ComplexityRoot.User.Reset == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Reset(childComplexity), true
 	case "User.role":
 		if e.ComplexityRoot.User.Role == nil {
 			break
 		}
 
 		return e.ComplexityRoot.User.Role(childComplexity), true
+	case "User.secondFactor":
+		if e.ComplexityRoot.User.SecondFactor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.SecondFactor(childComplexity), true
 	case "User.sessions":
 		if e.ComplexityRoot.User.Sessions == nil {
 			break
@@ -5528,10 +5760,13 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputBackUpNowInput,
 		ec.unmarshalInputBeginBackupInput,
 		ec.unmarshalInputBeginImportInput,
+		ec.unmarshalInputBeginSecondFactorInput,
 		ec.unmarshalInputCancelRunInput,
+		ec.unmarshalInputChangeEmailInput,
 		ec.unmarshalInputChangePasswordInput,
 		ec.unmarshalInputCommitApplicationInput,
 		ec.unmarshalInputCommitSnapshotInput,
+		ec.unmarshalInputConfirmSecondFactorInput,
 		ec.unmarshalInputCreateApiTokenInput,
 		ec.unmarshalInputCreateApplicationScheduleInput,
 		ec.unmarshalInputCreateEnrolmentInput,
@@ -5540,6 +5775,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputDeleteGroupInput,
 		ec.unmarshalInputDeletePolicyInput,
 		ec.unmarshalInputDeleteSnapshotInput,
+		ec.unmarshalInputDisableSecondFactorInput,
 		ec.unmarshalInputEnableApplicationScheduleInput,
 		ec.unmarshalInputEnablePolicyInput,
 		ec.unmarshalInputEndRunsInput,
@@ -5563,8 +5799,11 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputRegisterDeviceInput,
 		ec.unmarshalInputRemoveApplicationInput,
 		ec.unmarshalInputRenameDeviceInput,
+		ec.unmarshalInputRenewBackupCodesInput,
 		ec.unmarshalInputRenewRecoveryInput,
 		ec.unmarshalInputReportProgressInput,
+		ec.unmarshalInputResetAccountInput,
+		ec.unmarshalInputResetSecondFactorInput,
 		ec.unmarshalInputRestoreApplicationInput,
 		ec.unmarshalInputRestoreDeletedSnapshotInput,
 		ec.unmarshalInputResumeUserInput,
@@ -5696,12 +5935,15 @@ extend type Query {
   loginParams(email: String!): LoginParams! @public
   "What an invitation offers, to whoever holds its token."
   invitation(token: String!): Invitation! @public
-  "All users, by e-mail."
-  users(first: Int = 50, after: String): UserConnection! @auth(role: ADMIN)
+  "Users by e-mail: all, or those who have the text in their name or e-mail, in any case."
+  users(first: Int = 50, after: String, search: String): UserConnection! @auth(role: ADMIN)
   "Invitations that were not accepted yet, newest first."
   invitations: [Invitation!]! @auth(role: ADMIN)
-  "What was done to accounts, devices and snapshots, newest first. Administrators see all of it, others what concerns them."
-  auditEvents(first: Int = 50, after: String): AuditEventConnection! @auth
+  """
+  What was done to accounts, devices and snapshots, newest first. Administrators see all of it, others what concerns them. search: a text in the
+  sentence, in any case; kind: a word such as user.suspended, or what it begins with, such as user; from is inclusive, to exclusive.
+  """
+  auditEvents(first: Int = 50, after: String, search: String, kind: String, from: Time, to: Time): AuditEventConnection! @auth
 }
 
 extend type Mutation {
@@ -5711,9 +5953,9 @@ extend type Mutation {
   withdrawInvitation(input: WithdrawInvitationInput!): WithdrawInvitationPayload! @auth(role: ADMIN)
   "Accepts an invitation: makes the account from keys that the client made, and logs in."
   join(input: JoinInput!): LoginPayload! @public
-  "Logs in with a key derived from the password."
+  "Logs in with a key derived from the password. Fails with SECOND_FACTOR_REQUIRED if the account has a second factor and the code is missing or wrong."
   login(input: LoginInput!): LoginPayload! @public
-  "Logs in with a key derived from the recovery code. The session may open the recovery bundle and set a new password."
+  "Logs in with a key derived from the recovery code, and like login with a code. The session may open the recovery bundle and set a new password."
   loginWithRecovery(input: LoginWithRecoveryInput!): LoginPayload! @public
   "Ends the caller's session."
   logout: LogoutPayload! @auth
@@ -5723,6 +5965,24 @@ extend type Mutation {
   renewRecovery(input: RenewRecoveryInput!): RenewRecoveryPayload! @auth
   "Changes the caller's own name."
   updateProfile(input: UpdateProfileInput!): UpdateProfilePayload! @auth
+  "Changes the caller's own e-mail address. The old one gets a mail."
+  changeEmail(input: ChangeEmailInput!): ChangeEmailPayload! @auth
+  "Makes the secret of a second factor, to be confirmed with a code."
+  beginSecondFactor(input: BeginSecondFactorInput!): BeginSecondFactorPayload! @auth
+  "Switches the second factor on. All other sessions end."
+  confirmSecondFactor(input: ConfirmSecondFactorInput!): ConfirmSecondFactorPayload! @auth
+  "Replaces the backup codes."
+  renewBackupCodes(input: RenewBackupCodesInput!): RenewBackupCodesPayload! @auth
+  "Switches the second factor off."
+  disableSecondFactor(input: DisableSecondFactorInput!): DisableSecondFactorPayload! @auth
+  "Switches off the second factor of somebody who has lost it. Only a superuser may for admins and superusers."
+  resetSecondFactor(input: ResetSecondFactorInput!): ResetSecondFactorPayload! @auth(role: ADMIN)
+  """
+  Starts the account of somebody anew who has lost both password and recovery code: sessions, API tokens and the second factor end, devices are revoked,
+  all snapshots deleted. With the invitation the person joins again, with the same id, role and groups; what was backed up before can then be opened by
+  nobody. Until then withdrawInvitation takes the reset back. Only a superuser may for admins and superusers.
+  """
+  resetAccount(input: ResetAccountInput!): ResetAccountPayload! @auth(role: ADMIN)
   "Ends one of the caller's sessions."
   endSession(input: EndSessionInput!): EndSessionPayload! @auth
   "Makes an API token for the caller. It is shown once."
@@ -5745,6 +6005,12 @@ type User implements Node {
   role: Role!
   "Locked out by an administrator."
   suspended: Boolean!
+  "Reset by an administrator: nobody can log in until the person has joined again."
+  reset: Boolean!
+  "A login asks for a code."
+  secondFactor: Boolean!
+  "Backup codes that were not used yet; null for anyone but the user."
+  backupCodesLeft: Int
   createdAt: Time!
   lastLoginAt: Time
   "The user's public identity, to which snapshots are sealed (X-Wing public key)."
@@ -5909,6 +6175,8 @@ input JoinInput {
 input LoginInput {
   email: String!
   authKey: Bytes!
+  "Of the second factor, or a backup code: after SECOND_FACTOR_REQUIRED. Not asked for within a session of the same account."
+  code: String
   client: String!
   "Set an HttpOnly cookie instead of returning the token: for browsers."
   cookie: Boolean! = false
@@ -5917,6 +6185,8 @@ input LoginInput {
 input LoginWithRecoveryInput {
   email: String!
   recoveryAuthKey: Bytes!
+  "As in LoginInput."
+  code: String
   client: String!
   cookie: Boolean! = false
 }
@@ -5959,6 +6229,87 @@ input UpdateProfileInput {
 
 type UpdateProfilePayload {
   user: User!
+}
+
+input ChangeEmailInput {
+  email: String!
+  "Of the password."
+  authKey: Bytes!
+  "Of the second factor, if it is on, or a backup code."
+  code: String
+}
+
+type ChangeEmailPayload {
+  user: User!
+}
+
+input BeginSecondFactorInput {
+  "Of the password."
+  authKey: Bytes!
+}
+
+type BeginSecondFactorPayload {
+  "Base32, to be typed. Shown once."
+  secret: String!
+  "The same as an otpauth:// address, for a QR code."
+  uri: String!
+}
+
+input ConfirmSecondFactorInput {
+  code: String!
+}
+
+type ConfirmSecondFactorPayload {
+  user: User!
+  "Each serves once instead of a code. Shown once."
+  backupCodes: [String!]!
+}
+
+input RenewBackupCodesInput {
+  authKey: Bytes!
+  "Of the second factor, or a backup code."
+  code: String!
+}
+
+type RenewBackupCodesPayload {
+  user: User!
+  "Shown once."
+  backupCodes: [String!]!
+}
+
+input DisableSecondFactorInput {
+  authKey: Bytes!
+  "Of the second factor, or a backup code."
+  code: String!
+}
+
+type DisableSecondFactorPayload {
+  user: User!
+}
+
+input ResetSecondFactorInput {
+  user: ID!
+}
+
+type ResetSecondFactorPayload {
+  user: User!
+}
+
+input ResetAccountInput {
+  user: ID!
+  "The account's, typed by whoever resets it."
+  email: String!
+}
+
+type ResetAccountPayload {
+  user: User!
+  invitation: Invitation!
+  "Of the invitation. Shown once."
+  token: String!
+  "Where the person opens it."
+  url: String!
+  "How many snapshots were deleted."
+  snapshots: Int!
 }
 
 input EndSessionInput {
@@ -8082,6 +8433,16 @@ func (ec *executionContext) childFields_BeginImportPayload(ctx context.Context, 
 	return nil, fmt.Errorf("no field named %q was found under type BeginImportPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_BeginSecondFactorPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "secret":
+		return ec.fieldContext_BeginSecondFactorPayload_secret(ctx, field)
+	case "uri":
+		return ec.fieldContext_BeginSecondFactorPayload_uri(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BeginSecondFactorPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Branding(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "name":
@@ -8100,6 +8461,14 @@ func (ec *executionContext) childFields_BrandingPayload(ctx context.Context, fie
 	return nil, fmt.Errorf("no field named %q was found under type BrandingPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_ChangeEmailPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_ChangeEmailPayload_user(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ChangeEmailPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_ChangePasswordPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "user":
@@ -8114,6 +8483,16 @@ func (ec *executionContext) childFields_CommitSnapshotPayload(ctx context.Contex
 		return ec.fieldContext_CommitSnapshotPayload_snapshot(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CommitSnapshotPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ConfirmSecondFactorPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_ConfirmSecondFactorPayload_user(ctx, field)
+	case "backupCodes":
+		return ec.fieldContext_ConfirmSecondFactorPayload_backupCodes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ConfirmSecondFactorPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_CreateApiTokenPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -8244,6 +8623,14 @@ func (ec *executionContext) childFields_DeviceHealth(ctx context.Context, field 
 		return ec.fieldContext_DeviceHealth_staleDays(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DeviceHealth", field.Name)
+}
+
+func (ec *executionContext) childFields_DisableSecondFactorPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_DisableSecondFactorPayload_user(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DisableSecondFactorPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_DoctorCheck(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -8798,6 +9185,16 @@ func (ec *executionContext) childFields_RenameDevicePayload(ctx context.Context,
 	return nil, fmt.Errorf("no field named %q was found under type RenameDevicePayload", field.Name)
 }
 
+func (ec *executionContext) childFields_RenewBackupCodesPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_RenewBackupCodesPayload_user(ctx, field)
+	case "backupCodes":
+		return ec.fieldContext_RenewBackupCodesPayload_backupCodes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RenewBackupCodesPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_RenewRecoveryPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "user":
@@ -8850,6 +9247,30 @@ func (ec *executionContext) childFields_ReportProgressPayload(ctx context.Contex
 		return ec.fieldContext_ReportProgressPayload_ok(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ReportProgressPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ResetAccountPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_ResetAccountPayload_user(ctx, field)
+	case "invitation":
+		return ec.fieldContext_ResetAccountPayload_invitation(ctx, field)
+	case "token":
+		return ec.fieldContext_ResetAccountPayload_token(ctx, field)
+	case "url":
+		return ec.fieldContext_ResetAccountPayload_url(ctx, field)
+	case "snapshots":
+		return ec.fieldContext_ResetAccountPayload_snapshots(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ResetAccountPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ResetSecondFactorPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_ResetSecondFactorPayload_user(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ResetSecondFactorPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_ResumeUserPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -9504,6 +9925,12 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_role(ctx, field)
 	case "suspended":
 		return ec.fieldContext_User_suspended(ctx, field)
+	case "reset":
+		return ec.fieldContext_User_reset(ctx, field)
+	case "secondFactor":
+		return ec.fieldContext_User_secondFactor(ctx, field)
+	case "backupCodesLeft":
+		return ec.fieldContext_User_backupCodesLeft(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_User_createdAt(ctx, field)
 	case "lastLoginAt":

@@ -1065,7 +1065,9 @@ func (v *LocationFieldsPacksPackLocation) GetExpiresAt() time.Time { return v.Ex
 type LoginInput struct {
 	Email   string `json:"email"`
 	AuthKey []byte `json:"authKey"`
-	Client  string `json:"client"`
+	// Of the second factor, or a backup code: after SECOND_FACTOR_REQUIRED. Not asked for within a session of the same account.
+	Code   *string `json:"code"`
+	Client string  `json:"client"`
 	// Set an HttpOnly cookie instead of returning the token: for browsers.
 	Cookie bool `json:"cookie"`
 }
@@ -1075,6 +1077,9 @@ func (v *LoginInput) GetEmail() string { return v.Email }
 
 // GetAuthKey returns LoginInput.AuthKey, and is useful for accessing the field via an interface.
 func (v *LoginInput) GetAuthKey() []byte { return v.AuthKey }
+
+// GetCode returns LoginInput.Code, and is useful for accessing the field via an interface.
+func (v *LoginInput) GetCode() *string { return v.Code }
 
 // GetClient returns LoginInput.Client, and is useful for accessing the field via an interface.
 func (v *LoginInput) GetClient() string { return v.Client }
@@ -1159,7 +1164,7 @@ func (v *LoginParamsResponse) GetLoginParams() LoginParamsLoginParams { return v
 
 // LoginResponse is returned by Login on success.
 type LoginResponse struct {
-	// Logs in with a key derived from the password.
+	// Logs in with a key derived from the password. Fails with SECOND_FACTOR_REQUIRED if the account has a second factor and the code is missing or wrong.
 	Login LoginLoginLoginPayload `json:"login"`
 }
 
@@ -1169,8 +1174,10 @@ func (v *LoginResponse) GetLogin() LoginLoginLoginPayload { return v.Login }
 type LoginWithRecoveryInput struct {
 	Email           string `json:"email"`
 	RecoveryAuthKey []byte `json:"recoveryAuthKey"`
-	Client          string `json:"client"`
-	Cookie          bool   `json:"cookie"`
+	// As in LoginInput.
+	Code   *string `json:"code"`
+	Client string  `json:"client"`
+	Cookie bool    `json:"cookie"`
 }
 
 // GetEmail returns LoginWithRecoveryInput.Email, and is useful for accessing the field via an interface.
@@ -1178,6 +1185,9 @@ func (v *LoginWithRecoveryInput) GetEmail() string { return v.Email }
 
 // GetRecoveryAuthKey returns LoginWithRecoveryInput.RecoveryAuthKey, and is useful for accessing the field via an interface.
 func (v *LoginWithRecoveryInput) GetRecoveryAuthKey() []byte { return v.RecoveryAuthKey }
+
+// GetCode returns LoginWithRecoveryInput.Code, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryInput) GetCode() *string { return v.Code }
 
 // GetClient returns LoginWithRecoveryInput.Client, and is useful for accessing the field via an interface.
 func (v *LoginWithRecoveryInput) GetClient() string { return v.Client }
@@ -1209,7 +1219,7 @@ func (v *LoginWithRecoveryLoginWithRecoveryLoginPayload) GetBundle() []byte { re
 
 // LoginWithRecoveryResponse is returned by LoginWithRecovery on success.
 type LoginWithRecoveryResponse struct {
-	// Logs in with a key derived from the recovery code. The session may open the recovery bundle and set a new password.
+	// Logs in with a key derived from the recovery code, and like login with a code. The session may open the recovery bundle and set a new password.
 	LoginWithRecovery LoginWithRecoveryLoginWithRecoveryLoginPayload `json:"loginWithRecovery"`
 }
 
