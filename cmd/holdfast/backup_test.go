@@ -75,6 +75,14 @@ func (m *made) once(t *testing.T, args ...string) (code int, stdout, stderr stri
 	return once(t, append(args, m.place...)...)
 }
 
+func asRun(t *testing.T, text string) (n id.Run) {
+	t.Helper()
+	if err := n.UnmarshalText([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 func TestBackupCreate(t *testing.T) {
 	t.Parallel()
 	m := madeBackup(t)
@@ -84,6 +92,9 @@ func TestBackupCreate(t *testing.T) {
 	if o.Application != "d/Shop" || o.Part != "database" || o.Name != "Before" || o.State != runs.Waiting || o.Snapshot != "" {
 		t.Errorf("%+v", o)
 	}
+	if _, err := m.depot.Runs.Cancel(t.Context(), actor.System(), asRun(t, o.ID)); err != nil {
+		t.Fatal(err)
+	}
 	done := m.obey(t, func(w *runs.Work) runs.EndInput {
 		if *w.Options != (application.Options{Level: policy.Better, Portable: true}) {
 			t.Errorf("%+v", w.Options)
@@ -91,7 +102,7 @@ func TestBackupCreate(t *testing.T) {
 		sn := m.save(t, shop, catalog.MadeByBackup, "Before")
 		return runs.EndInput{Outcome: runs.OutcomeSucceeded, Snapshot: &sn}
 	})
-	code, out, errs := m.once(t, "backup", "create", "--application", "d/Shop", "--type", "database", "--name", "Before", "--wait")
+	code, out, errs := m.once(t, "backup", "create", "--application", "d/Shop", "--type", "database", "--name", "Before", "--portable", "--compression", "better", "--wait")
 	<-done
 	if code != 0 || !strings.HasPrefix(out, "d/Shop: succeeded, as snp_") || errs != "" {
 		t.Errorf("%d %s%s", code, out, errs)
