@@ -281,7 +281,7 @@ func TestPeriodicCare(t *testing.T) {
 	everyDay(t, d, admin, plan.Retention{Days: 30})
 	backUp(t, d, device, 1)
 	for name, do := range map[string]func(context.Context) error{
-		"ExpireSessions": d.ExpireSessions, "SweepAccounts": d.SweepAccounts, "TickPolicies": d.TickPolicies, "SweepRuns": d.SweepRuns,
+		"ExpireSessions": d.ExpireSessions, "SweepAccounts": d.SweepAccounts, "TickPolicies": d.TickPolicies, "TickSchedules": d.TickSchedules, "SweepRuns": d.SweepRuns,
 		"PruneRuns": d.PruneRuns, "AlarmStale": d.AlarmStale, "RetainSnapshots": d.RetainSnapshots, "CollectSpaces": d.CollectSpaces,
 		"ScrubPacks": d.ScrubPacks, "SampleStorage": d.SampleStorage, "BackUpMetadata": d.BackUpMetadata, "SendNotices": d.SendNotices,
 		"SendDigests": d.SendDigests, "SweepNotices": d.SweepNotices, "CopyToReplicas": d.CopyToReplicas, "CheckReplicas": d.CheckReplicas,
