@@ -16,30 +16,23 @@ type filter struct {
 	plan     *plan
 	roles    map[string]bool // that there are; true: we may act for it
 	settings map[string]bool // that the server knows
-	kept     map[string]bool // schemas that stay, in place
+	kept     map[string]bool // schemas that stay, in place; true: we may change them
 
 	skipping bool // the rest of a statement
 }
 
 func (d *Database) newFilter(ctx context.Context, p *plan) (*filter, error) {
 	f := &filter{plan: p, roles: map[string]bool{}, settings: map[string]bool{}, kept: map[string]bool{}}
-	err := d.each(ctx, p.conn, sqlRoles, nil, func(rows *sql.Rows) error {
-		var name string
-		var member bool
-		err := rows.Scan(&name, &member)
-		f.roles[name] = member
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	for set, query := range map[*map[string]bool]string{&f.settings: sqlKnownSettings, &f.kept: sqlKept} {
-		names, err := d.names(ctx, p.conn, query)
+	for set, query := range map[*map[string]bool]string{&f.roles: sqlRoles, &f.settings: sqlKnownSettings, &f.kept: sqlKept} {
+		err := d.each(ctx, p.conn, query, nil, func(rows *sql.Rows) error {
+			var name string
+			var yes bool
+			err := rows.Scan(&name, &yes)
+			(*set)[name] = yes
+			return err
+		})
 		if err != nil {
 			return nil, err
-		}
-		for _, n := range names {
-			(*set)[n] = true
 		}
 	}
 	return f, nil
@@ -72,6 +65,9 @@ func (f *filter) keep(head string) (bool, error) {
 		return false, fault.New(fault.Invalid, "the dump has a command for psql, %.40q: it is one of several databases (pg_dumpall, or pg_dump --create), or somebody changed it. Make it with pg_dump, without --create", head)
 	}
 	w := words(head)
+	if len(w) == 0 {
+		return true, nil
+	}
 	is := func(i int, what ...string) bool {
 		for _, x := range what {
 			if i < len(w) && strings.EqualFold(w[i], x) {
@@ -88,7 +84,10 @@ func (f *filter) keep(head string) (bool, error) {
 	case f.plan.inPlace && is(0, "BEGIN", "COMMIT", "ROLLBACK", "START", "END", "ABORT", "SAVEPOINT", "RELEASE", "PREPARE"):
 		return false, nil // pg_dump writes large objects in transactions of their own
 	case f.plan.inPlace && is(0, "CREATE") && is(1, "SCHEMA") && len(w) > 2:
-		return !f.kept[name(w[2])], nil
+		_, kept := f.kept[name(w[2])]
+		return !kept, nil
+	case f.plan.inPlace && f.stays(w):
+		return false, nil
 	case is(0, "SET") && is(1, "SESSION"): // a grantor
 		return f.plan.server.super, nil
 	case is(0, "RESET") && is(1, "SESSION"):
@@ -108,6 +107,22 @@ func (f *filter) keep(head string) (bool, error) {
 		return f.grantee(w), nil
 	}
 	return true, nil
+}
+
+// stays reports whether a statement changes a schema that stays, and is not ours to change.
+func (f *filter) stays(w []string) bool {
+	switch strings.ToUpper(w[0]) {
+	case "COMMENT", "ALTER", "GRANT", "REVOKE":
+	default:
+		return false
+	}
+	for i := 1; i+1 < len(w); i++ {
+		if strings.EqualFold(w[i], "SCHEMA") && (i == 1 || strings.EqualFold(w[i-1], "ON")) {
+			ours, kept := f.kept[name(w[i+1])]
+			return kept && !ours
+		}
+	}
+	return false
 }
 
 // grantee reports whether the role that a GRANT is for exists.

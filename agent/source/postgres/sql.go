@@ -79,10 +79,11 @@ const (
 
 	sqlRoles = `SELECT rolname, pg_has_role(oid, 'MEMBER') FROM pg_roles`
 
-	sqlKnownSettings = `SELECT name FROM pg_settings`
+	sqlKnownSettings = `SELECT name, true FROM pg_settings`
 
-	// sqlKept lists the schemas that emptying a database leaves in place, because of an extension that may not be made anew.
-	sqlKept = `SELECT n.nspname FROM pg_namespace n WHERE n.nspname = 'public' OR n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+	// sqlKept lists the schemas that emptying a database leaves in place, because of an extension that we may not make anew, and whether
+	// they are ours.
+	sqlKept = `SELECT n.nspname, pg_has_role(n.nspowner, 'USAGE') FROM pg_namespace n WHERE n.nspname = 'public' OR n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
 		AND EXISTS (SELECT FROM pg_extension x WHERE x.extnamespace = n.oid)`
 
 	// sqlTables lists tables for the portable form: partitions are in their table.
@@ -118,7 +119,7 @@ BEGIN
 	SELECT array_agg(format('DROP %s IF EXISTS %s CASCADE', CASE o.type WHEN 'composite type' THEN 'type' WHEN 'statistics object' THEN 'statistics' ELSE o.type END, o.identity))
 	INTO todo FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_namespace n ON n.oid = d.refobjid, pg_catalog.pg_identify_object(d.classid, d.objid, 0) o
 	WHERE d.refclassid = 'pg_catalog.pg_namespace'::regclass AND d.deptype = 'n' AND nspname <> 'information_schema' AND nspname !~ '^pg_'
-		AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype IN ('e', 'i'))
+		AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid AND (e.deptype = 'e' OR e.deptype = 'i' AND e.refobjid <> e.objid))
 		AND o.type IN ('table', 'foreign table', 'view', 'materialized view', 'sequence', 'composite type', 'type', 'domain', 'function', 'procedure', 'aggregate', 'operator',
 			'operator class', 'operator family', 'collation', 'conversion', 'statistics object', 'text search configuration', 'text search dictionary', 'text search parser', 'text search template');
 	FOR i IN 1 .. coalesce(array_length(todo, 1), 0) LOOP
