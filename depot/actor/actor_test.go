@@ -32,6 +32,8 @@ func TestGates(t *testing.T) {
 			fault.Forbidden, fault.Forbidden, fault.Forbidden, fault.Forbidden, fault.Forbidden, ok, "no"},
 		"device that claims a role": {actor.Actor{User: u, Device: d, Role: actor.Superuser},
 			fault.Forbidden, fault.Forbidden, fault.Forbidden, fault.Forbidden, fault.Forbidden, ok, "no"},
+		"import": {actor.Actor{Import: id.Backup{}.New(), ImportTo: d},
+			fault.Forbidden, fault.Forbidden, fault.Forbidden, fault.Forbidden, fault.Forbidden, fault.Forbidden, "no"},
 		"user without a role": {actor.Actor{User: u},
 			ok, ok, fault.Forbidden, fault.Forbidden, fault.Forbidden, fault.Forbidden, ok},
 		"system": {actor.System(),
@@ -103,5 +105,29 @@ func TestRoleText(t *testing.T) {
 	}
 	if _, err := actor.ParseRole("root"); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("ParseRole(root): %v", err)
+	}
+}
+
+// A device writes into whichever session it names, for the row says whose that is; an import into its own only.
+func TestRequireWriter(t *testing.T) {
+	t.Parallel()
+	mine, d := id.Backup{}.New(), id.Device{}.New()
+	for name, c := range map[string]struct {
+		a      actor.Actor
+		backup id.Backup
+		want   fault.Kind
+	}{
+		"device": {actor.Actor{User: id.User{}.New(), Device: d}, mine, ""}, "import": {actor.Actor{Import: mine, ImportTo: d}, mine, ""},
+		"import of another": {actor.Actor{Import: mine, ImportTo: d}, id.Backup{}.New(), fault.NotFound}, "import of none": {actor.Actor{Import: mine, ImportTo: d}, id.Backup{}, fault.NotFound},
+		"nobody": {actor.Actor{}, id.Backup{}, fault.Unauthenticated}, "person": {actor.Actor{User: id.User{}.New(), Role: actor.Superuser}, mine, fault.Forbidden},
+		"system": {actor.System(), mine, fault.Forbidden},
+	} {
+		got, err := c.a.RequireWriter(c.backup)
+		if c.want == "" && (err != nil || got != d) || c.want != "" && (err == nil || fault.KindOf(err) != c.want) {
+			t.Errorf("%s: %s, %v", name, got, err)
+		}
+	}
+	if a := (actor.Actor{Import: mine, ImportTo: d}); a.IsNobody() || a.IsDevice() || !a.IsImport() {
+		t.Error("an import is nobody, or a device")
 	}
 }
