@@ -130,7 +130,8 @@ func loading[T any](l state.Load[T], lines int, retry func(), show func(T) app.U
 	case state.Ready:
 		return app.Div().Body(ui.Trouble(l.Err, retry), show(l.Value))
 	}
-	return ui.Card("", nil, ui.Skeleton(lines))
+	// Another element than what comes: that would be made of this one, and be seen to move.
+	return app.Section().Class("card mb-4 shadow-sm").Body(app.Div().Class("card-body").Body(ui.Skeleton(lines)))
 }
 
 // under shows what stands under something that has to be loaded, once that is there and pushes nothing down any more.

@@ -84,7 +84,7 @@ func Trouble(err error, retry func()) app.UI {
 // Skeleton stands where lines of text will be.
 func Skeleton(lines int) app.UI {
 	widths := []string{"col-7", "col-10", "col-5", "col-8"}
-	return app.Div().Class("placeholder-glow py-1").Attr("role", "status").Aria("label", "Loading").Body(
+	return app.Section().Class("placeholder-glow py-1").Attr("role", "status").Aria("label", "Loading").Body(
 		app.Range(make([]struct{}, lines)).Slice(func(i int) app.UI {
 			return app.Div().Class("mb-2").Body(app.Span().Class("placeholder rounded " + widths[i%len(widths)]))
 		}),

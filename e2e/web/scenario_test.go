@@ -68,14 +68,19 @@ func TestPeople(t *testing.T) {
 		{"a file and a ZIP are downloaded", x.download},
 		{"files are restored to the device", x.restore},
 		{"a backup fails, and who ought to know does", x.fail},
+		{"a backup is stopped on its way", x.stop},
+		{"a report is kept", x.report},
 		{"nobody sees what is another's", x.apart},
 		{"an administrator is made", x.promote},
+		{"an administrator is locked out", x.lockOut},
 		{"lock and unlock", x.lock},
 		{"the password is forgotten", x.recover},
 		{"a telephone, in the dark", x.phone},
 		{"without a network", x.offline},
-		{"what the server learned", x.learned},
 		{"screens for everybody", x.accessible},
+		{"a new version", x.update},
+		{"a device is revoked", x.revoke},
+		{"what the server learned", x.learned},
 	} {
 		began := time.Now()
 		s.do()
