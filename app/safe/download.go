@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/holdfast-backup/holdfast/app/safe/archive"
 	"github.com/holdfast-backup/holdfast/app/safe/index"
 	"github.com/holdfast-backup/holdfast/app/talk"
+	"github.com/holdfast-backup/holdfast/vault/archive/export"
 	"github.com/holdfast-backup/holdfast/vault/restore"
 	"github.com/holdfast-backup/holdfast/vault/tree"
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -182,13 +182,14 @@ func (c call) zip(ctx context.Context, to Stream, in talk.Selection, progress fu
 	cut := len(above(top))
 	reader := tree.Open(c.objects, m.Root)
 	w := bufio.NewWriterSize(toStream{ctx, to, func(int) {}}, pieceSize)
-	r, err := archive.Write(ctx, w, archive.Options{
+	r, err := export.WriteZIP(ctx, w, export.Options{
 		Objects: c.objects,
 		Walk: func(ctx context.Context, fn func(*tree.Entry) error) error {
 			return walk(ctx, reader, top, in.Extensions, fn)
 		},
 		Name:     func(path string) string { return talk.Text(path[cut:]) },
-		Progress: progress,
+		Text:     talk.Text,
+		Progress: func(t export.Totals) { progress(talk.Totals(t)) },
 	})
 	if err == nil {
 		err = w.Flush()
@@ -196,7 +197,11 @@ func (c call) zip(ctx context.Context, to Stream, in talk.Selection, progress fu
 	if err == nil {
 		err = to.Close(ctx)
 	}
-	return talk.Downloaded{Totals: r.Totals, Failures: r.Failures, Failed: r.Failed}, err
+	out = talk.Downloaded{Totals: talk.Totals(r.Totals), Failures: []talk.Failure{}, Failed: r.Failed}
+	for _, f := range r.Failures {
+		out.Failures = append(out.Failures, talk.Failure{Path: talk.Text(f.Path), Text: f.Err.Error()})
+	}
+	return out, err
 }
 
 // walk calls fn for what is selected, in order. With extensions, folders are left out: an archive needs none.

@@ -12,9 +12,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/holdfast-backup/holdfast/app/safe/archive"
 	"github.com/holdfast-backup/holdfast/app/safe/safetest"
 	"github.com/holdfast-backup/holdfast/app/talk"
+	"github.com/holdfast-backup/holdfast/vault/archive"
 	"github.com/holdfast-backup/holdfast/vault/manifest"
 	"github.com/holdfast-backup/holdfast/vault/tree"
 	"github.com/holdfast-backup/holdfast/wire/fault"

@@ -1,12 +1,13 @@
-// Package archive writes files of a snapshot as a ZIP, in order and without knowing more than a few of them at once.
+// Package export writes the files of a snapshot as a ZIP, in order and without knowing more than a few of them at once. Of the backup of an
+// application that is all that plain tools need: unzip, and psql, mariadb or sqlite3 for the dump.
 //
-// Files are stored, not compressed: most of what is large is compressed already, and a browser has better things to do. Small files, which are most,
-// are read many at once, and verified before a word about them is written: one that cannot be read is left out, and listed, and
-// the archive ends with a text that names what it lacks. A large file is written while it is read; if that fails in its middle nothing good can
-// be made of the archive any more, and Write fails.
+// Small files, which are most, are read many at once, and verified before a word about them is written: one that cannot be read is left
+// out, and listed, and the archive ends with a text that names what it lacks. A large file is written while it is read; if that fails in its
+// middle nothing good can be made of the archive any more, and WriteZIP fails.
 //
-// What a ZIP cannot hold is left out and not counted: owners, extended attributes, devices. Names that are no UTF-8 are written as talk.Text does.
-package archive
+// Files are stored, or compressed where that pays, if it is asked for: a browser has better things to do. What a ZIP cannot hold is left out
+// and not counted: owners, set-id bits, extended attributes, devices. A hard link becomes a file of its own.
+package export
 
 import (
 	"bytes"
@@ -14,9 +15,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
-	"github.com/holdfast-backup/holdfast/app/talk"
 	"github.com/holdfast-backup/holdfast/vault/restore"
 	"github.com/holdfast-backup/holdfast/vault/seal"
 	"github.com/holdfast-backup/holdfast/vault/tree"
@@ -30,17 +31,26 @@ const (
 	batchChunks = 8000
 )
 
-// Lacking is the name of the text that an archive ends with if it lacks something.
-const Lacking = "MISSING FILES.txt"
-
 // maxFailures is how many files are listed; all are counted.
 const maxFailures = 1000
 
+// Totals is what was written.
+type Totals struct {
+	Files, Folders int64
+	Bytes          int64 // of the files
+}
+
+// Failure is a file that could not be read.
+type Failure struct {
+	Path string // in the tree
+	Err  error
+}
+
 // Result is what came of an archive.
 type Result struct {
-	talk.Totals
-	Failures []talk.Failure
-	Failed   int64
+	Totals
+	Failures []Failure // the first of them
+	Failed   int64     // how many
 }
 
 // Options say what an archive is made of.
@@ -50,15 +60,31 @@ type Options struct {
 	// Walk calls fn for each entry, in order.
 	Walk func(ctx context.Context, fn func(*tree.Entry) error) error
 
-	// Name returns the name that an entry gets in the archive.
+	// Name returns the name that an entry gets in the archive; nil: its path, whose bytes need not be UTF-8.
 	Name func(path string) string
 
+	// Text writes a path for the text that names what is lacking; nil: with a replacement for what is no UTF-8.
+	Text func(path string) string
+
+	Compress bool // files that become smaller by it
+
 	// Progress is told what was written. May be nil.
-	Progress func(talk.Totals)
+	Progress func(Totals)
 }
 
-// Write writes an archive. Its error says that what was written is of no use.
-func Write(ctx context.Context, w io.Writer, o Options) (Result, error) {
+// Tree returns a Walk of a whole snapshot.
+func Tree(r *tree.Reader) func(ctx context.Context, fn func(*tree.Entry) error) error {
+	return func(ctx context.Context, fn func(*tree.Entry) error) error { return r.Walk(ctx, "", fn) }
+}
+
+// WriteZIP writes an archive. Its error says that what was written is of no use.
+func WriteZIP(ctx context.Context, w io.Writer, o Options) (Result, error) {
+	if o.Name == nil {
+		o.Name = func(path string) string { return path }
+	}
+	if o.Text == nil {
+		o.Text = func(path string) string { return strings.ToValidUTF8(path, "\uFFFD") }
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p := &producer{Options: o, ctx: ctx, out: make(chan *batch, 1)}

@@ -1,7 +1,9 @@
-package archive
+package export
 
 import (
 	"archive/zip"
+	"bufio"
+	"compress/flate"
 	"context"
 	"fmt"
 	"io"
@@ -9,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/holdfast-backup/holdfast/app/talk"
+	"github.com/holdfast-backup/holdfast/vault/archive"
 	"github.com/holdfast-backup/holdfast/vault/restore"
 	"github.com/holdfast-backup/holdfast/vault/tree"
 )
@@ -19,11 +21,13 @@ type writer struct {
 	Options
 	zip    *zip.Writer
 	zeros  []byte // for holes
+	trial  *flate.Writer
+	sample []byte
 	result Result
 }
 
 func newWriter(w io.Writer, o Options) *writer {
-	return &writer{Options: o, zip: zip.NewWriter(w), zeros: make([]byte, 64<<10), result: Result{Failures: []talk.Failure{}}}
+	return &writer{Options: o, zip: zip.NewWriter(w), zeros: make([]byte, 64<<10), result: Result{Failures: []Failure{}}}
 }
 
 func (a *writer) batch(ctx context.Context, b *batch) error {
@@ -50,7 +54,7 @@ func (a *writer) batch(ctx context.Context, b *batch) error {
 func (a *writer) fail(e *tree.Entry, err error) {
 	a.result.Failed++
 	if len(a.result.Failures) < maxFailures {
-		a.result.Failures = append(a.result.Failures, talk.Failure{Path: talk.Text(e.Path), Text: err.Error()})
+		a.result.Failures = append(a.result.Failures, Failure{e.Path, err})
 	}
 }
 
@@ -69,6 +73,24 @@ func (a *writer) item(ctx context.Context, it *item) error {
 		return nil
 	}
 	h.SetMode(mode)
+	var from *bufio.Reader // of a large file
+	if e.Type == tree.File && e.Size >= large {
+		r := restore.OpenFile(ctx, a.Objects, e)
+		defer r.Close()
+		from = bufio.NewReaderSize(r, sampleSize)
+	}
+	if a.Compress && e.Type == tree.File {
+		sample, err := a.beginning(it, from)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil: // and nothing of it was written
+			a.fail(e, err)
+			return nil
+		case a.pays(sample):
+			h.Method = zip.Deflate
+		}
+	}
 	w, err := a.zip.CreateHeader(h)
 	if err != nil {
 		return fmt.Errorf("%q cannot be put in a ZIP: %w", h.Name, err)
@@ -81,8 +103,8 @@ func (a *writer) item(ctx context.Context, it *item) error {
 		_, err := io.WriteString(w, e.Link)
 		return err
 	}
-	if e.Size >= large {
-		err = a.stream(ctx, w, e)
+	if from != nil {
+		err = a.stream(w, e, from)
 	} else {
 		err = a.parts(w, it)
 	}
@@ -113,9 +135,7 @@ func (a *writer) parts(w io.Writer, it *item) error {
 }
 
 // stream writes a large file while it is read.
-func (a *writer) stream(ctx context.Context, w io.Writer, e *tree.Entry) error {
-	r := restore.OpenFile(ctx, a.Objects, e)
-	defer r.Close()
+func (a *writer) stream(w io.Writer, e *tree.Entry, r io.Reader) error {
 	c := &counted{w: w, a: a}
 	n, err := io.Copy(c, r)
 	switch {
@@ -148,14 +168,14 @@ func (c *counted) Write(p []byte) (n int, err error) {
 // close names what is lacking and ends the archive.
 func (a *writer) close() error {
 	if a.result.Failed > 0 {
-		w, err := a.zip.CreateHeader(&zip.FileHeader{Name: Lacking, Method: zip.Store, Modified: time.Now()})
+		w, err := a.zip.CreateHeader(&zip.FileHeader{Name: archive.Lacking, Method: zip.Store, Modified: time.Now()})
 		if err != nil {
 			return err
 		}
 		var text strings.Builder
 		fmt.Fprintf(&text, "This archive lacks %d files, which could not be read from the backup:\r\n\r\n", a.result.Failed)
 		for _, f := range a.result.Failures {
-			fmt.Fprintf(&text, "%s: %s\r\n", f.Path, f.Text)
+			fmt.Fprintf(&text, "%s: %s\r\n", a.Text(f.Path), f.Err)
 		}
 		if more := a.result.Failed - int64(len(a.result.Failures)); more > 0 {
 			fmt.Fprintf(&text, "and %d more\r\n", more)

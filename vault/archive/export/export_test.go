@@ -1,4 +1,4 @@
-package archive_test
+package export_test
 
 import (
 	"archive/zip"
@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/holdfast-backup/holdfast/app/safe/archive"
-	"github.com/holdfast-backup/holdfast/app/talk"
+	"github.com/holdfast-backup/holdfast/vault/archive"
+	"github.com/holdfast-backup/holdfast/vault/archive/export"
 	"github.com/holdfast-backup/holdfast/vault/restore"
 	"github.com/holdfast-backup/holdfast/vault/seal"
 	"github.com/holdfast-backup/holdfast/vault/tree"
@@ -19,8 +19,8 @@ import (
 )
 
 // options are of an archive of some entries, whose pieces a remote has.
-func options(remote *vaulttest.Remote, sealer *seal.Sealer, entries ...*tree.Entry) archive.Options {
-	return archive.Options{
+func options(remote *vaulttest.Remote, sealer *seal.Sealer, entries ...*tree.Entry) export.Options {
+	return export.Options{
 		Objects: restore.NewObjects(remote, sealer, restore.Options{}),
 		Walk: func(_ context.Context, fn func(*tree.Entry) error) error {
 			for _, e := range entries {
@@ -30,12 +30,11 @@ func options(remote *vaulttest.Remote, sealer *seal.Sealer, entries ...*tree.Ent
 			}
 			return nil
 		},
-		Name: talk.Text,
 	}
 }
 
 // files are n files of one piece each, of which a remote has the first so many.
-func files(t *testing.T, n, stored int) (archive.Options, []*tree.Entry) {
+func files(t *testing.T, n, stored int) (export.Options, []*tree.Entry) {
 	t.Helper()
 	remote, sealer := new(vaulttest.Remote), seal.New(seal.ContentKey{1})
 	w := &vaulttest.Writer{Remote: remote, Sealer: sealer}
@@ -59,10 +58,10 @@ func files(t *testing.T, n, stored int) (archive.Options, []*tree.Entry) {
 func TestManyFilesComeInBatches(t *testing.T) {
 	t.Parallel()
 	o, list := files(t, 2500, 2500)
-	var last talk.Totals
-	o.Progress = func(now talk.Totals) { last = now }
+	var last export.Totals
+	o.Progress = func(now export.Totals) { last = now }
 	var b bytes.Buffer
-	r, err := archive.Write(t.Context(), &b, o)
+	r, err := export.WriteZIP(t.Context(), &b, o)
 	if err != nil || r.Files != 2500 || r.Failed != 0 || last != r.Totals {
 		t.Fatalf("%+v, %v, told %+v", r, err, last)
 	}
@@ -90,7 +89,7 @@ func TestSoManyFilesThatOldFormatsEnd(t *testing.T) {
 		list = append(list, &tree.Entry{Path: fmt.Sprint(i)})
 	}
 	var b bytes.Buffer
-	if _, err := archive.Write(t.Context(), &b, options(new(vaulttest.Remote), seal.New(seal.ContentKey{}), list...)); err != nil {
+	if _, err := export.WriteZIP(t.Context(), &b, options(new(vaulttest.Remote), seal.New(seal.ContentKey{}), list...)); err != nil {
 		t.Fatal(err)
 	}
 	if z, err := zip.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len())); err != nil || len(z.File) != 70_000 {
@@ -103,8 +102,8 @@ func TestAllThatIsMissingIsCounted(t *testing.T) {
 	o, list := files(t, 1500, 100)
 	list[0].Chunks[0].Size++ // the tree is wrong about it
 	var b bytes.Buffer
-	r, err := archive.Write(t.Context(), &b, o)
-	if err != nil || r.Files != 99 || r.Failed != 1401 || len(r.Failures) != 1000 || !strings.Contains(r.Failures[0].Text, "the tree says") {
+	r, err := export.WriteZIP(t.Context(), &b, o)
+	if err != nil || r.Files != 99 || r.Failed != 1401 || len(r.Failures) != 1000 || !strings.Contains(r.Failures[0].Err.Error(), "the tree says") {
 		t.Fatalf("%d files, %d failed, %d listed, %v", r.Files, r.Failed, len(r.Failures), err)
 	}
 	z, err := zip.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
@@ -145,35 +144,34 @@ func TestErrorsEndAnArchive(t *testing.T) {
 	o2, _ := files(t, 1200, 1000)
 	o.Objects = o2.Objects
 	counted := &full{1 << 30}
-	if _, err := archive.Write(t.Context(), counted, o); err != nil {
+	if _, err := export.WriteZIP(t.Context(), counted, o); err != nil {
 		t.Fatal(err)
 	}
 	size := 1<<30 - counted.left
 	for left := 0; left < size; left += size / 97 { // wherever it becomes full
-		if _, err := archive.Write(t.Context(), &full{left}, o); !errors.Is(err, errFull) {
+		if _, err := export.WriteZIP(t.Context(), &full{left}, o); !errors.Is(err, errFull) {
 			t.Fatalf("room for %d of %d bytes: %v", left, size, err)
 		}
 	}
 	broken := errors.New("the tree is broken")
 	walk := o.Walk
 	o.Walk = func(ctx context.Context, fn func(*tree.Entry) error) error { return errors.Join(walk(ctx, fn), broken) }
-	if _, err := archive.Write(t.Context(), io.Discard, o); !errors.Is(err, broken) {
+	if _, err := export.WriteZIP(t.Context(), io.Discard, o); !errors.Is(err, broken) {
 		t.Errorf("%v", err)
 	}
 	o.Walk = walk
 	ctx, cancel := context.WithCancel(t.Context())
-	o.Progress = func(talk.Totals) { cancel() }
-	if _, err := archive.Write(ctx, io.Discard, o); !errors.Is(err, context.Canceled) {
+	o.Progress = func(export.Totals) { cancel() }
+	if _, err := export.WriteZIP(ctx, io.Discard, o); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	o.Progress = nil
-	name := o.Name
-	o.Name = func(path string) string { return name(path) + strings.Repeat("x", 1<<16) }
-	if _, err := archive.Write(t.Context(), io.Discard, o); err == nil {
+	o.Name = func(path string) string { return path + strings.Repeat("x", 1<<16) }
+	if _, err := export.WriteZIP(t.Context(), io.Discard, o); err == nil {
 		t.Error("a name that no ZIP can hold")
 	}
 	short := &tree.Entry{Path: "short", Size: 9 << 20, ChunkCount: 1, Chunks: []tree.Chunk{{Size: 8 << 20, Hole: true}}}
-	if _, err := archive.Write(t.Context(), io.Discard, options(new(vaulttest.Remote), seal.New(seal.ContentKey{}), short)); err == nil {
+	if _, err := export.WriteZIP(t.Context(), io.Discard, options(new(vaulttest.Remote), seal.New(seal.ContentKey{}), short)); err == nil {
 		t.Error("a file that is shorter than the tree says")
 	}
 }
