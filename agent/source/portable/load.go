@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"strconv"
-	"time"
 
 	"github.com/holdfast-backup/holdfast/vault/dump"
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -296,6 +295,3 @@ func numeric(v string) bool {
 	}
 	return err == nil
 }
-
-// Clock is how dates and times are written, by their types, for targets that read them.
-var Clock = map[Type]string{Date: time.DateOnly, Time: "15:04:05.999999", Timestamp: "2006-01-02T15:04:05.999999", TimestampTZ: "2006-01-02T15:04:05.999999Z07:00"}

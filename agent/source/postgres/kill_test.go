@@ -244,10 +244,16 @@ func script(t *testing.T, program, text string) (folder string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return written(t, program, "if [ \"$1\" = --version ]; then exec "+real+" --version; fi\nreal="+real+"\n"+text)
+}
+
+// written writes a script into a folder of its own. A shell does it: a file that this process had open for writing could not be run
+// while another test forks.
+func written(t *testing.T, program, text string) (folder string) {
+	t.Helper()
 	folder = t.TempDir()
-	// A shell writes it: a file that this process had open for writing could not be run while another test forks.
 	cmd := exec.Command("/bin/sh", "-c", `cat >"$1" && chmod 755 "$1"`, "sh", filepath.Join(folder, program))
-	cmd.Stdin = strings.NewReader("#!/bin/sh\nif [ \"$1\" = --version ]; then exec " + real + " --version; fi\nreal=" + real + "\n" + text + "\n")
+	cmd.Stdin = strings.NewReader("#!/bin/sh\n" + text + "\n")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -29,6 +29,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -193,8 +194,8 @@ func literal(text string) string { return pq.QuoteLiteral(text) }
 
 // majorOf returns the first number of a version, or 0.
 func majorOf(version string) int {
-	first, _, _ := strings.Cut(strings.TrimSpace(version), ".")
-	first, _, _ = strings.Cut(first, " ")
-	n, _ := strconv.Atoi(first)
+	n, _ := strconv.Atoi(firstNumber.FindString(version))
 	return n
 }
+
+var firstNumber = regexp.MustCompile(`\d+`)

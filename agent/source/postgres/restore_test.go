@@ -206,7 +206,9 @@ func TestRestoreRefuses(t *testing.T) {
 	must(t, db, "DELETE FROM cache")
 	now, _ := dumped(t, d)
 	more := append(slices.Clone(tables), dump.Table{Name: "public.more"})
-	end := func(sql string) string { return strings.Replace(before, "-- PostgreSQL database dump complete", sql, 1) }
+	end := func(sql string) string {
+		return strings.Replace(before, "-- PostgreSQL database dump complete", sql, 1)
+	}
 	for what, c := range map[string]struct {
 		text string
 		o    source.Restore

@@ -174,7 +174,6 @@ func left(t testing.TB, db *sqlx.DB, name string) []string {
 const scribble = `DROP TABLE orders CASCADE; UPDATE customers SET name = name || '!'; TRUNCATE "Stock & more"."Odd ""Items""" CASCADE; CREATE TABLE later (a int);
 	SELECT lo_unlink(4711); SELECT setval('tickets', 5); DROP VIEW IF EXISTS buyers; CREATE SCHEMA also; CREATE TABLE also.t (a int); ALTER TYPE mood ADD VALUE 'new'`
 
-
 func pgOpen(t testing.TB, at string) (*sqlx.DB, error) {
 	db, err := sqlx.Open("postgres", at)
 	if err == nil {
