@@ -43,6 +43,8 @@ func Advice(err error) string {
 		return "the login was revoked or has expired. If it is this device's, enrol it again: holdfast-agent enroll --replace"
 	case fault.WrongPassword:
 		return "check the e-mail address and the password (Caps Lock?). A forgotten password is replaced by holdfast-agent recover, with the recovery code"
+	case fault.SecondFactor:
+		return "a code serves once: wait for the next one, and see that the clock of the device that shows it is right. Who has lost that device uses a backup code, or asks an administrator"
 	case fault.StorageFull:
 		return "the server's disk is full: tell its administrator. What was stored is kept, and the next backup continues from it"
 	case fault.Unavailable:

@@ -16,10 +16,27 @@ import (
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
-// Secret opens an account: one of the two is set.
+// Secret opens an account: Password or Recovery is set.
 type Secret struct {
 	Password []byte
 	Recovery *keyring.RecoveryCode
+
+	// SecondFactor is asked for a code, with the server's refusal: first for having none, then for each wrong one. The error that it returns
+	// ends the login. Nil: there is nobody to ask.
+	SecondFactor func(refusal error) (code string, err error)
+}
+
+// login calls in until it has the code that the account asks for.
+func (s Secret) login(in func(code string) (*remote.Login, error)) (*remote.Login, error) {
+	login, err := in("")
+	for s.SecondFactor != nil && errors.Is(err, fault.SecondFactor) {
+		code, asked := s.SecondFactor(err)
+		if asked != nil {
+			return nil, asked
+		}
+		login, err = in(code)
+	}
+	return login, err
 }
 
 // MinPassword is the least number of characters of a new password. The key derivation makes each guess cost
@@ -70,7 +87,8 @@ func unlock(ctx context.Context, s Server, c *remote.Client, email string, secre
 		recoveryAuth, w := secret.Recovery.Keys()
 		wrap = w
 		var err error
-		if login, err = c.LoginWithRecovery(ctx, email, recoveryAuth); err != nil {
+		login, err = secret.login(func(code string) (*remote.Login, error) { return c.LoginWithRecovery(ctx, email, recoveryAuth, code) })
+		if err != nil {
 			return nil, err
 		}
 	} else {
@@ -87,7 +105,8 @@ func unlock(ctx context.Context, s Server, c *remote.Client, email string, secre
 		}
 		// Argon2id's 64 MiB are not needed again: hand them back before the real work begins.
 		debug.FreeOSMemory()
-		if login, err = c.Login(ctx, email, auth); err != nil {
+		login, err = secret.login(func(code string) (*remote.Login, error) { return c.Login(ctx, email, auth, code) })
+		if err != nil {
 			return nil, err
 		}
 	}

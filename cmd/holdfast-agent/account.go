@@ -113,8 +113,8 @@ With --email, the password is asked for, or read from --password-file.`,
 			connectFlags(fs, c)
 		},
 		run: func(c *call) error {
-			if code != "" && (c.flags.Changed("email") || c.flags.Changed("password-file") || c.flags.Changed("recovery-file")) {
-				return usagef("--code needs no --email and no password: give one or the other")
+			if code != "" && (c.flags.Changed("email") || c.flags.Changed("password-file") || c.flags.Changed("recovery-file") || c.flags.Changed("second-factor")) {
+				return usagef("--code needs no --email, no password and no second factor: give one or the other")
 			}
 			if code == "" && c.email == "" {
 				return usagef("whose device will it be? --code CODE, or --email E")
@@ -193,6 +193,7 @@ func recoverCommand() *command {
 			fs.StringVar(&c.server, "server", c.env("HOLDFAST_SERVER"), "the server (default: the one of this device)")
 			fs.StringVar(&c.email, "email", c.env("HOLDFAST_EMAIL"), "the account (default: the one of this device)")
 			fs.StringVar(&c.recoveryFile, "recovery-file", "", "file with the recovery code (default: ask)")
+			secondFactorFlag(fs, c)
 			connectFlags(fs, c)
 		},
 		run: func(c *call) error {

@@ -64,6 +64,34 @@ func (t console) password(prompt string) ([]byte, error) {
 
 // secret returns what opens the account: from a file, or from the person.
 func (c *call) secret(email string) (agent.Secret, error) {
+	s, err := c.firstSecret(email)
+	s.SecondFactor = c.askSecondFactor(email)
+	return s, err
+}
+
+// tries is how many codes of a second factor a person is asked for.
+const tries = 3
+
+// askSecondFactor returns what says the code of the second factor: the flag once, else the person.
+func (c *call) askSecondFactor(email string) func(error) (string, error) {
+	asked := 0
+	return func(refusal error) (string, error) {
+		asked++
+		switch {
+		case c.secondFactor != "" && asked == 1:
+			return c.secondFactor, nil
+		case c.secondFactor != "" || asked > tries:
+			return "", refusal
+		case !c.ask.interactive():
+			return "", usagef("%s has a second factor, and there is no terminal to ask for its code on: pass --second-factor CODE", email)
+		case asked > 1:
+			c.remark("%s", agent.Sentence(refusal))
+		}
+		return c.ask.line("Code of the second factor of " + email + ", or a backup code: ")
+	}
+}
+
+func (c *call) firstSecret(email string) (agent.Secret, error) {
 	if c.recoveryFile != "" {
 		code, err := readRecovery(c.recoveryFile)
 		return agent.Secret{Recovery: &code}, err

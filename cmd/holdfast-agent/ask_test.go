@@ -107,6 +107,56 @@ func TestInteractive(t *testing.T) {
 	}
 }
 
+func TestSecondFactor(t *testing.T) {
+	t.Parallel()
+	s := remotetest.New(t)
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.WriteFile(at("pw"), []byte("correct horse battery"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errout := as(t, &person{}, "join", s.URL, "--invite", s.Invite(remotetest.Invite{Email: "ada@example.org", Name: "Ada"}), "--password-file", at("pw"), "--recovery-file", at("code")); code != 0 {
+		t.Fatal(errout)
+	}
+	s.Protect("ada@example.org", "111111", "222222", "333333", "444444", "555555")
+	const ask = "second factor of ada@example.org"
+	if code, _, errout := as(t, &person{answers: []string{ask + "=000000", ask + "=111111"}}, "enroll", s.URL, "--email", "ada@example.org", "--password-file", at("pw"), "--state", at("state")); code != 0 || !strings.Contains(errout, "this code is wrong") {
+		t.Fatalf("enroll: %d\n%s", code, errout)
+	}
+	run := func(p *person, args ...string) (int, string) {
+		code, _, errout := as(t, p, append(args, "--state", at("state"))...)
+		return code, errout
+	}
+	if code, errout := run(&person{}, "snapshots", "--password-file", at("pw"), "--second-factor", "222222"); code != 0 {
+		t.Errorf("by flag: %d\n%s", code, errout)
+	}
+	if code, errout := run(&person{}, "snapshots", "--password-file", at("pw"), "--second-factor", "222222"); code != 1 || !strings.Contains(errout, "serves once") {
+		t.Errorf("a code that was used: %d\n%s", code, errout)
+	}
+	if code, errout := run(&person{answers: []string{ask + "=1", ask + "=2", ask + "=3"}}, "snapshots", "--password-file", at("pw")); code != 1 {
+		t.Errorf("three wrong codes: %d\n%s", code, errout)
+	}
+	if code, errout := run(&person{answers: []string{ask + "=333333"}}, "snapshots", "--recovery-file", at("code")); code != 0 {
+		t.Errorf("with the recovery code: %d\n%s", code, errout)
+	}
+	if code, errout := run(&person{answers: []string{"New password=another horse battery", "Once more=another horse battery"}}, "recover", "--recovery-file", at("code"), "--second-factor", "444444"); code != 0 {
+		t.Errorf("recover: %d\n%s", code, errout)
+	}
+	if code, errout := run(&person{}, "enroll", s.URL, "--code", "x", "--second-factor", "1"); code != exitUsage {
+		t.Errorf("a one-time code with a second factor: %d\n%s", code, errout)
+	}
+	// Nobody is there to ask.
+	var out, errout bytes.Buffer
+	if err := os.WriteFile(at("pw"), []byte("another horse battery"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := &call{ctx: t.Context(), env: func(string) string { return "" }, out: &out, err: &errout, ask: console{in: strings.NewReader("")}}
+	err := dispatch(c, []string{"snapshots", "--password-file", at("pw"), "--state", at("state")})
+	if code := c.complain(err); code != exitUsage || !strings.Contains(errout.String(), "--second-factor CODE") {
+		t.Errorf("without a terminal: %d\n%s", code, errout.String())
+	}
+}
+
 // The server went away after it might have made the account: the recovery code stays.
 func TestRecoveryFileIsKeptOnDoubt(t *testing.T) {
 	t.Parallel()

@@ -46,6 +46,7 @@ type call struct {
 	email               string
 	passwordFile        string
 	recoveryFile        string
+	secondFactor        string
 	wroteRecovery       bool // to a file that was not there before
 
 	mu     sync.Mutex // guards said and saidAt: uploads are retried by several goroutines
@@ -158,6 +159,11 @@ func secretFlags(fs *pflag.FlagSet, c *call) {
 	fs.StringVar(&c.email, "email", c.env("HOLDFAST_EMAIL"), "the account (default: the one of this device)")
 	fs.StringVar(&c.passwordFile, "password-file", c.env("HOLDFAST_PASSWORD_FILE"), "file with the password (HOLDFAST_PASSWORD_FILE; default: ask)")
 	fs.StringVar(&c.recoveryFile, "recovery-file", "", "file with the recovery code, to use instead of the password")
+	secondFactorFlag(fs, c)
+}
+
+func secondFactorFlag(fs *pflag.FlagSet, c *call) {
+	fs.StringVar(&c.secondFactor, "second-factor", "", "code of the account's second factor, or a backup code (default: ask, if there is one)")
 }
 
 // unlockFlags are those of every command that opens the account.

@@ -137,9 +137,15 @@ func (c *Client) Join(ctx context.Context, in JoinInput) (*Login, error) {
 	return login(p.Token, p.ExpiresAt, p.User, p.Bundle)
 }
 
-// Login begins a session with the key derived from a password.
-func (c *Client) Login(ctx context.Context, email string, authKey [32]byte) (*Login, error) {
-	r, err := api.Login(ctx, c.gql(always), api.LoginInput{Email: email, AuthKey: authKey[:], Client: c.opts.UserAgent})
+// Login begins a session with the key derived from a password. code is that of the second factor, or a backup code; without one, an account that
+// has a second factor fails with fault.SecondFactor.
+func (c *Client) Login(ctx context.Context, email string, authKey [32]byte, code string) (*Login, error) {
+	in := api.LoginInput{Email: email, AuthKey: authKey[:], Client: c.opts.UserAgent}
+	repeat := always
+	if code != "" {
+		in.Code, repeat = &code, ifUnsent // it serves once
+	}
+	r, err := api.Login(ctx, c.gql(repeat), in)
 	if err != nil {
 		return nil, err
 	}
@@ -148,9 +154,14 @@ func (c *Client) Login(ctx context.Context, email string, authKey [32]byte) (*Lo
 }
 
 // LoginWithRecovery begins a session with the key derived from a recovery code; its bundle is the one that
-// the code opens.
-func (c *Client) LoginWithRecovery(ctx context.Context, email string, authKey [32]byte) (*Login, error) {
-	r, err := api.LoginWithRecovery(ctx, c.gql(always), api.LoginWithRecoveryInput{Email: email, RecoveryAuthKey: authKey[:], Client: c.opts.UserAgent})
+// the recovery code opens. code is as in Login.
+func (c *Client) LoginWithRecovery(ctx context.Context, email string, authKey [32]byte, code string) (*Login, error) {
+	in := api.LoginWithRecoveryInput{Email: email, RecoveryAuthKey: authKey[:], Client: c.opts.UserAgent}
+	repeat := always
+	if code != "" {
+		in.Code, repeat = &code, ifUnsent
+	}
+	r, err := api.LoginWithRecovery(ctx, c.gql(repeat), in)
 	if err != nil {
 		return nil, err
 	}

@@ -171,7 +171,7 @@ func TestBadCertificates(t *testing.T) {
 
 func TestErrorsOfTheServer(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []fault.Kind{fault.Invalid, fault.NotFound, fault.Unauthenticated, fault.WrongPassword, fault.Forbidden,
+	for _, kind := range []fault.Kind{fault.Invalid, fault.NotFound, fault.Unauthenticated, fault.WrongPassword, fault.SecondFactor, fault.Forbidden,
 		fault.Conflict, fault.SessionExpired, fault.TooLarge, fault.TooMany, fault.HashMismatch, fault.BadPack, fault.StorageFull,
 		fault.Unavailable, fault.ClientTooOld, fault.Internal} {
 		s := remotetest.New(t)

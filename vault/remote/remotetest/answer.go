@@ -119,12 +119,32 @@ func (s *Server) login(op string, in map[string]any) (any, error) {
 		if u == nil || !bytes.Equal(u.auth, raw(in["authKey"])) {
 			return nil, wrong
 		}
+		if err := u.second(in); err != nil {
+			return nil, err
+		}
 		return map[string]any{"login": s.begin(u, u.bundle)}, nil
 	}
 	if u == nil || !bytes.Equal(u.recovery, raw(in["recoveryAuthKey"])) {
 		return nil, wrong
 	}
+	if err := u.second(in); err != nil {
+		return nil, err
+	}
 	return map[string]any{"loginWithRecovery": s.begin(u, u.recoBundle)}, nil
+}
+
+// second asks for the next code of the account's second factor, if there are any.
+func (u *user) second(in map[string]any) error {
+	switch code := text(in["code"]); {
+	case len(u.codes) == 0:
+		return nil
+	case code == "":
+		return fault.New(fault.SecondFactor, "type the code that your device shows")
+	case code != u.codes[0]:
+		return fault.New(fault.SecondFactor, "this code is wrong")
+	}
+	u.codes = u.codes[1:]
+	return nil
 }
 
 func (s *Server) register(in map[string]any, token string) (any, error) {

@@ -69,6 +69,7 @@ type user struct {
 	auth, recovery     []byte
 	bundle, recoBundle []byte
 	identity           []byte
+	codes              []string // of the second factor, to come; none: it has none
 }
 
 type device struct {
@@ -166,6 +167,13 @@ func (s *Server) Invite(i Invite) string {
 	token := s.token(proto.TokenInvitation)
 	s.invites[token] = i
 	return token
+}
+
+// Protect gives an account a second factor with these codes, each of which serves once, in this order. None: it has none any more.
+func (s *Server) Protect(email string, codes ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.users[email].codes = codes
 }
 
 // Expire makes all pack addresses that were given so far invalid.
