@@ -6,7 +6,7 @@
 //	policy   what is saved when         notice      who is told
 //	report   what came of it            selfbackup  a sealed copy of the database
 //	setting  what can be set            replica     the same elsewhere
-//	audit, carelog  what was done
+//	audit, carelog  what was done       application databases and media on machines
 //
 // stand on the tools pg, blob, bus and queue. [Open] is the one place where they meet; whoever serves (server,
 // worker, the command line) gets a [Depot] and asks its nouns. The depot holds no key: everything that it keeps
