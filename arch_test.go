@@ -101,8 +101,20 @@ var rules = []rule{
 	}, {
 		name:  "a device holds no database, queue or bucket",
 		from:  []string{"vault", "agent", "app", "cmd/holdfast-agent"},
-		never: []string{"./depot", "./graph", "./migrations", "github.com/lib/pq", "github.com/jmoiron/sqlx", "github.com/hibiken/asynq", "github.com/redis/go-redis", "github.com/minio/minio-go"},
+		never: []string{"./depot", "./graph", "./migrations", "github.com/jmoiron/sqlx", "github.com/hibiken/asynq", "github.com/redis/go-redis", "github.com/minio/minio-go"},
 		why:   "agents reach the server through GraphQL only; these packages compile for the browser without complaint, so only this test keeps them out",
+	}, {
+		name:  "what runs in a browser speaks to no database",
+		from:  []string{"vault", "app"},
+		never: []string{"github.com/lib/pq", "github.com/go-sql-driver/mysql", "./agent/source"},
+		why:   "drivers compile for the browser without complaint, so only this test keeps them out",
+	}, {
+		name:   "databases of applications live in agent/source",
+		from:   []string{"agent", "cmd/holdfast-agent"},
+		except: []string{"agent/source"},
+		never:  []string{"database/sql", "github.com/lib/pq", "github.com/go-sql-driver/mysql"},
+		direct: true,
+		why:    "their passwords stay on their host: one room has them, and the rest of the agent knows a source.Database",
 	}, {
 		name:  "the domain does not stand on the API",
 		from:  []string{"depot"},
