@@ -54,7 +54,7 @@ func (m *importer) Table(ctx context.Context, t portable.Table) error {
 		if !c.Nullable {
 			kind += " NOT NULL"
 		}
-		parts, columns = append(parts, quote(c.Name)+" "+kind), append(columns, c.Name)
+		parts, columns = append(parts, quote(c.Name)+" "+kind), append(columns, quote(c.Name))
 	}
 	if len(t.PrimaryKey) > 0 {
 		key := make([]string, len(t.PrimaryKey))
@@ -71,7 +71,7 @@ func (m *importer) Table(ctx context.Context, t portable.Table) error {
 		return nil
 	}
 	var err error
-	m.copy, err = m.tx.PrepareContext(ctx, pq.CopyInSchema(schema, name, columns...))
+	m.copy, err = m.tx.PrepareContext(ctx, fmt.Sprintf("COPY %s.%s (%s) FROM STDIN", quote(schema), quote(name), strings.Join(columns, ", ")))
 	return m.d.failed(ctx, err, "fill the table %s", t.Name)
 }
 
