@@ -39,7 +39,7 @@ func commands() []*command {
 	return []*command{
 		upCommand(), serverCommand(), workerCommand(), migrateCommand(),
 		inviteCommand(),
-		userListCommand(), userPromoteCommand(), userDemoteCommand(), userSuspendCommand(), userResumeCommand(),
+		userListCommand(), userPromoteCommand(), userDemoteCommand(), userSuspendCommand(), userResumeCommand(), userResetSecondFactorCommand(), userResetCommand(),
 		backupCreateCommand(), backupListCommand(), backupDeleteCommand(), scheduleListCommand(), scheduleRunCommand(), cleanupCommand(),
 		scrubCommand(), gcCommand(), rebuildIndexCommand(), recoverCommand(), doctorCommand(), versionCommand(),
 	}

@@ -353,6 +353,19 @@ func people(t *testing.T, place []string) {
 	if p := user(0, "", "resume", "bob@example.org"); p.Suspended {
 		t.Errorf("%+v", p)
 	}
+	user(1, "has no second factor", "reset-second-factor", "bob@example.org")
+	user(2, "destroys all backups of bob@example.org", "reset", "bob@example.org")
+	user(2, "destroys all backups", "reset", "bob@example.org", "--confirm", "ann@example.org")
+	user(1, "no user with the e-mail eve@example.org", "reset", "eve@example.org", "--confirm", "eve@example.org")
+	user(1, "last active superuser", "reset", "ann@example.org", "--confirm", "ann@example.org")
+	code, out, errs := once(t, append([]string{"user", "reset", "bob@example.org", "--confirm", "BOB@example.org", "--public-url", "https://backup.example.org"}, place...)...)
+	if code != 0 || !strings.Contains(out, "https://backup.example.org/join#hfi_") || !strings.Contains(out, "0 snapshots") {
+		t.Errorf("%d\n%s%s", code, out, errs)
+	}
+	code, out, _ = once(t, append([]string{"user", "list"}, place...)...)
+	if code != 0 || !strings.Contains(out, "waiting to join again") {
+		t.Errorf("%d\n%s", code, out)
+	}
 }
 
 func freePort(t *testing.T) string {
@@ -442,11 +455,13 @@ func Example() {
 	run(context.Background(), []string{"user", "--help"}, func(string) string { return "" }, strings.NewReader(""), os.Stdout, os.Stdout)
 	fmt.Println(run(context.Background(), []string{"bogus"}, func(string) string { return "" }, strings.NewReader(""), os.Stdout, os.Stdout))
 	// Output:
-	//   user list     list all users
-	//   user promote  give a user a higher role
-	//   user demote   give a user a lower role; the last superuser cannot be demoted
-	//   user suspend  lock a user and their devices out at once; backups stay
-	//   user resume   let a suspended user in again
+	//   user list                 list all users
+	//   user promote              give a user a higher role
+	//   user demote               give a user a lower role; the last superuser cannot be demoted
+	//   user suspend              lock a user and their devices out at once; backups stay
+	//   user resume               let a suspended user in again
+	//   user reset-second-factor  let a user who has lost their second factor log in with the password only
+	//   user reset                start the account anew of a user who has lost password and recovery code; destroys their backups
 	//
 	// holdfast COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 usage.
 	// holdfast: there is no command "bogus": holdfast help lists them

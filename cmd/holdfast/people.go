@@ -56,17 +56,10 @@ func inviteCommand() *command {
 				ExpiresAt time.Time  `json:"expires_at"`
 				Token     string     `json:"token"`
 				URL       string     `json:"url,omitempty"`
-			}{inv.ID.String(), *inv.Email, *inv.Name, inv.Role, inv.ExpiresAt, token, url}
-			if url == "/join#"+token { // no public URL is known
-				out.URL = ""
-			}
+			}{inv.ID.String(), *inv.Email, *inv.Name, inv.Role, inv.ExpiresAt, token, linkOr(url, token)}
 			return c.print(out, func(w io.Writer) {
 				fmt.Fprintf(w, "%s <%s> is invited as %s, until %s.\n", out.Name, out.Email, out.Role, out.ExpiresAt.Local().Format("2 January 2006, 15:04"))
-				if out.URL != "" {
-					fmt.Fprintf(w, "Give this link to the person, by a way that others cannot read:\n\n    %s\n", out.URL)
-				} else {
-					fmt.Fprintf(w, "Give this token to the person, by a way that others cannot read:\n\n    %s\n", out.Token)
-				}
+				handOver(w, out.URL, out.Token)
 			})
 		},
 	}
@@ -81,15 +74,21 @@ type person struct {
 	Suspended   bool       `json:"suspended"`
 	CreatedAt   time.Time  `json:"created_at"`
 	LastLoginAt *time.Time `json:"last_login_at"`
+
+	SecondFactor bool `json:"second_factor"`
+	Reset        bool `json:"reset"`
 }
 
 func show(u *account.User) person {
-	return person{u.ID.String(), u.Email, u.Name, u.Role, u.Suspended, u.CreatedAt, u.LastLoginAt}
+	return person{u.ID.String(), u.Email, u.Name, u.Role, u.Suspended, u.CreatedAt, u.LastLoginAt, u.SecondFactor, u.Reset}
 }
 
 func (p person) state() string {
-	if p.Suspended {
+	switch {
+	case p.Suspended:
 		return "suspended"
+	case p.Reset:
+		return "waiting to join again"
 	}
 	return "active"
 }
