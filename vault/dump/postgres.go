@@ -38,8 +38,9 @@ type PostgresStatements struct {
 	words  int    // before it
 	first  [4]byte
 	parens int
-	begins int  // BEGIN and CASE that wait for their END, in a function's body
-	values bool // the rows of an INSERT
+	begins int    // BEGIN and CASE that wait for their END, in a function's body
+	values bool   // the rows of an INSERT
+	last   []byte // the head of the last INSERT, which was into into, if it is the same as its text
 	into   string
 }
 
@@ -104,6 +105,8 @@ func (s *PostgresStatements) Write(p []byte) (int, error) {
 		case pgCode:
 			if s.values && s.parens > 0 {
 				n = s.quick(p[i:])
+			} else if len(s.head) == 0 {
+				n = s.again(p[i:])
 			}
 		}
 		if n > 0 {
@@ -195,7 +198,7 @@ func (s *PostgresStatements) look() {
 	}
 	if rest, ok := word(head, "COPY"); ok && s.mode == pgCode {
 		if i := len(rest) - len("FROM stdin"); i > 0 && strings.EqualFold(string(rest[i:]), "FROM stdin") {
-			s.into = pgTable(rest)
+			s.into, s.last = pgTable(rest), s.last[:0]
 			s.tables[s.into] += 0
 			s.mode = pgCopyStart
 		}
@@ -288,6 +291,16 @@ func (s *PostgresStatements) quick(p []byte) int {
 	}
 	s.word = append(s.word, p[from:n]...)
 	s.word = s.word[:min(len(s.word), 2)]
+	return n
+}
+
+// again takes the head of an INSERT that is the one of the last INSERT, as most are, and returns its length, or 0.
+func (s *PostgresStatements) again(p []byte) int {
+	n := len(s.last)
+	if n == 0 || len(p) <= n || len(s.word) > 0 || pgWord(p[n]) || !bytes.HasPrefix(p, s.last) {
+		return 0
+	}
+	s.head, s.values, s.words, s.first = append(s.head, s.last...), true, len(s.first), [4]byte{'i'}
 	return n
 }
 
@@ -464,12 +477,15 @@ func (s *PostgresStatements) wordEnds() {
 		if rest, ok = word(rest, "INTO"); !ok {
 			return
 		}
-		s.into = pgTable(rest)
+		s.into, s.last = pgTable(rest), s.last[:0]
 		s.tables[s.into] += 0
 		if r := bytes.TrimRight(s.head[:max(0, len(s.head)-len("VALUES"))], " \t\r\n"); len(r) > 8 && strings.EqualFold(string(r[len(r)-8:]), " DEFAULT") {
 			s.tables[s.into]++
 		} else {
 			s.values = true
+			if !bytes.ContainsAny(s.head, "'$-/") && !s.full {
+				s.last = append(s.last, s.head...)
+			}
 		}
 	case is("ON"), is("RETURNING"):
 		s.values = false

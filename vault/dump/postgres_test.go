@@ -85,6 +85,19 @@ func TestPostgres(t *testing.T) {
 	}
 }
 
+// A head that was seen before is not taken for another table's.
+func TestPostgresInsertsInTurn(t *testing.T) {
+	t.Parallel()
+	const a, copied, def, b = "INSERT INTO public.a VALUES (1);\n", "COPY public.c (x) FROM stdin;\n1\n\\.\n", "INSERT INTO public.d DEFAULT VALUES;\n", "INSERT INTO public.b VALUES (1), (2);\n"
+	s := NewPostgresStatements(nil)
+	if _, err := s.Write([]byte(a + a + copied + a + def + a + b + a + b + b + "INSERT INTO public.b VALUES2 (1);\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := s.Tables(), []Table{{"public.a", 5}, {"public.b", 6}, {"public.c", 1}, {"public.d", 1}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func TestPostgresStatements(t *testing.T) {
 	t.Parallel()
 	var heads []string
@@ -121,6 +134,7 @@ func FuzzPostgresCuts(f *testing.F) {
 	f.Add([]byte(postgresText), uint16(1), uint16(7))
 	f.Add([]byte("COPY a FROM stdin;\r\n1\r\n\\.\r\nSELECT 1;"), uint16(3), uint16(2))
 	f.Add([]byte("INSERT INTO a VALUES (1 e'\\'(', e2'\\', a$b$, ee'', $e$ ' $e$), (2) returning (3);"), uint16(0), uint16(1))
+	f.Add([]byte("INSERT INTO a VALUES (1);INSERT INTO a VALUES (1);COPY b FROM stdin;\n1\n\\.\nINSERT INTO a VALUES (1);"), uint16(5), uint16(90))
 	f.Add([]byte("/* /* */ */ E'\\''; $a$ $$ $a$; \\x"), uint16(2), uint16(1))
 	f.Fuzz(func(t *testing.T, text []byte, a, b uint16) {
 		read := func(cuts ...uint16) (string, []byte) {
