@@ -26,7 +26,7 @@ type loader struct {
 // beside loads into the fresh database and compares. Nothing there needs to survive by itself: the transaction of the swap flushes
 // all that came before it.
 func (l *loader) beside(ctx context.Context) error {
-	have, err := l.psql(ctx, l.plan.fresh, "SET synchronous_commit = off;\n", func([]dump.Table) string { return "" })
+	have, err := l.psql(ctx, l.plan.fresh, "SET synchronous_commit = off; SET default_transaction_read_only = off;\n", func([]dump.Table) string { return "" })
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (l *loader) beside(ctx context.Context) error {
 // inPlace empties the target, loads, compares and commits, all in one transaction of psql's. If it ends before the commit, for whatever
 // reason, the server rolls back.
 func (l *loader) inPlace(ctx context.Context) error {
-	_, err := l.psql(ctx, l.plan.target, "SET synchronous_commit = on; SET lock_timeout = '60s'; SET client_min_messages = warning;\nBEGIN;\n"+sqlDo(sqlEmpty), func(have []dump.Table) string {
+	_, err := l.psql(ctx, l.plan.target, "SET synchronous_commit = on; SET default_transaction_read_only = off; SET lock_timeout = '60s'; SET client_min_messages = warning;\nBEGIN;\n"+sqlDo(sqlEmpty), func(have []dump.Table) string {
 		return "SET row_security = off;\n" + sqlDo(sqlCompare(l.want(have))) + "COMMIT;\n"
 	})
 	if err != nil {

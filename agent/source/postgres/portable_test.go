@@ -162,7 +162,8 @@ const foreign = `{"format":"holdfast-portable","version":1,"engine":"mysql","ser
 {"name":"orders","columns":[{"name":"id","type":"int","native":"bigint unsigned","nullable":false},{"name":"b","type":"bytes","native":"blob","nullable":true},
 {"name":"x","type":"timestamp","native":"datetime(6)","nullable":true}],"primary_key":["id"],"rows":[
 ["1","AP8=","2026-01-02T03:04:05.000006"],
-["2",null,null]]}]}`
+["2",null,null]]},
+{"name":"s.empty","columns":[],"primary_key":[],"rows":[[],[]]}]}`
 
 // What another engine wrote is read, and what cannot be read changes nothing.
 func TestImport(t *testing.T) {
@@ -192,6 +193,9 @@ func TestImport(t *testing.T) {
 	await(t, func() error { return db.Ping() })
 	if got := one[string](t, db, "SELECT string_agg(concat_ws('|', id, b, x), ';' ORDER BY id) FROM public.orders"); got != `1|\x00ff|2026-01-02 03:04:05.000006;2` {
 		t.Errorf("got %s", got)
+	}
+	if n := one[int](t, db, "SELECT count(*) FROM s.empty"); n != 2 {
+		t.Errorf("%d rows of nothing", n)
 	}
 	_, cat, user := clerk(t)
 	if err := opened(t, as(t, cat, user)).Import(t.Context(), strings.NewReader(foreign), source.Restore{}, nil); !errors.Is(err, fault.Forbidden) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-backup/holdfast/agent/source"
+	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
 	"github.com/holdfast-backup/holdfast/vault/dump"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
@@ -238,6 +239,37 @@ func TestRestoreRefuses(t *testing.T) {
 	same(t, still, now)
 	if l := left(t, db, d.Name()); len(l) > 0 {
 		t.Errorf("left: %v", l)
+	}
+}
+
+// A database is made again as the one that it replaces: locale, settings of roles, who may connect.
+func TestRestoreKeepsWhatADumpHasNot(t *testing.T) {
+	t.Parallel()
+	admin, at := pgtest.Empty(t)
+	name := opened(t, at).Name() + ` "Ü"`
+	must(t, admin, "CREATE DATABASE "+quote(name)+" TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de-DE' ENCODING 'UTF8'")
+	role := "app_" + opened(t, at).Name()
+	must(t, admin, "CREATE ROLE "+quote(role)+"; ALTER DATABASE "+quote(name)+" OWNER TO "+quote(role)+"; REVOKE CONNECT ON DATABASE "+quote(name)+" FROM PUBLIC; GRANT CONNECT ON DATABASE "+quote(name)+
+		" TO pg_monitor WITH GRANT OPTION; ALTER ROLE "+quote(role)+" IN DATABASE "+quote(name)+" SET search_path = a, \"B c\"; ALTER DATABASE "+quote(name)+" SET my.own = 'x''y'; ALTER DATABASE "+quote(name)+
+		" SET default_transaction_read_only = on")
+	t.Cleanup(func() {
+		admin.Exec("DROP DATABASE IF EXISTS " + quote(name) + " WITH (FORCE)")
+		admin.Exec("DROP ROLE " + quote(role))
+	})
+	traits := `SELECT concat_ws('|', datlocprovider, daticulocale, datcollate, datctype, pg_get_userbyid(datdba), (SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(datacl) a),
+		(SELECT string_agg(setrole || c, ';' ORDER BY setrole, c) FROM pg_db_role_setting, unnest(setconfig) c WHERE setdatabase = d.oid)) FROM pg_database d WHERE datname = $1`
+	was := one[string](t, admin, traits, name)
+	d := opened(t, neighbourOf(t, at, name))
+	before, _ := dumped(t, d)
+	oid := one[int](t, admin, "SELECT oid FROM pg_database WHERE datname = $1", name)
+	if err := restore(d, before, source.Restore{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := one[string](t, admin, traits, name); got != was {
+		t.Errorf("the database is %s, was %s", got, was)
+	}
+	if one[int](t, admin, "SELECT oid FROM pg_database WHERE datname = $1", name) == oid {
+		t.Error("it is the old database")
 	}
 }
 
