@@ -117,10 +117,13 @@ func Redact(address string) string {
 	u, err := url.Parse(address)
 	if err != nil { // its password may be what is wrong with it
 		scheme, rest, ok := strings.Cut(address, "://")
-		if i := strings.LastIndexByte(rest, '@'); ok && i >= 0 {
+		if !ok {
+			return "…"
+		}
+		if i := strings.LastIndexByte(rest, '@'); i >= 0 {
 			return scheme + "://…@" + rest[i+1:]
 		}
-		return scheme + ":…"
+		return scheme + "://…"
 	}
 	if _, has := u.User.Password(); has {
 		u.User = url.User(u.User.Username())

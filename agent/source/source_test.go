@@ -15,11 +15,9 @@ func TestRedact(t *testing.T) {
 		"mysql://anna:se%zzcret@db/shop":                               "mysql://…@db/shop",
 		"mysql://anna:se@c%zzret@db/shop":                              "mysql://…@db/shop",
 		"sqlite:/var/lib/shop.db":                                      "sqlite:/var/lib/shop.db",
-		"secret%zz":                                                    "secret%zz:…",
+		"mysql://secret%zz":                                            "mysql://…",
+		"secret%zz":                                                    "…",
 	} {
-		if want == "secret%zz:…" { // no address at all: nothing of it is shown but what would be the scheme
-			want = Redact(address)
-		}
 		if got := Redact(address); got != want {
 			t.Errorf("%s is shown as %s, want %s", address, got, want)
 		}
