@@ -28,6 +28,7 @@ func main() {
 	page.World.Window = browser.Window{}
 	page.World.Toasts = &state.Toasts{}
 	page.World.Notices = state.NewNotices(client, page.World.Live, page.World.Toasts)
+	page.World.Notices.Told = page.World.Session.Told
 	brand := state.NewBrand(client, page.World.Window)
 	title := func() { browser.Title(brand.View().Name) }
 	brand.Observe(title)

@@ -1,9 +1,11 @@
 package page
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/maxence-charriere/go-app/v10/pkg/app"
 
@@ -20,10 +22,14 @@ type People struct {
 
 	inviting    bool
 	who         string
+	fileErr     error // of the file that was chosen
 	role        string
 	user        *api.Person // whose dialog is open
 	quota       string
 	suspending  *api.Person
+	unfactoring *api.Person // whose second factor is to be switched off
+	resetting   *api.Person
+	resetEmail  string
 	withdrawing *api.InvitationFields
 	group       *api.GroupFields // whose dialog is open
 	groupName   string
@@ -136,7 +142,9 @@ func roleBadge(u *api.Person) app.UI {
 	case api.RoleSuperuser:
 		badge = ui.Badge("dark", "superuser")
 	}
-	return app.Span().Class("d-inline-flex gap-1").Body(badge, app.If(u.Suspended, func() app.UI { return ui.Badge("danger", "suspended") }))
+	return app.Span().Class("d-inline-flex gap-1").Body(badge, app.If(u.Suspended, func() app.UI { return ui.Badge("danger", "suspended") }),
+		app.If(u.Reset, func() app.UI { return ui.Badge("warning", "reset") }),
+		app.If(u.SecondFactor, func() app.UI { return ui.Badge("success", "2 factors") }))
 }
 
 func limit(n *int64) string {
@@ -216,9 +224,15 @@ func (p *People) dialogs(v state.PeopleView) app.UI {
 		u := p.suspending
 		return ui.Confirm("Lock "+u.Name+" out?", "Sessions, API tokens and all devices of "+u.Email+" stop working at once, and nothing is backed up until you let them in again. The backups stay.",
 			"danger", "Lock out", false, nil, func() { p.suspending = nil; m.Suspend(u) }, func() { p.suspending = nil })
+	case p.unfactoring != nil:
+		u := p.unfactoring
+		return ui.Confirm("Switch the second factor of "+u.Name+" off?", "Make sure that it is really "+u.Name+" who asks for it, for example by seeing them. After that the password alone lets them in. They are told.",
+			"danger", "Switch it off", false, nil, func() { p.unfactoring = nil; m.ResetSecondFactor(u) }, func() { p.unfactoring = nil })
+	case p.resetting != nil:
+		return p.resetDialog(p.resetting)
 	case p.withdrawing != nil:
 		i := p.withdrawing
-		return ui.Confirm("Withdraw the invitation?", "The link that "+orElse(i.Email, "somebody")+" has will no longer work. You can invite again.",
+		return ui.Confirm("Withdraw the invitation?", "The link that "+orElse(i.Email, "somebody")+" has will no longer work. You can invite again. If the account was reset, the reset is taken back.",
 			"danger", "Withdraw", false, nil, func() { p.withdrawing = nil; m.Withdraw(i) }, func() { p.withdrawing = nil })
 	case p.deleting != nil:
 		g := p.deleting
@@ -245,7 +259,10 @@ func (p *People) inviteDialog() app.UI {
 				app.Label().For("invite-who").Class("form-label").Text("One person a line"),
 				app.Textarea().ID("invite-who").Class("form-control mb-1").Rows(6).Placeholder("grace@example.org, Grace Hopper\nAlan Turing <alan@example.org>").Text(p.who).
 					OnInput(func(ctx app.Context, e app.Event) { p.who = ctx.JSSrc().Get("value").String() }),
-				app.Div().Class("form-text mb-3").Text("An address, with a name before or after it. Rows from a table or a CSV file can be pasted."),
+				app.Div().Class("form-text").Text("An address, with a name before or after it. Rows from a table can be pasted, or taken from a CSV file:"),
+				app.Input().ID("invite-file").Type("file").Class("form-control form-control-sm mb-3 mt-1").Accept(".csv,.tsv,.txt,text/csv,text/plain").Aria("label", "CSV file with people").
+					OnChange(func(ctx app.Context, e app.Event) { p.readFile(ctx) }, ui.Fresh()),
+				app.If(p.fileErr != nil, func() app.UI { return ui.Trouble(p.fileErr, nil) }),
 				app.If(p.who != "" && err != nil, func() app.UI { _, text := state.FieldOf(err); return problem(state.Capital(text) + ".") }),
 				ui.Select{ID: "invite-role", Label: "Role", Value: p.role, Choices: roles, OnChange: func(s string) { p.role = s }}.UI(),
 			}
@@ -257,6 +274,54 @@ func (p *People) inviteDialog() app.UI {
 					p.m.Invite(p.who, api.Role(p.role))
 					p.inviting, p.who = false, ""
 				}),
+			}
+		}}
+}
+
+// maxPeopleFile is how large a file with people may be, in bytes.
+const maxPeopleFile = 1 << 20
+
+// readFile puts the lines of the chosen file below what was typed.
+func (p *People) readFile(ctx app.Context) {
+	ctx.Async(func() {
+		text, err := World.Window.Text(context.Background(), "invite-file", maxPeopleFile)
+		ctx.Dispatch(func(app.Context) {
+			if p.fileErr = err; err == nil && text != "" {
+				p.who = strings.TrimLeft(strings.TrimRight(p.who, "\n")+"\n"+text, "\n")
+			}
+		})
+	})
+}
+
+// resetDialog says what a reset destroys, and has the address typed.
+func (p *People) resetDialog(u *api.Person) app.UI {
+	shut := func() { p.resetting, p.resetEmail = nil, "" }
+	snapshots := int64(0)
+	if u.Usage != nil {
+		snapshots = int64(u.Usage.Snapshots)
+	}
+	ready := strings.EqualFold(strings.TrimSpace(p.resetEmail), u.Email)
+	return &ui.Modal{Title: "Reset the account of " + u.Name + "?", OnClose: shut,
+		Body: func() []app.UI {
+			return []app.UI{
+				app.Div().Class("alert alert-danger").Body(
+					app.Strong().Text("This destroys all backups of "+u.Name+", for ever. "),
+					app.Text("Their keys are gone with the password and the recovery code, and nobody can make them again."),
+				),
+				app.P().Text("Do it only if both the password and the recovery code are lost. " + state.Capital(state.Count(snapshots, "snapshot is", "snapshots are")) + " deleted, " +
+					state.Count(int64(len(u.Devices)), "device has", "devices have") + " to be enrolled anew, and all sessions and API tokens end. You get a link with which " + u.Name + " joins again, with the same role and groups."),
+				app.P().Text("Until the link is used you can take this back by withdrawing the invitation."),
+				ui.Field{ID: "reset-email", Label: "Type " + u.Email + " to go on", Type: "text", Autocomplete: "off", Value: p.resetEmail, OnInput: func(s string) { p.resetEmail = s }}.UI(),
+			}
+		},
+		Footer: func() []app.UI {
+			return []app.UI{
+				ui.Button("outline-secondary", "x-lg", "Cancel", "", shut),
+				app.Button().Type("button").Class("btn btn-sm btn-danger").Disabled(!ready).Text("Reset the account").OnClick(func(app.Context, app.Event) {
+					typed := p.resetEmail
+					shut()
+					p.m.ResetAccount(u, typed)
+				}, ui.Fresh()),
 			}
 		}}
 }
@@ -286,6 +351,15 @@ func (p *People) userDialog(u *api.Person) app.UI {
 					}),
 					app.Div().Class("form-text").Text("A forgotten password can only be replaced with the person's own recovery code. Without both, nobody can open their backups again."),
 				),
+				app.If(World.Session.View().User.Id != u.Id && (World.Session.View().Superuser() || u.Role == api.RoleStaff), func() app.UI {
+					return app.Div().Class("mt-4 d-flex flex-wrap gap-2").Body(
+						app.If(u.SecondFactor, func() app.UI {
+							return ui.Button("outline-danger", "phone", "Switch the second factor off", "", func() { p.unfactoring = u; shut() })
+						}),
+						ui.Button("outline-danger", "exclamation-triangle", "Reset the account", "", func() { p.resetting = u; shut() }),
+					)
+				}),
+				app.Div().Body(),
 			}
 		}}
 }

@@ -20,7 +20,7 @@ func codeShown(code, email string) app.UI {
 		app.P().Text("Account: "+email),
 		app.P().Text("Server: "+app.Window().URL().Host),
 		app.P().Text("Made on: "+date),
-		codeGrid(groups),
+		codeGrid("Recovery code", groups),
 		app.P().Text("Whoever has this code and the e-mail address can read every backup of the account. Keep it where you keep your passport, not near the computer."),
 		app.P().Text("It is needed when the password is forgotten: open the server's address, choose “I forgot my password”, and type it."),
 		app.P().Text("Without the password and without this code the backups cannot be read by anybody."),
@@ -29,7 +29,7 @@ func codeShown(code, email string) app.UI {
 		strings.Join(groups[:len(groups)/2], "-") + "-\r\n    " + strings.Join(groups[len(groups)/2:], "-") +
 		"\r\n\r\nWhoever has this code and the e-mail address can read every backup of the account.\r\nWithout the password and without this code nobody can.\r\n"
 	return app.Div().Body(
-		codeGrid(groups),
+		codeGrid("Recovery code", groups),
 		app.Div().Class("d-flex flex-wrap gap-2 my-3").Body(
 			ui.Button("outline-secondary", "printer", "Print", "Print a sheet with the code", World.Window.Print),
 			ui.Button("outline-secondary", "download", "Save as a file", "Save a text file with the code", func() { World.Window.Save("holdfast-recovery-code.txt", text) }),
@@ -39,8 +39,8 @@ func codeShown(code, email string) app.UI {
 	)
 }
 
-func codeGrid(groups []string) app.UI {
-	return app.Ol().Class("hf-code").Aria("label", "Recovery code").Body(
+func codeGrid(label string, groups []string) app.UI {
+	return app.Ol().Class("hf-code").Aria("label", label).Body(
 		app.Range(groups).Slice(func(i int) app.UI { return app.Li().Body(app.Span().Class("font-monospace").Text(groups[i])) }),
 	)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/maxence-charriere/go-app/v10/pkg/app"
 
+	"github.com/holdfast-backup/holdfast/app/state"
 	"github.com/holdfast-backup/holdfast/app/ui"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
@@ -48,7 +49,7 @@ func username(email string) app.UI {
 type Login struct {
 	app.Compo
 	watched
-	email, password string
+	email, password, code string
 }
 
 // OnMount implements app.Mounter.
@@ -62,6 +63,10 @@ func (l *Login) open(ctx app.Context) {
 // Render implements app.Composer.
 func (l *Login) Render() app.UI {
 	v := World.Session.View()
+	if v.CodeAsked {
+		return codeDoor(v, l.email, l.code, func(s string) { l.code = s }, l.submit)
+	}
+	l.code = ""
 	var retry func()
 	if errors.Is(v.Err, fault.Unavailable) {
 		retry = World.Session.Start
@@ -78,13 +83,48 @@ func (l *Login) Render() app.UI {
 	)
 }
 
-func (l *Login) submit() { World.Session.Login(l.email, l.password) }
+func (l *Login) submit() { World.Session.Login(l.email, l.password, l.code) }
+
+// codeDoor asks whoever has shown the right password for a code of the second factor.
+func codeDoor(v state.SessionView, email, code string, typed func(string), submit func()) app.UI {
+	return door("One more step", "The password is right. Your account also asks for a code.",
+		ui.Trouble(v.Err, nil),
+		form(submit, username(email), codeField(code, typed), ui.Submit("Log in", v.Busy)),
+		app.Div().Class("mt-3 text-center").Body(link("Back", World.Session.ForgetCode)),
+		codeHelp(),
+	)
+}
+
+// codeField is where a code of a second factor is typed. The cursor goes into it.
+func codeField(code string, typed func(string)) app.UI {
+	return &secondCode{Value: code, OnInput: typed}
+}
+
+func codeHelp() app.UI {
+	return app.P().Class("small text-body-secondary mt-3 mb-0").Text("Who has lost the device uses one of the backup codes. Without these an administrator can switch the second factor off.")
+}
+
+// secondCode is the field of a code, which takes the cursor when it appears.
+type secondCode struct {
+	app.Compo
+	Value   string
+	OnInput func(string)
+}
+
+// OnMount implements app.Mounter.
+func (c *secondCode) OnMount(app.Context) { World.Window.Focus("second-code") }
+
+// Render implements app.Composer.
+func (c *secondCode) Render() app.UI {
+	return ui.Field{ID: "second-code", Label: "Code", Type: "text", Value: c.Value, Autocomplete: "one-time-code", Mono: true,
+		Help: "The six digits that your device shows, or a backup code.", OnInput: func(s string) { c.OnInput(s) }}.UI()
+}
 
 // Unlock is the page of whoever is logged in and has closed the keys.
 type Unlock struct {
 	app.Compo
 	watched
-	password string
+	password, code string
 }
 
 // OnMount implements app.Mounter.
@@ -98,6 +138,10 @@ func (u *Unlock) open(ctx app.Context) {
 // Render implements app.Composer.
 func (u *Unlock) Render() app.UI {
 	v := World.Session.View()
+	if v.CodeAsked {
+		return codeDoor(v, v.User.Email, u.code, func(s string) { u.code = s }, u.submit)
+	}
+	u.code = ""
 	return door("Locked", "The keys of "+v.User.Email+" are closed. Your password opens them again.",
 		ui.Trouble(v.Err, nil),
 		form(u.submit,
@@ -112,7 +156,7 @@ func (u *Unlock) Render() app.UI {
 	)
 }
 
-func (u *Unlock) submit() { World.Session.Unlock(u.password) }
+func (u *Unlock) submit() { World.Session.Unlock(u.password, u.code) }
 
 // Taken is the page of an invitation that somebody opens who has an account.
 type Taken struct {

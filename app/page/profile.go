@@ -27,6 +27,8 @@ type Profile struct {
 	revoking         *api.TokenFields
 	done             map[string]int // what was said already
 	renewing, adding bool
+	factor           factorForm
+	email            emailForm
 }
 
 // OnMount implements app.Mounter.
@@ -72,6 +74,7 @@ func (p *Profile) settle() {
 	if fresh(state.FormToken) {
 		p.tokenName = ""
 	}
+	p.settleSecurity(fresh, say)
 	if fresh(state.FormRevoke) {
 		p.revoking = nil
 		say("The token is revoked", "Whatever used it is locked out.")
@@ -90,7 +93,7 @@ func (p *Profile) Render() app.UI {
 	}
 	return app.Div().Body(
 		app.Div().Class("row").Body(
-			app.Div().Class("col-lg-6").Body(p.you(u, v), p.browser()),
+			app.Div().Class("col-lg-6").Body(p.you(u, v), p.browser(), p.secondFactor(u, v)),
 			app.Div().Class("col-lg-6").Body(p.password(u, v), p.recovery()),
 		),
 		p.sessions(v), p.tokens(v),
@@ -106,7 +109,7 @@ func (p *Profile) you(u *api.AccountFields, v state.ProfileView) app.UI {
 			app.Div().Class("mb-3").Body(
 				app.Div().Class("form-label").Text("E-mail address"),
 				app.Div().Class("text-break").Text(u.Email),
-				app.Div().Class("form-text").Text("You log in with it. It cannot be changed."),
+				app.Div().Class("form-text").Body(app.Text("You log in with it. "), link("Change it", func() { p.email = emailForm{open: true} })),
 			),
 			app.Div().Class("d-flex align-items-center gap-3").Body(
 				save("Save the name", v.Busy == state.FormName),
@@ -212,6 +215,10 @@ func (p *Profile) dialogs(u *api.AccountFields, v state.ProfileView) app.UI {
 	case p.revoking != nil:
 		return ui.Confirm("Revoke this token?", "Whatever uses “"+p.revoking.Name+"” is locked out at once, for ever. You can make a new token for it.", "danger", "Revoke the token",
 			v.Busy == state.FormRevoke, v.Err[state.FormRevoke], func() { p.profile.RevokeToken(p.revoking.Id) }, func() { p.revoking = nil })
+	case p.email.open:
+		return p.emailDialog(u, v)
+	case p.factor.doing != "":
+		return p.factorDialog(u, v)
 	case p.adding:
 		return p.token(v)
 	case p.renewing:

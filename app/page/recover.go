@@ -13,6 +13,7 @@ type Recover struct {
 	watched
 	recover               *state.Recover
 	email, code, password string
+	second                string // the code of the second factor
 }
 
 // OnMount implements app.Mounter.
@@ -55,9 +56,18 @@ func (r *Recover) Render() app.UI {
 			app.P().Class("small text-body-secondary mt-3 mb-0").Text("Your recovery code stays good. If somebody else may have seen it, make a new one in your profile."),
 		)
 	}
+	if v.CodeAsked {
+		return door("One more step", "The recovery code is right. Your account also asks for a code.",
+			ui.Trouble(v.Err, nil),
+			form(r.submit, username(r.email), codeField(r.second, func(s string) { r.second = s }), ui.Submit("Go on", v.Busy)),
+			app.Div().Class("mt-3 text-center").Body(link("Back", r.recover.ForgetCode)),
+			codeHelp(),
+		)
+	}
+	r.second = ""
 	return door("Forgot your password", "Your recovery code lets you in. It has eight groups of five letters and digits, and was shown when you made your account.",
 		ui.Trouble(v.Err, nil),
-		form(func() { r.recover.Code(r.email, r.code) },
+		form(r.submit,
 			ui.Field{ID: "email", Label: "E-mail address", Type: "email", Value: r.email, Autocomplete: "username", OnInput: func(s string) { r.email = s }}.UI(),
 			ui.Field{ID: "code", Label: "Recovery code", Type: "text", Value: r.code, Autocomplete: "off", Mono: true, Placeholder: "XXXXX-XXXXX-XXXXX-…",
 				Help: "Upper and lower case are the same; spaces and dashes do not matter.", OnInput: func(s string) { r.code = s }}.UI(),
@@ -67,3 +77,5 @@ func (r *Recover) Render() app.UI {
 		app.P().Class("small text-body-secondary mt-3 mb-0").Text("Without the password and without the code nobody can open your backups, not even an administrator."),
 	)
 }
+
+func (r *Recover) submit() { r.recover.Code(r.email, r.code, r.second) }

@@ -16,6 +16,8 @@ type Window interface {
 	Update()
 	Focus(id string)
 	Picture(ctx context.Context, id string, side int) ([]byte, error)
+	Text(ctx context.Context, id string, max int) (string, error)
+	Guard(ask func(path string)) (stop func())
 }
 
 // copied puts text on the clipboard and says so.

@@ -192,7 +192,7 @@ func TestRecover(t *testing.T) {
 	s := w.session()
 	r := NewRecover(s)
 	wait := func() { await(t, r, func() bool { return !r.View().Busy }) }
-	r.Code("", "x")
+	r.Code("", "x", "")
 	wait()
 	fails(t, r.View().Err, fault.Invalid, "type your e-mail")
 	r.Password("x")
@@ -201,22 +201,22 @@ func TestRecover(t *testing.T) {
 	r.Judge("x") // nobody's: nothing happens
 
 	w.set(w.worker, talk.MethodDeriveRecovery, refuse(fault.Invalid, "The recovery code is mistyped: look at group 3."))
-	r.Code("ada@example.org", theCode)
+	r.Code("ada@example.org", theCode, "")
 	wait()
 	fails(t, r.View().Err, fault.Invalid, "group 3")
 	w.set(w.worker, talk.MethodDeriveRecovery, say(`{"authKey":"cHJvb2Y="}`))
 	in := w.server["LoginWithRecovery"]
 	w.set(w.server, "LoginWithRecovery", refuse(fault.WrongPassword, "wrong"))
-	r.Code("ada@example.org", theCode)
+	r.Code("ada@example.org", theCode, "")
 	wait()
 	fails(t, r.View().Err, fault.WrongPassword, "wrong")
 	w.set(w.server, "LoginWithRecovery", in)
 	w.set(w.worker, talk.MethodOpen, refuse(fault.Internal, "damaged"))
-	r.Code("ada@example.org", theCode)
+	r.Code("ada@example.org", theCode, "")
 	wait()
 	fails(t, r.View().Err, fault.Internal, "damaged")
 	w.set(w.worker, talk.MethodOpen, say("null"))
-	r.Code(" ada@example.org ", theCode)
+	r.Code(" ada@example.org ", theCode, "")
 	wait()
 	if r.View().User == nil || s.View().Phase == Open {
 		t.Fatalf("%+v", r.View())
@@ -259,7 +259,7 @@ func TestRecoverHalfWay(t *testing.T) {
 	w.server["Me"] = refuse(fault.Unauthenticated, "log in")
 	s := w.session()
 	r := NewRecover(s)
-	r.Code("ada@example.org", theCode)
+	r.Code("ada@example.org", theCode, "")
 	await(t, r, func() bool { return r.View().User != nil })
 	out := make(chan struct{})
 	w.set(w.server, "Logout", func(map[string]any) (string, error) {

@@ -22,6 +22,9 @@ type Notices struct {
 	toasts *Toasts
 	stop   func()
 	v      NoticesView
+
+	// Told hears the kind of every new notice; may be nil.
+	Told func(kind string)
 }
 
 // NoticesView is what pages show of [Notices].
@@ -109,6 +112,9 @@ func (n *Notices) event(data json.RawMessage, err error) {
 		n.Load()
 	case c.Notification != nil:
 		f := c.Notification.NoticeFields
+		if n.Told != nil {
+			n.Told(f.Kind)
+		}
 		n.toasts.Add(Toast{Severity: strings.ToLower(string(f.Severity)), Title: f.Title, Body: f.Body, Href: NoticeHref(&f)})
 	}
 }

@@ -33,6 +33,10 @@ type ProfileView struct {
 	Ask  []int  // which groups have to be typed back; nil while it is shown
 
 	Secret string // an API token that was just made, shown once
+
+	Setup       *FactorSetup // a second factor that is being set up
+	BackupCodes []string     // that were just made, shown once
+	CodesLeft   int          // backup codes that were not used
 }
 
 // The forms.
@@ -44,6 +48,11 @@ const (
 	FormSession  = "session"
 	FormToken    = "token"
 	FormRevoke   = "revoke"
+	FormEmail    = "email"
+	FormBegin    = "begin"   // of a second factor
+	FormFactor   = "factor"  // the code that confirms it
+	FormBackup   = "backup"  // new backup codes
+	FormDisable  = "disable" // the second factor off
 )
 
 // NewProfile returns the profile of who is logged in.
@@ -90,6 +99,9 @@ func (p *Profile) load(ctx context.Context) {
 		}
 	}
 	p.change(func() {
+		if err == nil && got.Me.BackupCodesLeft != nil {
+			p.v.CodesLeft = *got.Me.BackupCodesLeft
+		}
 		p.v.Sessions.end(sessions, err)
 		p.v.Tokens.end(tokens, err)
 	})

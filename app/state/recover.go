@@ -23,6 +23,8 @@ type RecoverView struct {
 	Strength Strength
 	Busy     bool
 	Err      error
+
+	CodeAsked bool // the recovery code was right, and the account wants a code of its second factor with it
 }
 
 // NewRecover begins.
@@ -38,8 +40,8 @@ func (r *Recover) View() (v RecoverView) {
 	return v
 }
 
-// Code logs in with a recovery code and opens the keys.
-func (r *Recover) Code(email, code string) {
+// Code logs in with a recovery code and opens the keys. second is the code of the second factor, "" until a View asks for it.
+func (r *Recover) Code(email, code, second string) {
 	r.do(func(ctx context.Context) (func(), error) {
 		email = strings.TrimSpace(email)
 		if email == "" || strings.TrimSpace(code) == "" {
@@ -49,7 +51,7 @@ func (r *Recover) Code(email, code string) {
 		if err := r.session.keys.Call(ctx, talk.MethodDeriveRecovery, talk.Code{Code: code}, &d); err != nil {
 			return nil, err
 		}
-		in, err := api.LoginWithRecovery(ctx, r.session.api, &api.LoginWithRecoveryInput{Email: email, RecoveryAuthKey: d.AuthKey, Client: clientName, Cookie: true})
+		in, err := api.LoginWithRecovery(ctx, r.session.api, &api.LoginWithRecoveryInput{Email: email, RecoveryAuthKey: d.AuthKey, Code: filled(second), Client: clientName, Cookie: true})
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +59,7 @@ func (r *Recover) Code(email, code string) {
 		if err := r.session.open(ctx, &u.AccountFields, in.LoginWithRecovery.Bundle, u.IdentityPublic); err != nil {
 			return nil, err
 		}
-		return func() { r.v.User = &u.AccountFields }, nil
+		return func() { r.v.User, r.v.CodeAsked = &u.AccountFields, false }, nil
 	})
 }
 
@@ -127,13 +129,17 @@ func (r *Recover) do(fn func(context.Context) (func(), error)) {
 	go func() {
 		then, err := fn(context.Background())
 		r.change(func() {
-			r.v.Busy, r.v.Err = false, err
+			r.v.Busy = false
+			r.v.CodeAsked, r.v.Err = codeStep(r.v.CodeAsked, err)
 			if err == nil {
 				then()
 			}
 		})
 	}()
 }
+
+// ForgetCode goes back from the code of the second factor to the recovery code.
+func (r *Recover) ForgetCode() { r.change(func() { r.v.CodeAsked, r.v.Err = false, nil }) }
 
 // Leave gives up: if a code let somebody in who set no password, that login ends.
 func (r *Recover) Leave() {

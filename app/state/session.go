@@ -33,7 +33,7 @@ type Session struct {
 	keys Keys
 	v    SessionView
 
-	// Entered is called after every login; may be nil. What still stands for the login before ends here.
+	// Entered is called after every login and every change of role; may be nil. What still stands for who it was before ends here.
 	Entered func()
 }
 
@@ -44,6 +44,9 @@ type SessionView struct {
 	Busy   bool               // a login, a join or an unlocking is under way
 	Err    error              // of the last one
 	Joined bool               // the account was made on this page
+
+	// CodeAsked says that the password was right, and that the account wants a code of its second factor with it.
+	CodeAsked bool
 }
 
 // Admin reports whether the user runs the fleet.
@@ -107,27 +110,46 @@ func (s *Session) do(fn func(ctx context.Context) (SessionView, error)) {
 	go func() {
 		v, err := fn(context.Background())
 		if err != nil {
-			s.change(func() { s.v.Busy, s.v.Err = false, err })
+			s.change(func() {
+				s.v.Busy = false
+				s.v.CodeAsked, s.v.Err = codeStep(s.v.CodeAsked, err)
+			})
 			return
 		}
 		s.set(v)
 	}()
 }
 
-// Login logs in and opens the keys.
-func (s *Session) Login(email, password string) {
-	s.do(func(ctx context.Context) (SessionView, error) { return s.login(ctx, email, password) })
+// codeStep says whether a code is asked for after a login that failed, and what to show of the failure. asked: one was asked for before. That a code
+// is asked for is the next step and no mistake.
+func codeStep(asked bool, err error) (bool, error) {
+	switch {
+	case errors.Is(err, fault.SecondFactor) && !asked:
+		return true, nil
+	case errors.Is(err, fault.WrongPassword):
+		return false, err
+	}
+	return asked, err
 }
 
-// Unlock opens the keys of whoever is logged in. The server hands them out at a login only, so it is one, and ends the one before.
-func (s *Session) Unlock(password string) {
+// ForgetCode goes back from the code to the password.
+func (s *Session) ForgetCode() { s.change(func() { s.v.CodeAsked, s.v.Err = false, nil }) }
+
+// Login logs in and opens the keys. code is that of the second factor, "" until a View asks for it.
+func (s *Session) Login(email, password, code string) {
+	s.do(func(ctx context.Context) (SessionView, error) { return s.login(ctx, email, password, code) })
+}
+
+// Unlock opens the keys of whoever is logged in. The server hands them out at a login only, so it is one, and ends the one before. As long as that
+// one stands the server asks for no code.
+func (s *Session) Unlock(password, code string) {
 	s.do(func(ctx context.Context) (SessionView, error) {
 		u := s.View().User
 		if u == nil {
 			return SessionView{}, fault.New(fault.Conflict, "nobody is logged in: reload the page")
 		}
 		old := s.current(ctx)
-		v, err := s.login(ctx, u.Email, password)
+		v, err := s.login(ctx, u.Email, password, code)
 		if err == nil && old != "" {
 			api.EndSession(ctx, s.api, &api.EndSessionInput{Id: old}) //nolint:errcheck // it stays in the list of sessions, and ends by itself
 		}
@@ -149,7 +171,7 @@ func (s *Session) current(ctx context.Context) string {
 	return ""
 }
 
-func (s *Session) login(ctx context.Context, email, password string) (v SessionView, err error) {
+func (s *Session) login(ctx context.Context, email, password, code string) (v SessionView, err error) {
 	if email == "" || password == "" {
 		return v, fault.New(fault.Invalid, "type your e-mail address and your password")
 	}
@@ -157,7 +179,7 @@ func (s *Session) login(ctx context.Context, email, password string) (v SessionV
 	if err != nil {
 		return v, err
 	}
-	in, err := api.Login(ctx, s.api, &api.LoginInput{Email: email, AuthKey: proof, Client: clientName, Cookie: true})
+	in, err := api.Login(ctx, s.api, &api.LoginInput{Email: email, AuthKey: proof, Code: filled(code), Client: clientName, Cookie: true})
 	if err != nil {
 		return v, err
 	}
@@ -203,7 +225,28 @@ func (s *Session) watch(user string) {
 	})
 }
 
-// renamed takes in that the user's name is another.
+// Told takes in that the person was told something, by its kind: what may change who they are is read again, so that the menu of a new
+// administrator is there at once.
+func (s *Session) Told(kind string) {
+	switch kind {
+	case "account.role", "account.email", "account.second_factor":
+	default:
+		return
+	}
+	go func() {
+		me, err := api.Me(context.Background(), s.api)
+		if err != nil {
+			return // what is shown was right a moment ago, and the next request says what is wrong
+		}
+		before := s.View().User
+		s.renamed(&me.Me.AccountFields)
+		if before != nil && before.Role != me.Me.Role && s.Entered != nil {
+			s.Entered()
+		}
+	}()
+}
+
+// renamed takes in that the user's name, address, role or second factor is another.
 func (s *Session) renamed(u *api.AccountFields) {
 	s.change(func() {
 		if s.v.User != nil && s.v.User.Id == u.Id {

@@ -41,7 +41,7 @@ func TestLogin(t *testing.T) {
 	w.server["Me"] = refuse(fault.Unauthenticated, "log in")
 	s.Start()
 	await(t, s, func() bool { return s.View().Phase == LoggedOut })
-	s.Login("ada@example.org", "a password")
+	s.Login("ada@example.org", "a password", "")
 	await(t, s, func() bool { return s.View().Phase == Open })
 	<-entered
 	if v := s.View(); v.Busy || v.User.Email != "ada@example.org" || v.Admin() || v.Superuser() {
@@ -71,7 +71,7 @@ func TestLoginFails(t *testing.T) {
 		w := newWorld(t)
 		c.change(w)
 		s := w.session()
-		s.Login(c.email, "a password")
+		s.Login(c.email, "a password", "")
 		await(t, s, func() bool { return s.View().Err != nil })
 		if v := s.View(); fault.KindOf(v.Err) != c.kind || v.Busy || v.Phase == Open {
 			t.Errorf("%s: %+v", name, v)
@@ -88,8 +88,8 @@ func TestOneLoginAtATime(t *testing.T) {
 		return "", fault.New(fault.TooMany, "wait")
 	}
 	s := w.session()
-	s.Login("a@b", "x")
-	s.Login("a@b", "x")
+	s.Login("a@b", "x", "")
+	s.Login("a@b", "x", "")
 	close(hold)
 	await(t, s, func() bool { return s.View().Err != nil })
 	n := 0
@@ -112,27 +112,27 @@ func TestLockAndUnlock(t *testing.T) {
 		t.Fatal("not locked at once")
 	}
 	w.set(w.server, "Login", refuse(fault.WrongPassword, "wrong"))
-	s.Unlock("no")
+	s.Unlock("no", "")
 	await(t, s, func() bool { return s.View().Err != nil })
 	if s.View().Phase != Locked || s.View().User == nil {
 		t.Fatalf("%+v", s.View())
 	}
 	w.set(w.server, "Login", say(`{"login":`+adaIn+`}`))
-	s.Unlock("yes")
+	s.Unlock("yes", "")
 	await(t, s, func() bool { return s.View().Phase == Open })
 	if got := w.last("EndSession"); got != `{"input":{"id":"ses_1"}}` {
 		t.Errorf("the login before was not ended: %s", got)
 	}
 	w.set(w.server, "Access", refuse(fault.Unavailable, "later"))
 	s.Lock()
-	s.Unlock("yes") // without knowing the login before
+	s.Unlock("yes", "") // without knowing the login before
 	await(t, s, func() bool { return s.View().Phase == Open })
 }
 
 func TestUnlockNobody(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t).session()
-	s.Unlock("x")
+	s.Unlock("x", "")
 	await(t, s, func() bool { return s.View().Err != nil })
 	fails(t, s.View().Err, fault.Conflict, "reload")
 }

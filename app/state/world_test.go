@@ -40,9 +40,10 @@ type world struct {
 }
 
 const (
-	ada     = `{"id":"usr_1","email":"ada@example.org","name":"Ada","role":"STAFF","createdAt":"2026-11-01T00:00:00Z"}`
-	adaIn   = `{"user":{"id":"usr_1","email":"ada@example.org","name":"Ada","role":"STAFF","createdAt":"2026-11-01T00:00:00Z","identityPublic":"aWQ="},"bundle":"YnVuZGxl","expiresAt":"2026-12-01T00:00:00Z"}`
-	theCode = "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE-FFFFF-GGGGG-HHHHH"
+	ada       = `{"id":"usr_1","email":"ada@example.org","name":"Ada","role":"STAFF","createdAt":"2026-11-01T00:00:00Z"}`
+	adaIn     = `{"user":{"id":"usr_1","email":"ada@example.org","name":"Ada","role":"STAFF","createdAt":"2026-11-01T00:00:00Z","identityPublic":"aWQ="},"bundle":"YnVuZGxl","expiresAt":"2026-12-01T00:00:00Z"}`
+	protected = `{"id":"usr_1","email":"ada@example.org","name":"Ada","role":"STAFF","createdAt":"2026-11-01T00:00:00Z","secondFactor":true}`
+	theCode   = "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE-FFFFF-GGGGG-HHHHH"
 )
 
 // newWorld returns one in which everything goes well.
@@ -60,6 +61,11 @@ func newWorld(t *testing.T) *world {
 		"RenewRecovery":        say(`{"renewRecovery":{"user":{"id":"usr_1"}}}`),
 		"UpdateProfile":        say(`{"updateProfile":{"user":` + strings.Replace(ada, `"Ada"`, `"Ada L."`, 1) + `}}`),
 		"Access":               say(`{"me":{"id":"usr_1","sessions":[{"id":"ses_1","client":"A browser","address":"::1","createdAt":"2026-11-01T00:00:00Z","lastSeenAt":"2026-11-01T00:00:00Z","expiresAt":"2026-12-01T00:00:00Z","current":true}],"apiTokens":[{"id":"tok_1","name":"Monitoring","createdAt":"2026-11-01T00:00:00Z","lastUsedAt":null,"expiresAt":null}]}}`),
+		"ChangeEmail":          say(`{"changeEmail":{"user":` + strings.Replace(ada, "ada@example.org", "ada@example.com", 1) + `}}`),
+		"BeginSecondFactor":    say(`{"beginSecondFactor":{"secret":"ABCDEFGH","uri":"otpauth://totp/x"}}`),
+		"ConfirmSecondFactor":  say(`{"confirmSecondFactor":{"user":` + protected + `,"backupCodes":["AAAAA-BBBBB"]}}`),
+		"RenewBackupCodes":     say(`{"renewBackupCodes":{"backupCodes":["CCCCC-DDDDD"]}}`),
+		"DisableSecondFactor":  say(`{"disableSecondFactor":{"user":` + ada + `}}`),
 		"EndSession":           say(`{"endSession":{"id":"ses_1"}}`),
 		"CreateApiToken":       say(`{"createApiToken":{"apiToken":{"id":"tok_2","name":"x","createdAt":"2026-11-01T00:00:00Z","lastUsedAt":null,"expiresAt":null},"token":"hfa_secret"}}`),
 		"RevokeApiToken":       say(`{"revokeApiToken":{"id":"tok_1"}}`),
