@@ -79,8 +79,10 @@ func (a *attempt) planner(ctx context.Context, order, todo chan<- *batch) error 
 			if b.done == nil {
 				b.done = make(chan struct{})
 			}
-			if b.bytes += it.Size; it.Size < 0 {
+			if it.Size < 0 { // whoever wants to wait for its end can: it is dealt out at once
 				b.bytes += batchBytes
+			} else {
+				b.bytes += it.Size
 			}
 		}
 		b.slots = append(b.slots, s)

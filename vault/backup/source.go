@@ -20,7 +20,7 @@ type Source interface {
 // An Item is one entry of a [Source], still without its content.
 type Item struct {
 	// Entry is what the source knows at no extra cost. Chunks, ChunkList and ChunkCount stay empty. A file's
-	// Size may be -1: unknown until it was read to its end.
+	// Size may be -1: unknown until it was read to its end; then it is read before the source is asked for more.
 	tree.Entry
 
 	// Fingerprint tells versions of a file apart. An entry is reused from the previous snapshot, without
