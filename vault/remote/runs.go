@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/vault/remote/internal/api"
@@ -15,7 +16,7 @@ type Run struct {
 	ID                           id.Run
 	Device                       id.Device
 	DeviceName                   string
-	Kind                         string // BACKUP, RESTORE
+	Kind                         string // BACKUP, RESTORE, PROBE
 	Trigger                      string // SCHEDULE, OWNER, ADMIN, DEVICE
 	Policy                       string // its name; "" if none asked for it
 	State                        string // WAITING, RUNNING, SUCCEEDED, WARNED, FAILED, MISSED, CANCELLED
@@ -28,6 +29,12 @@ type Run struct {
 	Causes                       map[string]int64 // unreadable files by cause
 	Snapshot                     id.Snapshot      // that it made, or restores; zero: none
 	Report                       []byte           // sealed to the owner; nil: none
+
+	Application     id.Application // zero: files of the device
+	ApplicationName string
+	Part            string      // of the application: database, media, full
+	Title           string      // of the backup
+	Safety          id.Snapshot // that was made before the restore; zero: none
 }
 
 // Over reports whether the run is at its end.
@@ -177,6 +184,17 @@ func run(f api.RunFields) (*Run, error) {
 	}
 	if r.Device, err = parse[id.Device](f.Device.Id); err != nil {
 		return nil, err
+	}
+	if f.Application != nil {
+		r.ApplicationName, r.Part, r.Title = f.Application.Name, strings.ToLower(string(deref(f.Part))), deref(f.Title)
+		if r.Application, err = parse[id.Application](f.Application.Id); err != nil {
+			return nil, err
+		}
+	}
+	if f.Safety != nil {
+		if r.Safety, err = parse[id.Snapshot](f.Safety.Id); err != nil {
+			return nil, err
+		}
 	}
 	if f.Snapshot != nil {
 		r.Snapshot, err = parse[id.Snapshot](f.Snapshot.Id)

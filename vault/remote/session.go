@@ -11,7 +11,6 @@ import (
 	"github.com/holdfast-backup/holdfast/vault/remote/internal/api"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
-	"github.com/holdfast-backup/holdfast/wire/pack"
 )
 
 var _ backup.Remote = (*Client)(nil)
@@ -37,12 +36,8 @@ func (c *Client) Begin(ctx context.Context, parent id.Snapshot) (backup.Session,
 	if s.info.ID, err = parse[id.Backup](b.Id); err != nil {
 		return nil, err
 	}
-	if err := s.info.Chunk.Validate(); err != nil {
-		return nil, fault.Wrap(err, fault.Internal, "the server names chunk sizes that make no sense")
-	}
-	// A pack that holds the largest object must pass, or nothing would ever be stored.
-	if b.MaxPack < pack.Target || b.Ttl <= 0 {
-		return nil, fault.New(fault.Internal, "the server names limits that make no sense (packs of %d bytes, %d s)", b.MaxPack, b.Ttl)
+	if err := s.sane(); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -52,6 +47,7 @@ type session struct {
 	c     *Client
 	fence int64
 	info  backup.Info
+	label *api.CommitApplicationInput // nil: files of the device
 }
 
 // Info implements [backup.Session].
@@ -97,6 +93,7 @@ func (s *session) Commit(ctx context.Context, k backup.Commit) (id.Snapshot, err
 	in := api.CommitSnapshotInput{
 		Backup: s.info.ID.String(), Fence: s.fence, Root: k.Root[:], Manifest: k.Manifest,
 		Files: k.Files, Bytes: k.Bytes, Problems: k.Problems, UploadedBytes: k.UploadedBytes,
+		Application: s.label,
 	}
 	r, err := api.CommitSnapshot(ctx, s.c.gql(slowAnswer), in)
 	if errors.Is(err, fault.SessionExpired) || errors.Is(err, fault.Conflict) {

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/vault/remote/internal/api"
@@ -21,22 +22,37 @@ type Snapshot struct {
 	Scheduled                             bool      // made for a policy: only such are deleted by rule
 	PinnedAt                              time.Time // zero: not pinned
 	DeletedAt, PurgeAfter                 time.Time // zero: live
+	Label                                 *Label    // nil: files of the device
 }
 
 // snapshotPage is how many snapshots are asked for at once.
 const snapshotPage = 50
 
-// Snapshots calls fn for the account's snapshots, newest first, until it returns false. device is zero for
+// Snapshots calls fn for the account's snapshots of files, newest first, until it returns false. device is zero for
 // those of all devices.
 func (c *Client) Snapshots(ctx context.Context, device id.Device, fn func(*Snapshot) (bool, error)) error {
-	var of, after *string
-	if !device.IsZero() {
-		s := device.String()
-		of = &s
+	return c.snapshots(ctx, text(device), nil, fn)
+}
+
+// ApplicationSnapshots calls fn for the snapshots of an application, newest first, until it returns false.
+func (c *Client) ApplicationSnapshots(ctx context.Context, a id.Application, fn func(*Snapshot) (bool, error)) error {
+	return c.snapshots(ctx, nil, text(a), fn)
+}
+
+// text writes an id; nil for the zero one.
+func text[N id.Noun](v id.Of[N]) *string {
+	if v.IsZero() {
+		return nil
 	}
+	s := v.String()
+	return &s
+}
+
+func (c *Client) snapshots(ctx context.Context, device, application *string, fn func(*Snapshot) (bool, error)) error {
+	var after *string
 	first := snapshotPage
 	for {
-		r, err := api.Snapshots(ctx, c.gql(always), of, &first, after)
+		r, err := api.Snapshots(ctx, c.gql(always), device, application, &first, after)
 		if err != nil {
 			return err
 		}
@@ -125,5 +141,9 @@ func snapshot(f api.SnapshotFields) (*Snapshot, error) {
 	if copy(s.Root[:], f.Root) != len(s.Root) || len(f.Root) != len(s.Root) {
 		return nil, fault.New(fault.Internal, "the server's reply makes no sense: a root of %d bytes", len(f.Root))
 	}
-	return s, nil
+	if l := f.Label; l != nil {
+		s.Label = &Label{Name: l.Application.Name, Part: strings.ToLower(string(l.Part)), Origin: strings.ToLower(string(l.Origin)), Title: l.Title}
+		s.Label.Application, err = parse[id.Application](l.Application.Id)
+	}
+	return s, err
 }

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/vault/remote/internal/api"
@@ -10,31 +11,39 @@ import (
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
-// Work is what a device is to do: one restore, or all backups that are due, to be answered by one snapshot.
+// Work is what a device is to do: one restore, one piece of work on an application, or all backups that are due, to be
+// answered by one snapshot.
 type Work struct {
-	Runs      []Due         // none: nothing is due
-	Lease     int64         // to be sent with every word about them
-	TTL       time.Duration // without a word for so long the device counts as gone
-	Order     []byte        // of a restore: sealed
-	Policy    *Effective    // of backups
-	LookAgain time.Duration // when to look again, should no ring come
+	Runs      []Due            // none: nothing is due
+	Lease     int64            // to be sent with every word about them
+	TTL       time.Duration    // without a word for so long the device counts as gone
+	Order     []byte           // of a restore: sealed
+	Policy    *Effective       // of backups
+	How       *ApplicationWork // of a backup of an application
+	LookAgain time.Duration    // when to look again, should no ring come
 }
 
 // Due is a run as its device sees it.
 type Due struct {
 	ID         id.Run
-	Kind       string // BACKUP, RESTORE
+	Kind       string // BACKUP, RESTORE, PROBE
 	Trigger    string // SCHEDULE, OWNER, ADMIN, DEVICE
 	State      string // as [Run].State
 	DueAt      time.Time
 	DeadlineAt time.Time
 	Attempts   int // how often it was taken, this time included
+
+	Application id.Application // zero: files of the device
+	Part        string         // database, media, full
+	Title       string
+	Schedule    string // to be named in the [Label]; "": none
 }
 
 // The kinds of a run.
 const (
 	KindBackup  = "BACKUP"
 	KindRestore = "RESTORE"
+	KindProbe   = "PROBE"
 )
 
 // Effective is what all policies of a device together ask for.
@@ -81,6 +90,9 @@ func (c *Client) TakeWork(ctx context.Context) (*Work, error) {
 			w.Policy.Selections = append(w.Policy.Selections, Selection{s.Policy, s.Roots, s.Extensions, s.Excludes, s.MaxFileSize})
 		}
 	}
+	if h := p.Application; h != nil {
+		w.How = &ApplicationWork{string(h.Level), h.ExcludeLogs, h.Portable}
+	}
 	if len(w.Runs) > 0 && w.TTL <= 0 {
 		return nil, fault.New(fault.Internal, "the server's reply makes no sense: work with a lease of %d s", p.Ttl)
 	}
@@ -90,7 +102,14 @@ func (c *Client) TakeWork(ctx context.Context) (*Work, error) {
 func due(f api.DueFields) (Due, error) {
 	d := Due{Kind: string(f.Kind), Trigger: string(f.Trigger), State: string(f.State), DueAt: f.DueAt, DeadlineAt: f.DeadlineAt, Attempts: f.Attempts}
 	var err error
-	d.ID, err = parse[id.Run](f.Id)
+	if d.ID, err = parse[id.Run](f.Id); err != nil || f.Application == nil {
+		return d, err
+	}
+	d.Part, d.Title = strings.ToLower(string(deref(f.Part))), deref(f.Title)
+	if f.Schedule != nil {
+		d.Schedule = f.Schedule.Id
+	}
+	d.Application, err = parse[id.Application](f.Application.Id)
 	return d, err
 }
 
@@ -135,6 +154,7 @@ type EndInput struct {
 	Lease                       int64
 	Outcome                     Outcome
 	Snapshot                    id.Snapshot // that was committed; zero: none
+	Safety                      id.Snapshot // of a restore of an application: that was committed before it; zero: none
 	Code                        string      // of a failure
 	Retry                       bool        // trying again later may help
 	Files, Bytes, UploadedBytes int64
@@ -149,6 +169,10 @@ func (c *Client) EndRuns(ctx context.Context, in EndInput) ([]Due, error) {
 	if !in.Snapshot.IsZero() {
 		s := in.Snapshot.String()
 		e.Snapshot = &s
+	}
+	if !in.Safety.IsZero() {
+		s := in.Safety.String()
+		e.Safety = &s
 	}
 	if in.Code != "" {
 		e.Code = &in.Code

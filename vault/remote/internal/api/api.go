@@ -59,6 +59,55 @@ func (v *AccountKeysInput) GetAuthKey() []byte { return v.AuthKey }
 // GetBundle returns AccountKeysInput.Bundle, and is useful for accessing the field via an interface.
 func (v *AccountKeysInput) GetBundle() []byte { return v.Bundle }
 
+// ApplicationFields includes the GraphQL fields of Application requested by the fragment ApplicationFields.
+// The GraphQL type's documentation follows.
+//
+// A database, folders of media, or both, on one device.
+type ApplicationFields struct {
+	Id     string                  `json:"id"`
+	Name   string                  `json:"name"`
+	Device ApplicationFieldsDevice `json:"device"`
+	// Of its database; null without one.
+	Engine *DatabaseEngine `json:"engine"`
+	// How many media folders it has.
+	MediaFolders int `json:"mediaFolders"`
+	// Its device has it no more.
+	RemovedAt *time.Time `json:"removedAt"`
+}
+
+// GetId returns ApplicationFields.Id, and is useful for accessing the field via an interface.
+func (v *ApplicationFields) GetId() string { return v.Id }
+
+// GetName returns ApplicationFields.Name, and is useful for accessing the field via an interface.
+func (v *ApplicationFields) GetName() string { return v.Name }
+
+// GetDevice returns ApplicationFields.Device, and is useful for accessing the field via an interface.
+func (v *ApplicationFields) GetDevice() ApplicationFieldsDevice { return v.Device }
+
+// GetEngine returns ApplicationFields.Engine, and is useful for accessing the field via an interface.
+func (v *ApplicationFields) GetEngine() *DatabaseEngine { return v.Engine }
+
+// GetMediaFolders returns ApplicationFields.MediaFolders, and is useful for accessing the field via an interface.
+func (v *ApplicationFields) GetMediaFolders() int { return v.MediaFolders }
+
+// GetRemovedAt returns ApplicationFields.RemovedAt, and is useful for accessing the field via an interface.
+func (v *ApplicationFields) GetRemovedAt() *time.Time { return v.RemovedAt }
+
+// ApplicationFieldsDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type ApplicationFieldsDevice struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns ApplicationFieldsDevice.Id, and is useful for accessing the field via an interface.
+func (v *ApplicationFieldsDevice) GetId() string { return v.Id }
+
+// GetName returns ApplicationFieldsDevice.Name, and is useful for accessing the field via an interface.
+func (v *ApplicationFieldsDevice) GetName() string { return v.Name }
+
 type ApplicationPart string
 
 const (
@@ -71,6 +120,62 @@ var AllApplicationPart = []ApplicationPart{
 	ApplicationPartDatabase,
 	ApplicationPartMedia,
 	ApplicationPartFull,
+}
+
+// ApplicationsResponse is returned by Applications on success.
+type ApplicationsResponse struct {
+	// Applications on the caller's devices, by name; all for administrators who ask for the fleet.
+	Applications []ApplicationFields `json:"applications"`
+}
+
+// GetApplications returns ApplicationsResponse.Applications, and is useful for accessing the field via an interface.
+func (v *ApplicationsResponse) GetApplications() []ApplicationFields { return v.Applications }
+
+// BackUpApplicationBackUpApplicationRunPayload includes the requested fields of the GraphQL type RunPayload.
+type BackUpApplicationBackUpApplicationRunPayload struct {
+	Run RunFields `json:"run"`
+}
+
+// GetRun returns BackUpApplicationBackUpApplicationRunPayload.Run, and is useful for accessing the field via an interface.
+func (v *BackUpApplicationBackUpApplicationRunPayload) GetRun() RunFields { return v.Run }
+
+type BackUpApplicationInput struct {
+	Application string          `json:"application"`
+	Part        ApplicationPart `json:"part"`
+	// At most 80 characters.
+	Title       string           `json:"title"`
+	Level       CompressionLevel `json:"level"`
+	ExcludeLogs bool             `json:"excludeLogs"`
+	Portable    bool             `json:"portable"`
+}
+
+// GetApplication returns BackUpApplicationInput.Application, and is useful for accessing the field via an interface.
+func (v *BackUpApplicationInput) GetApplication() string { return v.Application }
+
+// GetPart returns BackUpApplicationInput.Part, and is useful for accessing the field via an interface.
+func (v *BackUpApplicationInput) GetPart() ApplicationPart { return v.Part }
+
+// GetTitle returns BackUpApplicationInput.Title, and is useful for accessing the field via an interface.
+func (v *BackUpApplicationInput) GetTitle() string { return v.Title }
+
+// GetLevel returns BackUpApplicationInput.Level, and is useful for accessing the field via an interface.
+func (v *BackUpApplicationInput) GetLevel() CompressionLevel { return v.Level }
+
+// GetExcludeLogs returns BackUpApplicationInput.ExcludeLogs, and is useful for accessing the field via an interface.
+func (v *BackUpApplicationInput) GetExcludeLogs() bool { return v.ExcludeLogs }
+
+// GetPortable returns BackUpApplicationInput.Portable, and is useful for accessing the field via an interface.
+func (v *BackUpApplicationInput) GetPortable() bool { return v.Portable }
+
+// BackUpApplicationResponse is returned by BackUpApplication on success.
+type BackUpApplicationResponse struct {
+	// Backs an application up now: its owner may, and administrators.
+	BackUpApplication BackUpApplicationBackUpApplicationRunPayload `json:"backUpApplication"`
+}
+
+// GetBackUpApplication returns BackUpApplicationResponse.BackUpApplication, and is useful for accessing the field via an interface.
+func (v *BackUpApplicationResponse) GetBackUpApplication() BackUpApplicationBackUpApplicationRunPayload {
+	return v.BackUpApplication
 }
 
 // BackUpNowBackUpNowRunPayload includes the requested fields of the GraphQL type RunPayload.
@@ -180,6 +285,103 @@ type BeginBackupResponse struct {
 // GetBeginBackup returns BeginBackupResponse.BeginBackup, and is useful for accessing the field via an interface.
 func (v *BeginBackupResponse) GetBeginBackup() BeginBackupBeginBackupBeginBackupPayload {
 	return v.BeginBackup
+}
+
+// BeginImportBeginImportBeginImportPayload includes the requested fields of the GraphQL type BeginImportPayload.
+type BeginImportBeginImportBeginImportPayload struct {
+	Session BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload `json:"session"`
+	// A bearer token for missingObjects, uploadPack, reportProgress, commitSnapshot and abortBackup of this session.
+	Token string `json:"token"`
+}
+
+// GetSession returns BeginImportBeginImportBeginImportPayload.Session, and is useful for accessing the field via an interface.
+func (v *BeginImportBeginImportBeginImportPayload) GetSession() BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload {
+	return v.Session
+}
+
+// GetToken returns BeginImportBeginImportBeginImportPayload.Token, and is useful for accessing the field via an interface.
+func (v *BeginImportBeginImportBeginImportPayload) GetToken() string { return v.Token }
+
+// BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload includes the requested fields of the GraphQL type BeginBackupPayload.
+type BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload struct {
+	Id string `json:"id"`
+	// Fencing number, to be sent with every call of the session.
+	Fence int64 `json:"fence"`
+	// Seconds without a heartbeat after which the session is void.
+	Ttl int `json:"ttl"`
+	// Whether the parent is still there. If so, everything it refers to is stored for as long as this session lives.
+	ParentUsable bool `json:"parentUsable"`
+	// Whether the space holds no object at all, so that asking for missing ones is idle.
+	SpaceEmpty bool `json:"spaceEmpty"`
+	// Chunk sizes of the space in bytes.
+	ChunkMin int `json:"chunkMin"`
+	ChunkAvg int `json:"chunkAvg"`
+	ChunkMax int `json:"chunkMax"`
+	// The largest pack that uploadPack takes, in bytes.
+	MaxPack int `json:"maxPack"`
+}
+
+// GetId returns BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload.Id, and is useful for accessing the field via an interface.
+func (v *BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload) GetId() string {
+	return v.Id
+}
+
+// GetFence returns BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload.Fence, and is useful for accessing the field via an interface.
+func (v *BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload) GetFence() int64 {
+	return v.Fence
+}
+
+// GetTtl returns BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload.Ttl, and is useful for accessing the field via an interface.
+func (v *BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload) GetTtl() int {
+	return v.Ttl
+}
+
+// GetParentUsable returns BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload.ParentUsable, and is useful for accessing the field via an interface.
+func (v *BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload) GetParentUsable() bool {
+	return v.ParentUsable
+}
+
+// GetSpaceEmpty returns BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload.SpaceEmpty, and is useful for accessing the field via an interface.
+func (v *BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload) GetSpaceEmpty() bool {
+	return v.SpaceEmpty
+}
+
+// GetChunkMin returns BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload.ChunkMin, and is useful for accessing the field via an interface.
+func (v *BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload) GetChunkMin() int {
+	return v.ChunkMin
+}
+
+// GetChunkAvg returns BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload.ChunkAvg, and is useful for accessing the field via an interface.
+func (v *BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload) GetChunkAvg() int {
+	return v.ChunkAvg
+}
+
+// GetChunkMax returns BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload.ChunkMax, and is useful for accessing the field via an interface.
+func (v *BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload) GetChunkMax() int {
+	return v.ChunkMax
+}
+
+// GetMaxPack returns BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload.MaxPack, and is useful for accessing the field via an interface.
+func (v *BeginImportBeginImportBeginImportPayloadSessionBeginBackupPayload) GetMaxPack() int {
+	return v.MaxPack
+}
+
+type BeginImportInput struct {
+	Application string `json:"application"`
+}
+
+// GetApplication returns BeginImportInput.Application, and is useful for accessing the field via an interface.
+func (v *BeginImportInput) GetApplication() string { return v.Application }
+
+// BeginImportResponse is returned by BeginImport on success.
+type BeginImportResponse struct {
+	// Begins an upload of something that was saved elsewhere, to be kept as a backup of the application. The token it returns can write into this one session, and nothing else.
+	BeginImport BeginImportBeginImportBeginImportPayload `json:"beginImport"`
+}
+
+// GetBeginImport returns BeginImportResponse.BeginImport, and is useful for accessing the field via an interface.
+func (v *BeginImportResponse) GetBeginImport() BeginImportBeginImportBeginImportPayload {
+	return v.BeginImport
 }
 
 // CancelRunCancelRunRunPayload includes the requested fields of the GraphQL type RunPayload.
@@ -403,6 +605,20 @@ type CreateEnrolmentResponse struct {
 // GetCreateEnrolment returns CreateEnrolmentResponse.CreateEnrolment, and is useful for accessing the field via an interface.
 func (v *CreateEnrolmentResponse) GetCreateEnrolment() CreateEnrolmentCreateEnrolmentCreateEnrolmentPayload {
 	return v.CreateEnrolment
+}
+
+type DatabaseEngine string
+
+const (
+	DatabaseEnginePostgres DatabaseEngine = "POSTGRES"
+	DatabaseEngineMysql    DatabaseEngine = "MYSQL"
+	DatabaseEngineSqlite   DatabaseEngine = "SQLITE"
+)
+
+var AllDatabaseEngine = []DatabaseEngine{
+	DatabaseEnginePostgres,
+	DatabaseEngineMysql,
+	DatabaseEngineSqlite,
 }
 
 // DeleteSnapshotDeleteSnapshotDeleteSnapshotPayload includes the requested fields of the GraphQL type DeleteSnapshotPayload.
@@ -707,6 +923,13 @@ type DueFields struct {
 	DueAt      time.Time  `json:"dueAt"`
 	DeadlineAt time.Time  `json:"deadlineAt"`
 	Attempts   int        `json:"attempts"`
+	// Null: files of a device.
+	Application *DueFieldsApplication `json:"application"`
+	// What of the application.
+	Part *ApplicationPart `json:"part"`
+	// The name that the backup is to have.
+	Title    *string                               `json:"title"`
+	Schedule *DueFieldsScheduleApplicationSchedule `json:"schedule"`
 }
 
 // GetId returns DueFields.Id, and is useful for accessing the field via an interface.
@@ -729,6 +952,40 @@ func (v *DueFields) GetDeadlineAt() time.Time { return v.DeadlineAt }
 
 // GetAttempts returns DueFields.Attempts, and is useful for accessing the field via an interface.
 func (v *DueFields) GetAttempts() int { return v.Attempts }
+
+// GetApplication returns DueFields.Application, and is useful for accessing the field via an interface.
+func (v *DueFields) GetApplication() *DueFieldsApplication { return v.Application }
+
+// GetPart returns DueFields.Part, and is useful for accessing the field via an interface.
+func (v *DueFields) GetPart() *ApplicationPart { return v.Part }
+
+// GetTitle returns DueFields.Title, and is useful for accessing the field via an interface.
+func (v *DueFields) GetTitle() *string { return v.Title }
+
+// GetSchedule returns DueFields.Schedule, and is useful for accessing the field via an interface.
+func (v *DueFields) GetSchedule() *DueFieldsScheduleApplicationSchedule { return v.Schedule }
+
+// DueFieldsApplication includes the requested fields of the GraphQL type Application.
+// The GraphQL type's documentation follows.
+//
+// A database, folders of media, or both, on one device.
+type DueFieldsApplication struct {
+	Id string `json:"id"`
+}
+
+// GetId returns DueFieldsApplication.Id, and is useful for accessing the field via an interface.
+func (v *DueFieldsApplication) GetId() string { return v.Id }
+
+// DueFieldsScheduleApplicationSchedule includes the requested fields of the GraphQL type ApplicationSchedule.
+// The GraphQL type's documentation follows.
+//
+// When an application is backed up, what of it, and how long that is kept.
+type DueFieldsScheduleApplicationSchedule struct {
+	Id string `json:"id"`
+}
+
+// GetId returns DueFieldsScheduleApplicationSchedule.Id, and is useful for accessing the field via an interface.
+func (v *DueFieldsScheduleApplicationSchedule) GetId() string { return v.Id }
 
 // EndRunsEndRunsEndRunsPayload includes the requested fields of the GraphQL type EndRunsPayload.
 type EndRunsEndRunsEndRunsPayload struct {
@@ -1578,6 +1835,55 @@ func (v *RecoveryKeysInput) GetAuthKey() []byte { return v.AuthKey }
 // GetBundle returns RecoveryKeysInput.Bundle, and is useful for accessing the field via an interface.
 func (v *RecoveryKeysInput) GetBundle() []byte { return v.Bundle }
 
+type RegisterApplicationInput struct {
+	Name         string          `json:"name"`
+	Engine       *DatabaseEngine `json:"engine"`
+	MediaFolders int             `json:"mediaFolders"`
+}
+
+// GetName returns RegisterApplicationInput.Name, and is useful for accessing the field via an interface.
+func (v *RegisterApplicationInput) GetName() string { return v.Name }
+
+// GetEngine returns RegisterApplicationInput.Engine, and is useful for accessing the field via an interface.
+func (v *RegisterApplicationInput) GetEngine() *DatabaseEngine { return v.Engine }
+
+// GetMediaFolders returns RegisterApplicationInput.MediaFolders, and is useful for accessing the field via an interface.
+func (v *RegisterApplicationInput) GetMediaFolders() int { return v.MediaFolders }
+
+// RegisterApplicationRegisterApplicationApplicationPayload includes the requested fields of the GraphQL type ApplicationPayload.
+type RegisterApplicationRegisterApplicationApplicationPayload struct {
+	Application RegisterApplicationRegisterApplicationApplicationPayloadApplication `json:"application"`
+}
+
+// GetApplication returns RegisterApplicationRegisterApplicationApplicationPayload.Application, and is useful for accessing the field via an interface.
+func (v *RegisterApplicationRegisterApplicationApplicationPayload) GetApplication() RegisterApplicationRegisterApplicationApplicationPayloadApplication {
+	return v.Application
+}
+
+// RegisterApplicationRegisterApplicationApplicationPayloadApplication includes the requested fields of the GraphQL type Application.
+// The GraphQL type's documentation follows.
+//
+// A database, folders of media, or both, on one device.
+type RegisterApplicationRegisterApplicationApplicationPayloadApplication struct {
+	Id string `json:"id"`
+}
+
+// GetId returns RegisterApplicationRegisterApplicationApplicationPayloadApplication.Id, and is useful for accessing the field via an interface.
+func (v *RegisterApplicationRegisterApplicationApplicationPayloadApplication) GetId() string {
+	return v.Id
+}
+
+// RegisterApplicationResponse is returned by RegisterApplication on success.
+type RegisterApplicationResponse struct {
+	// Tells the server of an application of this device, or of what changed about it. By name: an application keeps its id.
+	RegisterApplication RegisterApplicationRegisterApplicationApplicationPayload `json:"registerApplication"`
+}
+
+// GetRegisterApplication returns RegisterApplicationResponse.RegisterApplication, and is useful for accessing the field via an interface.
+func (v *RegisterApplicationResponse) GetRegisterApplication() RegisterApplicationRegisterApplicationApplicationPayload {
+	return v.RegisterApplication
+}
+
 type RegisterDeviceInput struct {
 	// The one-time code's token; null when logged in.
 	EnrolmentToken *string `json:"enrolmentToken"`
@@ -1653,6 +1959,45 @@ type RegisterDeviceResponse struct {
 // GetRegisterDevice returns RegisterDeviceResponse.RegisterDevice, and is useful for accessing the field via an interface.
 func (v *RegisterDeviceResponse) GetRegisterDevice() RegisterDeviceRegisterDeviceRegisterDevicePayload {
 	return v.RegisterDevice
+}
+
+type RemoveApplicationInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns RemoveApplicationInput.Id, and is useful for accessing the field via an interface.
+func (v *RemoveApplicationInput) GetId() string { return v.Id }
+
+// RemoveApplicationRemoveApplicationApplicationPayload includes the requested fields of the GraphQL type ApplicationPayload.
+type RemoveApplicationRemoveApplicationApplicationPayload struct {
+	Application RemoveApplicationRemoveApplicationApplicationPayloadApplication `json:"application"`
+}
+
+// GetApplication returns RemoveApplicationRemoveApplicationApplicationPayload.Application, and is useful for accessing the field via an interface.
+func (v *RemoveApplicationRemoveApplicationApplicationPayload) GetApplication() RemoveApplicationRemoveApplicationApplicationPayloadApplication {
+	return v.Application
+}
+
+// RemoveApplicationRemoveApplicationApplicationPayloadApplication includes the requested fields of the GraphQL type Application.
+// The GraphQL type's documentation follows.
+//
+// A database, folders of media, or both, on one device.
+type RemoveApplicationRemoveApplicationApplicationPayloadApplication struct {
+	Id string `json:"id"`
+}
+
+// GetId returns RemoveApplicationRemoveApplicationApplicationPayloadApplication.Id, and is useful for accessing the field via an interface.
+func (v *RemoveApplicationRemoveApplicationApplicationPayloadApplication) GetId() string { return v.Id }
+
+// RemoveApplicationResponse is returned by RemoveApplication on success.
+type RemoveApplicationResponse struct {
+	// This device has the application no more. Its backups and their history stay.
+	RemoveApplication RemoveApplicationRemoveApplicationApplicationPayload `json:"removeApplication"`
+}
+
+// GetRemoveApplication returns RemoveApplicationResponse.RemoveApplication, and is useful for accessing the field via an interface.
+func (v *RemoveApplicationResponse) GetRemoveApplication() RemoveApplicationRemoveApplicationApplicationPayload {
+	return v.RemoveApplication
 }
 
 type RenewRecoveryInput struct {
@@ -1755,6 +2100,45 @@ type ReportProgressResponse struct {
 func (v *ReportProgressResponse) GetReportProgress() ReportProgressReportProgressReportProgressPayload {
 	return v.ReportProgress
 }
+
+type RestoreApplicationInput struct {
+	Application string          `json:"application"`
+	Snapshot    string          `json:"snapshot"`
+	Part        ApplicationPart `json:"part"`
+	// Sealed for the application's device.
+	Order []byte `json:"order"`
+}
+
+// GetApplication returns RestoreApplicationInput.Application, and is useful for accessing the field via an interface.
+func (v *RestoreApplicationInput) GetApplication() string { return v.Application }
+
+// GetSnapshot returns RestoreApplicationInput.Snapshot, and is useful for accessing the field via an interface.
+func (v *RestoreApplicationInput) GetSnapshot() string { return v.Snapshot }
+
+// GetPart returns RestoreApplicationInput.Part, and is useful for accessing the field via an interface.
+func (v *RestoreApplicationInput) GetPart() ApplicationPart { return v.Part }
+
+// GetOrder returns RestoreApplicationInput.Order, and is useful for accessing the field via an interface.
+func (v *RestoreApplicationInput) GetOrder() []byte { return v.Order }
+
+// RestoreApplicationResponse is returned by RestoreApplication on success.
+type RestoreApplicationResponse struct {
+	// Orders a restore of an application: the order is sealed for its device.
+	RestoreApplication RestoreApplicationRestoreApplicationRunPayload `json:"restoreApplication"`
+}
+
+// GetRestoreApplication returns RestoreApplicationResponse.RestoreApplication, and is useful for accessing the field via an interface.
+func (v *RestoreApplicationResponse) GetRestoreApplication() RestoreApplicationRestoreApplicationRunPayload {
+	return v.RestoreApplication
+}
+
+// RestoreApplicationRestoreApplicationRunPayload includes the requested fields of the GraphQL type RunPayload.
+type RestoreApplicationRestoreApplicationRunPayload struct {
+	Run RunFields `json:"run"`
+}
+
+// GetRun returns RestoreApplicationRestoreApplicationRunPayload.Run, and is useful for accessing the field via an interface.
+func (v *RestoreApplicationRestoreApplicationRunPayload) GetRun() RunFields { return v.Run }
 
 type RestoreDeletedSnapshotInput struct {
 	Id string `json:"id"`
@@ -1896,6 +2280,14 @@ type RunFields struct {
 	Text *string `json:"text"`
 	// Unreadable files by cause, in a word such as permission, vanished, changed, io, too-long, other; the most frequent first.
 	Causes []RunFieldsCausesRunCause `json:"causes"`
+	// Null: files of a device.
+	Application *RunFieldsApplication `json:"application"`
+	// What of the application.
+	Part *ApplicationPart `json:"part"`
+	// The name that the backup is to have.
+	Title *string `json:"title"`
+	// Of a restore of an application: the backup that was made before anything was touched. To its owner.
+	Safety *RunFieldsSafetySnapshot `json:"safety"`
 	// The snapshot that it made; of a restore, the one that is restored. Null for whoever does not own it.
 	Snapshot *RunFieldsSnapshot `json:"snapshot"`
 	// What happened, by name, sealed to the owner; null for everybody else.
@@ -1953,11 +2345,38 @@ func (v *RunFields) GetText() *string { return v.Text }
 // GetCauses returns RunFields.Causes, and is useful for accessing the field via an interface.
 func (v *RunFields) GetCauses() []RunFieldsCausesRunCause { return v.Causes }
 
+// GetApplication returns RunFields.Application, and is useful for accessing the field via an interface.
+func (v *RunFields) GetApplication() *RunFieldsApplication { return v.Application }
+
+// GetPart returns RunFields.Part, and is useful for accessing the field via an interface.
+func (v *RunFields) GetPart() *ApplicationPart { return v.Part }
+
+// GetTitle returns RunFields.Title, and is useful for accessing the field via an interface.
+func (v *RunFields) GetTitle() *string { return v.Title }
+
+// GetSafety returns RunFields.Safety, and is useful for accessing the field via an interface.
+func (v *RunFields) GetSafety() *RunFieldsSafetySnapshot { return v.Safety }
+
 // GetSnapshot returns RunFields.Snapshot, and is useful for accessing the field via an interface.
 func (v *RunFields) GetSnapshot() *RunFieldsSnapshot { return v.Snapshot }
 
 // GetSealedReport returns RunFields.SealedReport, and is useful for accessing the field via an interface.
 func (v *RunFields) GetSealedReport() *[]byte { return v.SealedReport }
+
+// RunFieldsApplication includes the requested fields of the GraphQL type Application.
+// The GraphQL type's documentation follows.
+//
+// A database, folders of media, or both, on one device.
+type RunFieldsApplication struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns RunFieldsApplication.Id, and is useful for accessing the field via an interface.
+func (v *RunFieldsApplication) GetId() string { return v.Id }
+
+// GetName returns RunFieldsApplication.Name, and is useful for accessing the field via an interface.
+func (v *RunFieldsApplication) GetName() string { return v.Name }
 
 // RunFieldsCausesRunCause includes the requested fields of the GraphQL type RunCause.
 type RunFieldsCausesRunCause struct {
@@ -2017,6 +2436,17 @@ func (v *RunFieldsProgressRunProgress) GetUploadedBytes() int64 { return v.Uploa
 
 // GetProblems returns RunFieldsProgressRunProgress.Problems, and is useful for accessing the field via an interface.
 func (v *RunFieldsProgressRunProgress) GetProblems() int64 { return v.Problems }
+
+// RunFieldsSafetySnapshot includes the requested fields of the GraphQL type Snapshot.
+// The GraphQL type's documentation follows.
+//
+// A device's files at one time. What they are called and what is in them is sealed.
+type RunFieldsSafetySnapshot struct {
+	Id string `json:"id"`
+}
+
+// GetId returns RunFieldsSafetySnapshot.Id, and is useful for accessing the field via an interface.
+func (v *RunFieldsSafetySnapshot) GetId() string { return v.Id }
 
 // RunFieldsSnapshot includes the requested fields of the GraphQL type Snapshot.
 // The GraphQL type's documentation follows.
@@ -2293,6 +2723,8 @@ type SnapshotFields struct {
 	DeletedAt *time.Time `json:"deletedAt"`
 	// Until when a deletion can be taken back; null while it is live.
 	PurgeAfter *time.Time `json:"purgeAfter"`
+	// Null: files of a device.
+	Label *SnapshotFieldsLabelApplicationLabel `json:"label"`
 }
 
 // GetId returns SnapshotFields.Id, and is useful for accessing the field via an interface.
@@ -2334,6 +2766,9 @@ func (v *SnapshotFields) GetDeletedAt() *time.Time { return v.DeletedAt }
 // GetPurgeAfter returns SnapshotFields.PurgeAfter, and is useful for accessing the field via an interface.
 func (v *SnapshotFields) GetPurgeAfter() *time.Time { return v.PurgeAfter }
 
+// GetLabel returns SnapshotFields.Label, and is useful for accessing the field via an interface.
+func (v *SnapshotFields) GetLabel() *SnapshotFieldsLabelApplicationLabel { return v.Label }
+
 // SnapshotFieldsDevice includes the requested fields of the GraphQL type Device.
 // The GraphQL type's documentation follows.
 //
@@ -2348,6 +2783,47 @@ func (v *SnapshotFieldsDevice) GetId() string { return v.Id }
 
 // GetName returns SnapshotFieldsDevice.Name, and is useful for accessing the field via an interface.
 func (v *SnapshotFieldsDevice) GetName() string { return v.Name }
+
+// SnapshotFieldsLabelApplicationLabel includes the requested fields of the GraphQL type ApplicationLabel.
+// The GraphQL type's documentation follows.
+//
+// What a snapshot is of, if it is an application's.
+type SnapshotFieldsLabelApplicationLabel struct {
+	Application SnapshotFieldsLabelApplicationLabelApplication `json:"application"`
+	Part        ApplicationPart                                `json:"part"`
+	Origin      SnapshotOrigin                                 `json:"origin"`
+	// The name that somebody gave it, or the schedule's; empty if nobody did.
+	Title string `json:"title"`
+}
+
+// GetApplication returns SnapshotFieldsLabelApplicationLabel.Application, and is useful for accessing the field via an interface.
+func (v *SnapshotFieldsLabelApplicationLabel) GetApplication() SnapshotFieldsLabelApplicationLabelApplication {
+	return v.Application
+}
+
+// GetPart returns SnapshotFieldsLabelApplicationLabel.Part, and is useful for accessing the field via an interface.
+func (v *SnapshotFieldsLabelApplicationLabel) GetPart() ApplicationPart { return v.Part }
+
+// GetOrigin returns SnapshotFieldsLabelApplicationLabel.Origin, and is useful for accessing the field via an interface.
+func (v *SnapshotFieldsLabelApplicationLabel) GetOrigin() SnapshotOrigin { return v.Origin }
+
+// GetTitle returns SnapshotFieldsLabelApplicationLabel.Title, and is useful for accessing the field via an interface.
+func (v *SnapshotFieldsLabelApplicationLabel) GetTitle() string { return v.Title }
+
+// SnapshotFieldsLabelApplicationLabelApplication includes the requested fields of the GraphQL type Application.
+// The GraphQL type's documentation follows.
+//
+// A database, folders of media, or both, on one device.
+type SnapshotFieldsLabelApplicationLabelApplication struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns SnapshotFieldsLabelApplicationLabelApplication.Id, and is useful for accessing the field via an interface.
+func (v *SnapshotFieldsLabelApplicationLabelApplication) GetId() string { return v.Id }
+
+// GetName returns SnapshotFieldsLabelApplicationLabelApplication.Name, and is useful for accessing the field via an interface.
+func (v *SnapshotFieldsLabelApplicationLabelApplication) GetName() string { return v.Name }
 
 // How a snapshot of an application came to be.
 type SnapshotOrigin string
@@ -2471,6 +2947,8 @@ type TakeWorkTakeWorkTakeWorkPayload struct {
 	Ttl int `json:"ttl"`
 	// Of a restore: the sealed order.
 	Order *[]byte `json:"order"`
+	// Of a run that backs an application up: how.
+	Application *TakeWorkTakeWorkTakeWorkPayloadApplicationApplicationWork `json:"application"`
 	// Of backups: what to save.
 	Policy *TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicy `json:"policy"`
 	// Seconds after which to look again, should no ring come.
@@ -2489,6 +2967,11 @@ func (v *TakeWorkTakeWorkTakeWorkPayload) GetTtl() int { return v.Ttl }
 // GetOrder returns TakeWorkTakeWorkTakeWorkPayload.Order, and is useful for accessing the field via an interface.
 func (v *TakeWorkTakeWorkTakeWorkPayload) GetOrder() *[]byte { return v.Order }
 
+// GetApplication returns TakeWorkTakeWorkTakeWorkPayload.Application, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayload) GetApplication() *TakeWorkTakeWorkTakeWorkPayloadApplicationApplicationWork {
+	return v.Application
+}
+
 // GetPolicy returns TakeWorkTakeWorkTakeWorkPayload.Policy, and is useful for accessing the field via an interface.
 func (v *TakeWorkTakeWorkTakeWorkPayload) GetPolicy() *TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicy {
 	return v.Policy
@@ -2496,6 +2979,31 @@ func (v *TakeWorkTakeWorkTakeWorkPayload) GetPolicy() *TakeWorkTakeWorkTakeWorkP
 
 // GetLookAgain returns TakeWorkTakeWorkTakeWorkPayload.LookAgain, and is useful for accessing the field via an interface.
 func (v *TakeWorkTakeWorkTakeWorkPayload) GetLookAgain() int { return v.LookAgain }
+
+// TakeWorkTakeWorkTakeWorkPayloadApplicationApplicationWork includes the requested fields of the GraphQL type ApplicationWork.
+// The GraphQL type's documentation follows.
+//
+// How an application is to be backed up.
+type TakeWorkTakeWorkTakeWorkPayloadApplicationApplicationWork struct {
+	Level       CompressionLevel `json:"level"`
+	ExcludeLogs bool             `json:"excludeLogs"`
+	Portable    bool             `json:"portable"`
+}
+
+// GetLevel returns TakeWorkTakeWorkTakeWorkPayloadApplicationApplicationWork.Level, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayloadApplicationApplicationWork) GetLevel() CompressionLevel {
+	return v.Level
+}
+
+// GetExcludeLogs returns TakeWorkTakeWorkTakeWorkPayloadApplicationApplicationWork.ExcludeLogs, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayloadApplicationApplicationWork) GetExcludeLogs() bool {
+	return v.ExcludeLogs
+}
+
+// GetPortable returns TakeWorkTakeWorkTakeWorkPayloadApplicationApplicationWork.Portable, and is useful for accessing the field via an interface.
+func (v *TakeWorkTakeWorkTakeWorkPayloadApplicationApplicationWork) GetPortable() bool {
+	return v.Portable
+}
 
 // TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicy includes the requested fields of the GraphQL type EffectivePolicy.
 // The GraphQL type's documentation follows.
@@ -2751,6 +3259,14 @@ type __AbortBackupInput struct {
 // GetInput returns __AbortBackupInput.Input, and is useful for accessing the field via an interface.
 func (v *__AbortBackupInput) GetInput() AbortBackupInput { return v.Input }
 
+// __BackUpApplicationInput is used internally by genqlient
+type __BackUpApplicationInput struct {
+	Input BackUpApplicationInput `json:"input"`
+}
+
+// GetInput returns __BackUpApplicationInput.Input, and is useful for accessing the field via an interface.
+func (v *__BackUpApplicationInput) GetInput() BackUpApplicationInput { return v.Input }
+
 // __BackUpNowInput is used internally by genqlient
 type __BackUpNowInput struct {
 	Input BackUpNowInput `json:"input"`
@@ -2766,6 +3282,14 @@ type __BeginBackupInput struct {
 
 // GetInput returns __BeginBackupInput.Input, and is useful for accessing the field via an interface.
 func (v *__BeginBackupInput) GetInput() BeginBackupInput { return v.Input }
+
+// __BeginImportInput is used internally by genqlient
+type __BeginImportInput struct {
+	Input BeginImportInput `json:"input"`
+}
+
+// GetInput returns __BeginImportInput.Input, and is useful for accessing the field via an interface.
+func (v *__BeginImportInput) GetInput() BeginImportInput { return v.Input }
 
 // __CancelRunInput is used internally by genqlient
 type __CancelRunInput struct {
@@ -2911,6 +3435,14 @@ type __PinSnapshotInput struct {
 // GetInput returns __PinSnapshotInput.Input, and is useful for accessing the field via an interface.
 func (v *__PinSnapshotInput) GetInput() PinSnapshotInput { return v.Input }
 
+// __RegisterApplicationInput is used internally by genqlient
+type __RegisterApplicationInput struct {
+	Input RegisterApplicationInput `json:"input"`
+}
+
+// GetInput returns __RegisterApplicationInput.Input, and is useful for accessing the field via an interface.
+func (v *__RegisterApplicationInput) GetInput() RegisterApplicationInput { return v.Input }
+
 // __RegisterDeviceInput is used internally by genqlient
 type __RegisterDeviceInput struct {
 	Input RegisterDeviceInput `json:"input"`
@@ -2918,6 +3450,14 @@ type __RegisterDeviceInput struct {
 
 // GetInput returns __RegisterDeviceInput.Input, and is useful for accessing the field via an interface.
 func (v *__RegisterDeviceInput) GetInput() RegisterDeviceInput { return v.Input }
+
+// __RemoveApplicationInput is used internally by genqlient
+type __RemoveApplicationInput struct {
+	Input RemoveApplicationInput `json:"input"`
+}
+
+// GetInput returns __RemoveApplicationInput.Input, and is useful for accessing the field via an interface.
+func (v *__RemoveApplicationInput) GetInput() RemoveApplicationInput { return v.Input }
 
 // __RenewRecoveryInput is used internally by genqlient
 type __RenewRecoveryInput struct {
@@ -2934,6 +3474,14 @@ type __ReportProgressInput struct {
 
 // GetInput returns __ReportProgressInput.Input, and is useful for accessing the field via an interface.
 func (v *__ReportProgressInput) GetInput() ReportProgressInput { return v.Input }
+
+// __RestoreApplicationInput is used internally by genqlient
+type __RestoreApplicationInput struct {
+	Input RestoreApplicationInput `json:"input"`
+}
+
+// GetInput returns __RestoreApplicationInput.Input, and is useful for accessing the field via an interface.
+func (v *__RestoreApplicationInput) GetInput() RestoreApplicationInput { return v.Input }
 
 // __RestoreDeletedSnapshotInput is used internally by genqlient
 type __RestoreDeletedSnapshotInput struct {
@@ -2993,13 +3541,17 @@ func (v *__SnapshotInput) GetId() string { return v.Id }
 
 // __SnapshotsInput is used internally by genqlient
 type __SnapshotsInput struct {
-	Device *string `json:"device"`
-	First  *int    `json:"first"`
-	After  *string `json:"after"`
+	Device      *string `json:"device"`
+	Application *string `json:"application"`
+	First       *int    `json:"first"`
+	After       *string `json:"after"`
 }
 
 // GetDevice returns __SnapshotsInput.Device, and is useful for accessing the field via an interface.
 func (v *__SnapshotsInput) GetDevice() *string { return v.Device }
+
+// GetApplication returns __SnapshotsInput.Application, and is useful for accessing the field via an interface.
+func (v *__SnapshotsInput) GetApplication() *string { return v.Application }
 
 // GetFirst returns __SnapshotsInput.First, and is useful for accessing the field via an interface.
 func (v *__SnapshotsInput) GetFirst() *int { return v.First }
@@ -3038,6 +3590,138 @@ func AbortBackup(
 	}
 
 	data_ = &AbortBackupResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by Applications.
+const Applications_Operation = `
+query Applications {
+	applications {
+		... ApplicationFields
+	}
+}
+fragment ApplicationFields on Application {
+	id
+	name
+	device {
+		id
+		name
+	}
+	engine
+	mediaFolders
+	removedAt
+}
+`
+
+func Applications(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *ApplicationsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "Applications",
+		Query:  Applications_Operation,
+	}
+
+	data_ = &ApplicationsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by BackUpApplication.
+const BackUpApplication_Operation = `
+mutation BackUpApplication ($input: BackUpApplicationInput!) {
+	backUpApplication(input: $input) {
+		run {
+			... RunFields
+		}
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		... PolicyFields
+	}
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	startedAt
+	endedAt
+	cancelling
+	attempts
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	code
+	text
+	causes {
+		cause
+		count
+	}
+	application {
+		id
+		name
+	}
+	part
+	title
+	safety {
+		id
+	}
+	snapshot {
+		id
+	}
+	sealedReport
+}
+fragment PolicyFields on PolicySummary {
+	id
+	name
+	schedule {
+		text
+	}
+}
+`
+
+func BackUpApplication(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input BackUpApplicationInput,
+) (data_ *BackUpApplicationResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "BackUpApplication",
+		Query:  BackUpApplication_Operation,
+		Variables: &__BackUpApplicationInput{
+			Input: input,
+		},
+	}
+
+	data_ = &BackUpApplicationResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -3091,6 +3775,15 @@ fragment RunFields on Run {
 	causes {
 		cause
 		count
+	}
+	application {
+		id
+		name
+	}
+	part
+	title
+	safety {
+		id
 	}
 	snapshot {
 		id
@@ -3173,6 +3866,51 @@ func BeginBackup(
 	return data_, err_
 }
 
+// The mutation executed by BeginImport.
+const BeginImport_Operation = `
+mutation BeginImport ($input: BeginImportInput!) {
+	beginImport(input: $input) {
+		session {
+			id
+			fence
+			ttl
+			parentUsable
+			spaceEmpty
+			chunkMin
+			chunkAvg
+			chunkMax
+			maxPack
+		}
+		token
+	}
+}
+`
+
+func BeginImport(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input BeginImportInput,
+) (data_ *BeginImportResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "BeginImport",
+		Query:  BeginImport_Operation,
+		Variables: &__BeginImportInput{
+			Input: input,
+		},
+	}
+
+	data_ = &BeginImportResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by CancelRun.
 const CancelRun_Operation = `
 mutation CancelRun ($input: CancelRunInput!) {
@@ -3215,6 +3953,15 @@ fragment RunFields on Run {
 	causes {
 		cause
 		count
+	}
+	application {
+		id
+		name
+	}
+	part
+	title
+	safety {
+		id
 	}
 	snapshot {
 		id
@@ -3420,6 +4167,15 @@ fragment SnapshotFields on Snapshot {
 	pinnedAt
 	deletedAt
 	purgeAfter
+	label {
+		application {
+			id
+			name
+		}
+		part
+		origin
+		title
+	}
 }
 `
 
@@ -3604,6 +4360,14 @@ fragment DueFields on Run {
 	dueAt
 	deadlineAt
 	attempts
+	application {
+		id
+	}
+	part
+	title
+	schedule {
+		id
+	}
 }
 `
 
@@ -4064,6 +4828,15 @@ fragment RunFields on Run {
 		cause
 		count
 	}
+	application {
+		id
+		name
+	}
+	part
+	title
+	safety {
+		id
+	}
 	snapshot {
 		id
 	}
@@ -4129,6 +4902,15 @@ fragment SnapshotFields on Snapshot {
 	pinnedAt
 	deletedAt
 	purgeAfter
+	label {
+		application {
+			id
+			name
+		}
+		part
+		origin
+		title
+	}
 }
 `
 
@@ -4146,6 +4928,42 @@ func PinSnapshot(
 	}
 
 	data_ = &PinSnapshotResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by RegisterApplication.
+const RegisterApplication_Operation = `
+mutation RegisterApplication ($input: RegisterApplicationInput!) {
+	registerApplication(input: $input) {
+		application {
+			id
+		}
+	}
+}
+`
+
+func RegisterApplication(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input RegisterApplicationInput,
+) (data_ *RegisterApplicationResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RegisterApplication",
+		Query:  RegisterApplication_Operation,
+		Variables: &__RegisterApplicationInput{
+			Input: input,
+		},
+	}
+
+	data_ = &RegisterApplicationResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -4185,6 +5003,42 @@ func RegisterDevice(
 	}
 
 	data_ = &RegisterDeviceResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by RemoveApplication.
+const RemoveApplication_Operation = `
+mutation RemoveApplication ($input: RemoveApplicationInput!) {
+	removeApplication(input: $input) {
+		application {
+			id
+		}
+	}
+}
+`
+
+func RemoveApplication(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input RemoveApplicationInput,
+) (data_ *RemoveApplicationResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RemoveApplication",
+		Query:  RemoveApplication_Operation,
+		Variables: &__RemoveApplicationInput{
+			Input: input,
+		},
+	}
+
+	data_ = &RemoveApplicationResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -4266,6 +5120,97 @@ func ReportProgress(
 	return data_, err_
 }
 
+// The mutation executed by RestoreApplication.
+const RestoreApplication_Operation = `
+mutation RestoreApplication ($input: RestoreApplicationInput!) {
+	restoreApplication(input: $input) {
+		run {
+			... RunFields
+		}
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		... PolicyFields
+	}
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	startedAt
+	endedAt
+	cancelling
+	attempts
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	code
+	text
+	causes {
+		cause
+		count
+	}
+	application {
+		id
+		name
+	}
+	part
+	title
+	safety {
+		id
+	}
+	snapshot {
+		id
+	}
+	sealedReport
+}
+fragment PolicyFields on PolicySummary {
+	id
+	name
+	schedule {
+		text
+	}
+}
+`
+
+func RestoreApplication(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input RestoreApplicationInput,
+) (data_ *RestoreApplicationResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RestoreApplication",
+		Query:  RestoreApplication_Operation,
+		Variables: &__RestoreApplicationInput{
+			Input: input,
+		},
+	}
+
+	data_ = &RestoreApplicationResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by RestoreDeletedSnapshot.
 const RestoreDeletedSnapshot_Operation = `
 mutation RestoreDeletedSnapshot ($input: RestoreDeletedSnapshotInput!) {
@@ -4292,6 +5237,15 @@ fragment SnapshotFields on Snapshot {
 	pinnedAt
 	deletedAt
 	purgeAfter
+	label {
+		application {
+			id
+			name
+		}
+		part
+		origin
+		title
+	}
 }
 `
 
@@ -4481,6 +5435,15 @@ fragment RunFields on Run {
 		cause
 		count
 	}
+	application {
+		id
+		name
+	}
+	part
+	title
+	safety {
+		id
+	}
 	snapshot {
 		id
 	}
@@ -4560,6 +5523,15 @@ fragment RunFields on Run {
 	causes {
 		cause
 		count
+	}
+	application {
+		id
+		name
+	}
+	part
+	title
+	safety {
+		id
 	}
 	snapshot {
 		id
@@ -4709,6 +5681,15 @@ fragment RunFields on Run {
 		cause
 		count
 	}
+	application {
+		id
+		name
+	}
+	part
+	title
+	safety {
+		id
+	}
 	snapshot {
 		id
 	}
@@ -4811,6 +5792,15 @@ fragment SnapshotFields on Snapshot {
 	pinnedAt
 	deletedAt
 	purgeAfter
+	label {
+		application {
+			id
+			name
+		}
+		part
+		origin
+		title
+	}
 }
 `
 
@@ -4841,8 +5831,8 @@ func Snapshot(
 
 // The query executed by Snapshots.
 const Snapshots_Operation = `
-query Snapshots ($device: ID, $first: Int, $after: String) {
-	snapshots(device: $device, first: $first, after: $after) {
+query Snapshots ($device: ID, $application: ID, $first: Int, $after: String) {
+	snapshots(device: $device, application: $application, first: $first, after: $after) {
 		edges {
 			node {
 				... SnapshotFields
@@ -4872,6 +5862,15 @@ fragment SnapshotFields on Snapshot {
 	pinnedAt
 	deletedAt
 	purgeAfter
+	label {
+		application {
+			id
+			name
+		}
+		part
+		origin
+		title
+	}
 }
 `
 
@@ -4879,6 +5878,7 @@ func Snapshots(
 	ctx_ context.Context,
 	client_ graphql.Client,
 	device *string,
+	application *string,
 	first *int,
 	after *string,
 ) (data_ *SnapshotsResponse, err_ error) {
@@ -4886,9 +5886,10 @@ func Snapshots(
 		OpName: "Snapshots",
 		Query:  Snapshots_Operation,
 		Variables: &__SnapshotsInput{
-			Device: device,
-			First:  first,
-			After:  after,
+			Device:      device,
+			Application: application,
+			First:       first,
+			After:       after,
 		},
 	}
 
@@ -4921,6 +5922,14 @@ fragment DueFields on Run {
 	dueAt
 	deadlineAt
 	attempts
+	application {
+		id
+	}
+	part
+	title
+	schedule {
+		id
+	}
 }
 `
 
@@ -4955,6 +5964,11 @@ mutation TakeWork {
 		lease
 		ttl
 		order
+		application {
+			level
+			excludeLogs
+			portable
+		}
 		policy {
 			selections {
 				policy
@@ -4977,6 +5991,14 @@ fragment DueFields on Run {
 	dueAt
 	deadlineAt
 	attempts
+	application {
+		id
+	}
+	part
+	title
+	schedule {
+		id
+	}
 }
 `
 
