@@ -121,21 +121,27 @@ const lockEvery = time.Second
 
 // lock takes the folder's lock.
 func (in BackupInput) lock(ctx context.Context, dir *state.Dir) (release func(), err error) {
-	release, err = dir.Lock()
-	if !in.Wait || !errors.Is(err, fault.Conflict) {
-		return release, err
+	if in.Wait {
+		return LockWait(ctx, dir)
 	}
+	return dir.Lock()
+}
+
+// LockWait takes the lock of a state folder, once no other backup holds it.
+func LockWait(ctx context.Context, dir *state.Dir) (release func(), err error) {
 	look := time.NewTicker(lockEvery)
 	defer look.Stop()
-	for errors.Is(err, fault.Conflict) {
+	for {
+		release, err := dir.Lock()
+		if !errors.Is(err, fault.Conflict) {
+			return release, err
+		}
 		select {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case <-look.C:
-			release, err = dir.Lock()
 		}
 	}
-	return release, err
 }
 
 // noting is a remote that tells which sessions it begins.

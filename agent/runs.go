@@ -25,13 +25,8 @@ type OrderInput struct {
 // account is a fault.Forbidden: it would get the keys of the files. The order's id is what its report has to name.
 func (a *Account) OrderRestore(ctx context.Context, d Device, s *Snapshot, in OrderInput) (*remote.Run, order.ID, error) {
 	none := order.ID{}
-	switch {
-	case !d.Genuine:
-		return nil, none, fault.New(fault.Forbidden, "the device %q was not enrolled by anybody who could open this account: it gets no keys. Revoke it, and ask the server's administrator how it came there", d.Name)
-	case !d.RevokedAt.IsZero():
-		return nil, none, fault.New(fault.Conflict, "the device %q was revoked: enrol it again, or name another one", d.Name)
-	case s.Err != nil:
-		return nil, none, s.Err
+	if err := mayRestore(d, s); err != nil {
+		return nil, none, err
 	}
 	windows := d.OS == "windows"
 	paths := make([]string, len(in.Paths))
@@ -47,6 +42,17 @@ func (a *Account) OrderRestore(ctx context.Context, d Device, s *Snapshot, in Or
 	}
 	r, err := a.Client.OrderRestore(ctx, d.ID, s.ID, sealed)
 	return r, o.ID, err
+}
+
+// mayRestore refuses devices that get no keys, and snapshots that cannot be read.
+func mayRestore(d Device, s *Snapshot) error {
+	switch {
+	case !d.Genuine:
+		return fault.New(fault.Forbidden, "the device %q was not enrolled by anybody who could open this account: it gets no keys. Revoke it, and ask the server's administrator how it came there", d.Name)
+	case !d.RevokedAt.IsZero():
+		return fault.New(fault.Conflict, "the device %q was revoked: enrol it again, or name another one", d.Name)
+	}
+	return s.Err
 }
 
 // Report opens what a device said of a restore, and makes sure that it is about this run: that it names its device and
@@ -65,9 +71,9 @@ func (a *Account) Report(r *remote.Run, o order.ID) (*order.Report, error) {
 	return v, nil
 }
 
-// Note opens what a device said of why a backup failed; "" if it said nothing.
+// Note opens what a device said of why a backup failed, or what a look at an application found; "" if it said nothing.
 func (a *Account) Note(r *remote.Run) (string, error) {
-	if len(r.Report) == 0 || r.Kind != remote.KindBackup {
+	if len(r.Report) == 0 || r.Kind == remote.KindRestore {
 		return "", nil
 	}
 	v, err := order.OpenNote(a.Keys, r.Report)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/holdfast-backup/holdfast/agent"
+	"github.com/holdfast-backup/holdfast/agent/source"
 	"github.com/holdfast-backup/holdfast/vault/backup"
 	"github.com/holdfast-backup/holdfast/vault/order"
 	"github.com/holdfast-backup/holdfast/vault/remote"
@@ -16,12 +17,14 @@ import (
 
 // Done is work that was done, or not.
 type Done struct {
-	Kind    string // remote.KindBackup or remote.KindRestore
+	Kind    string // remote.KindBackup, remote.KindRestore or remote.KindProbe
 	Runs    []remote.Due
 	Backup  backup.Result
 	Restore restore.Result
-	Err     error // why it ended before its end; nil: it came to its end
-	Unheard error // why the server could not be told
+	Safety  id.Snapshot  // that was made before the restore of an application; zero: none
+	Probe   source.Check // of an application
+	Err     error        // why it ended before its end; nil: it came to its end
+	Unheard error        // why the server could not be told
 }
 
 // Warned reports whether something could not be read or restored.
@@ -40,9 +43,14 @@ func (s *service) do(ctx context.Context, w *remote.Work) Done {
 	defer k.stop()
 
 	var o *ordered
-	if d.Kind == remote.KindRestore {
-		o, d.Restore, d.Err = s.restore(working, w, k)
-	} else {
+	switch {
+	case d.Kind == remote.KindRestore:
+		o, d.Restore, d.Safety, d.Err = s.restore(working, w, k)
+	case d.Kind == remote.KindProbe:
+		d.Probe, d.Err = s.probe(working, w.Runs[0])
+	case !w.Runs[0].Application.IsZero():
+		d.Backup, d.Err = s.backUpApplication(working, w, k)
+	default:
 		d.Backup, d.Err = s.backup(working, w.Policy, k)
 	}
 	v := judge(d.Err, context.Cause(working), ctx.Err() != nil)
@@ -58,9 +66,12 @@ func (s *service) do(ctx context.Context, w *remote.Work) Done {
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), farewell)
 		defer cancel()
 	}
-	if d.Kind == remote.KindRestore {
+	switch d.Kind {
+	case remote.KindRestore:
 		s.tellRestore(ctx, w, &d, v, o)
-	} else {
+	case remote.KindProbe:
+		s.tellProbe(ctx, w, &d, v)
+	default:
 		s.tellBackup(ctx, w, &d, v)
 	}
 	if d.Unheard != nil {
@@ -83,6 +94,7 @@ const (
 	codeNothingFound = "NOTHING_FOUND" // not one of the folders exists on this machine
 	codeRefused      = "ORDER_REFUSED" // a restore order that is not to be obeyed
 	codeDiskFull     = "DISK_FULL"     // of this machine
+	codeNotReady     = "NOT_READY"     // an application lacks what a backup of it needs
 )
 
 // judge decides what the server is told. err is how the work ended, cause why its context did, if it did, and
@@ -99,6 +111,8 @@ func judge(err, cause error, stopping bool) verdict {
 		return verdict{remote.Failed, codeStopped, true}
 	case errors.As(err, new(refused)):
 		return verdict{remote.Failed, codeRefused, false}
+	case errors.Is(err, errNotReady):
+		return verdict{remote.Failed, codeNotReady, false}
 	case agent.DiskFull(err):
 		return verdict{remote.Failed, codeDiskFull, true}
 	}

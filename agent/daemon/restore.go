@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-backup/holdfast/vault/restore"
 	"github.com/holdfast-backup/holdfast/vault/seal"
 	"github.com/holdfast-backup/holdfast/wire/fault"
+	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
 // ordered is an order that was begun.
@@ -27,43 +28,61 @@ type ordered struct {
 }
 
 // restore does what an order says. Without an *ordered, none was begun.
-func (s *service) restore(ctx context.Context, w *remote.Work, k *keeper) (*ordered, restore.Result, error) {
+func (s *service) restore(ctx context.Context, w *remote.Work, k *keeper) (*ordered, restore.Result, id.Snapshot, error) {
 	var none restore.Result
-	now := time.Now()
-	opened, err := order.Open(s.keys, s.space, w.Order, s.device.ID, now)
-	if err != nil {
-		return nil, none, refusal(err)
+	o, err := s.begin(w)
+	if err != nil || o.said != nil {
+		return o, none, id.Snapshot{}, err
 	}
-	o := &ordered{Order: opened, started: now.UTC()}
-	said, err := s.cfg.Dir.BeginOrder(o.ID.String(), w.Runs[0].ID, o.Expires.Add(order.Tolerance), now)
-	if errors.Is(err, fault.Conflict) {
-		return nil, none, refused{err}
-	} else if err != nil {
-		return nil, none, err
-	}
-	if said != nil {
-		o.said = new(remote.EndInput)
-		if err := json.Unmarshal(said, o.said); err != nil {
-			return nil, none, fault.Wrap(err, fault.Internal, "what was remembered of this restore cannot be read")
-		}
-		return o, none, nil
+	objects := restore.NewObjects(s.patient.RunRemote(w.Runs[0].ID, w.Lease), seal.New(s.space.Content), restore.Options{})
+	if o.Application != nil {
+		r, err := s.restoreApplication(ctx, o, objects, k)
+		return o, r.Result, r.Safety, err
 	}
 	to, err := target(o.To)
 	if err != nil {
-		return o, none, err
+		return o, none, id.Snapshot{}, err
 	}
-	objects := restore.NewObjects(s.patient.RunRemote(w.Runs[0].ID, w.Lease), seal.New(s.space.Content), restore.Options{})
 	r, err := restore.Run(ctx, restore.Config{
 		Objects: objects, Root: o.Root, Conflict: rules[o.Conflict],
-		Select: restore.Select{Paths: o.Paths, Extensions: o.Extensions},
-		OnProgress: func(p restore.Progress) {
-			k.progress(remote.Progress{Phase: "restore", Files: p.Files, Bytes: p.Bytes, TotalFiles: p.TotalFiles, TotalBytes: p.TotalBytes, Problems: p.Failures})
-		},
+		Select:     restore.Select{Paths: o.Paths, Extensions: o.Extensions},
+		OnProgress: func(p restore.Progress) { k.progress(restoring("restore", p)) },
 	}, to)
 	if o.Conflict == order.Skip {
 		r = leftAlone(r)
 	}
-	return o, r, err
+	return o, r, id.Snapshot{}, err
+}
+
+// begin opens the order of a run and remembers that it was begun.
+func (s *service) begin(w *remote.Work) (*ordered, error) {
+	now := time.Now()
+	opened, err := order.Open(s.keys, s.space, w.Order, s.device.ID, now)
+	if err != nil {
+		return nil, refusal(err)
+	}
+	if run := w.Runs[0].Application; opened.Application == nil != run.IsZero() || opened.Application != nil && opened.Application.ID != run {
+		return nil, refused{fault.New(fault.Forbidden, "this restore was ordered for another application")}
+	}
+	o := &ordered{Order: opened, started: now.UTC()}
+	said, err := s.cfg.Dir.BeginOrder(o.ID.String(), w.Runs[0].ID, o.Expires.Add(order.Tolerance), now)
+	if errors.Is(err, fault.Conflict) {
+		return nil, refused{err}
+	} else if err != nil {
+		return nil, err
+	}
+	if said != nil {
+		o.said = new(remote.EndInput)
+		if err := json.Unmarshal(said, o.said); err != nil {
+			return nil, fault.Wrap(err, fault.Internal, "what was remembered of this restore cannot be read")
+		}
+	}
+	return o, nil
+}
+
+// restoring is how far a restore is, for the server.
+func restoring(phase string, p restore.Progress) remote.Progress {
+	return remote.Progress{Phase: phase, Files: p.Files, Bytes: p.Bytes, TotalFiles: p.TotalFiles, TotalBytes: p.TotalBytes, Problems: p.Failures}
 }
 
 // rules are those of vault/restore by those of vault/order.
@@ -110,7 +129,7 @@ func refusal(err error) error {
 // tellRestore tells how a restore ended, and remembers it until the server has heard it.
 func (s *service) tellRestore(ctx context.Context, w *remote.Work, d *Done, v verdict, o *ordered) {
 	r := d.Restore
-	in := remote.EndInput{Outcome: v.outcome, Code: v.code, Retry: v.retry, Files: r.Files, Bytes: r.Bytes, Causes: failureCauses(r)}
+	in := remote.EndInput{Outcome: v.outcome, Code: v.code, Retry: v.retry, Files: r.Files, Bytes: r.Bytes, Safety: d.Safety, Causes: failureCauses(r)}
 	if o != nil && o.said != nil {
 		in = *o.said
 	} else if o != nil {

@@ -176,7 +176,7 @@ func TestEndToldAgain(t *testing.T) {
 		t.Fatalf("work: %+v", w)
 	}
 	working, k := one.keep(t.Context(), w)
-	begun, res, err := one.restore(working, w, k)
+	begun, res, _, err := one.restore(working, w, k)
 	r.ok(err)
 	k.stop()
 	r.w.Shift(time.Hour) // the lease lapses before the end is told

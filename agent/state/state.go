@@ -7,6 +7,9 @@
 //	last.json     how the last backup ended; disposable
 //	roots.json    which folders the last backup by policy saved
 //	orders.json   restore orders that were begun
+//	applications.json   where the device's applications are, with the passwords of their databases; 0600
+//	applications  what the newest backups of applications hold; disposable
+//	restores      what a restore of a database must remember until it is over
 //
 // Whoever can read the folder can upload as this device, and can see whether the account holds a file whose
 // content they have already; they can neither read nor delete any backup, since no key that opens one is
