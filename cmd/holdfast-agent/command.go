@@ -62,6 +62,7 @@ func commands() []*command {
 		joinCommand(), enrollCommand(), codeCommand(),
 		runCommand(), serviceCommand(), backupCommand(), nowCommand(), runsCommand(), cancelCommand(),
 		snapshotsCommand(), lsCommand(), findCommand(), diffCommand(), verifyCommand(), restoreCommand(),
+		appCommand(), importCommand(), exportCommand(),
 		pinCommand(), unpinCommand(), deleteCommand(), undeleteCommand(),
 		statusCommand(), doctorCommand(), devicesCommand(), revokeCommand(),
 		passwdCommand(), recoverCommand(), versionCommand(),
