@@ -25,6 +25,7 @@ func main() {
 	page.World.Live = live.New(func() live.Conn { return browser.Dial("/graphql", live.Protocol) }, page.World.Link.Socket)
 	page.World.Session = state.NewSession(client, page.World.Keys)
 	page.World.Session.Entered = page.World.Live.Retry // the socket that is open may be another person's
+	page.World.Sealer = &browser.Sealer{URL: app.Getenv("GOAPP_SEALER"), Keys: worker}
 	page.World.Window = browser.Window{}
 	page.World.Toasts = &state.Toasts{}
 	page.World.Notices = state.NewNotices(client, page.World.Live, page.World.Toasts)

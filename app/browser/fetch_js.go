@@ -35,16 +35,25 @@ type response struct {
 	end func() // ends what of the body was not read, and must be called
 }
 
-func request(ctx context.Context, method, url string, headers map[string]string, body []byte) (r response, err error) {
+func request(ctx context.Context, method, url string, headers map[string]string, body []byte) (response, error) {
+	v := js.Undefined()
+	if body != nil {
+		v = toJS(body)
+	}
+	return send(ctx, method, url, headers, v, "same-origin")
+}
+
+// send is a request with a body of any kind, and with the page's login or without it: credentials is same-origin or omit.
+func send(ctx context.Context, method, url string, headers map[string]string, body js.Value, credentials string) (r response, err error) {
 	abort := global.Get("AbortController").New()
 	stop := context.AfterFunc(ctx, func() { abort.Call("abort") })
 	h := object.New()
 	for k, v := range headers {
 		h.Set(k, v)
 	}
-	opts := record("method", method, "headers", h, "signal", abort.Get("signal"), "credentials", "same-origin", "cache", "no-store", "redirect", "error")
-	if body != nil {
-		opts.Set("body", toJS(body))
+	opts := record("method", method, "headers", h, "signal", abort.Get("signal"), "credentials", credentials, "cache", "no-store", "redirect", "error")
+	if !body.IsUndefined() {
+		opts.Set("body", body)
 	}
 	r.end = func() {
 		stop()

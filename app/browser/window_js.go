@@ -103,3 +103,13 @@ func OnTouch(fn func()) {
 	}
 	global.Get("document").Call("addEventListener", "visibilitychange", touched)
 }
+
+// File takes the first file of the list, a FileList, that is in the window under a name. It is a [Blob].
+func (Window) File(at string) (file any, name string, ok bool) {
+	list := global.Get(at)
+	global.Delete(at)
+	for _, f := range Files(list) {
+		return f, f.Name(), true
+	}
+	return nil, "", false
+}

@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
-// What passes between a page and its worker: {id, method, in} and {id, cancel} one way; {id, event}, {id, out} and {id, code, message} the
+// What passes between a page and its worker: {id, method, in, ports, file} and {id, cancel} one way; {id, event}, {id, out} and {id, code, message} the
 // other. in, event and out are JSON texts; ports travel beside as transferred objects.
 
 // Worker is a program that runs beside the page. It is safe for concurrent use.
@@ -95,6 +95,15 @@ func (w *Worker) fail(err error) {
 // Call asks the worker for something and reads its answer into out, which may be nil. event, which may be nil, is called with
 // what the worker says meanwhile. When ctx ends the worker is told to stop.
 func (w *Worker) Call(ctx context.Context, method string, in, out any, event func(json.RawMessage), ports ...*Port) error {
+	return w.ask(ctx, method, in, out, event, js.Null(), ports)
+}
+
+// CallWith is Call with a file that comes along.
+func (w *Worker) CallWith(ctx context.Context, file Blob, method string, in, out any, event func(json.RawMessage)) error {
+	return w.ask(ctx, method, in, out, event, file.v, nil)
+}
+
+func (w *Worker) ask(ctx context.Context, method string, in, out any, event func(json.RawMessage), file js.Value, ports []*Port) error {
 	text, err := json.Marshal(in)
 	if err != nil {
 		return err
@@ -124,7 +133,7 @@ func (w *Worker) Call(ctx context.Context, method string, in, out any, event fun
 		w.forget(id)
 		return ctx.Err()
 	}
-	w.worker.Call("postMessage", record("id", id, "method", method, "in", string(text), "ports", list), list)
+	w.worker.Call("postMessage", record("id", id, "method", method, "in", string(text), "ports", list, "file", file), list)
 	select {
 	case a := <-p.done:
 		if a.err != nil || out == nil {
@@ -150,6 +159,7 @@ type Request struct {
 	In     json.RawMessage
 	Emit   func(event any) // says something before the answer
 	Ports  []*Port         // that came along
+	File   *Blob           // likewise; nil: none
 }
 
 // Serve answers a page's calls in this worker, each in a goroutine of its own, for ever.
@@ -176,6 +186,9 @@ func Serve(handle func(context.Context, Request) (any, error)) {
 			for i := range ports.Length() {
 				req.Ports = append(req.Ports, &Port{v: ports.Index(i)})
 			}
+		}
+		if file := data.Get("file"); file.Truthy() {
+			req.File = &Blob{file}
 		}
 		req.Emit = func(event any) {
 			if text, err := json.Marshal(event); err == nil && ctx.Err() == nil {

@@ -110,7 +110,7 @@ func (b *build) run() error {
 	if err := b.asset("wasm_exec.js", glue); err != nil {
 		return err
 	}
-	for _, name := range []string{"app.wasm", "keys.wasm"} {
+	for _, name := range []string{"app.wasm", "keys.wasm", "sealer.wasm"} {
 		content, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return err
@@ -120,7 +120,7 @@ func (b *build) run() error {
 		}
 	}
 	// In the order in which one names another.
-	for _, name := range []string{"keys.js"} {
+	for _, name := range []string{"keys.js", "sealer.js"} {
 		if err := b.page(name, true); err != nil {
 			return err
 		}
@@ -133,9 +133,9 @@ func (b *build) run() error {
 	return b.report()
 }
 
-// compile makes both programs, one after the other: they share most of their packages.
+// compile makes the programs, one after the other: they share most of their packages.
 func (b *build) compile(dir string) error {
-	for name, pkg := range map[string]string{"app.wasm": "./app", "keys.wasm": "./app/keys"} {
+	for name, pkg := range map[string]string{"app.wasm": "./app", "keys.wasm": "./app/keys", "sealer.wasm": "./app/sealer"} {
 		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X github.com/holdfast-backup/holdfast/wire/proto.Version="+b.version,
 			"-o", filepath.Join(dir, name), pkg)
 		cmd.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0")
@@ -253,8 +253,10 @@ func (b *build) page(name string, hashed bool) error {
 // shell lists what the service worker keeps, as JSON: all that the app needs to start.
 func (b *build) shell() (string, error) {
 	list := []string{"/", "/offline.html", "/manifest.webmanifest"}
-	for _, address := range b.assets {
-		list = append(list, address)
+	for name, address := range b.assets {
+		if !strings.HasPrefix(name, "sealer.") { // few need it, and those who do are connected
+			list = append(list, address)
+		}
 	}
 	sort.Strings(list)
 	out, err := json.Marshal(list)
@@ -273,7 +275,7 @@ func (b *build) hash() string {
 }
 
 // budgets are the most bytes that a program may have on its way to a browser that takes Brotli.
-var budgets = map[string]int{"app.wasm": 2_500_000, "keys.wasm": 1_500_000}
+var budgets = map[string]int{"app.wasm": 2_500_000, "keys.wasm": 1_500_000, "sealer.wasm": 1_800_000}
 
 // report prints what a visitor loads, and fails if that is more than the budget. Light compression is not judged.
 func (b *build) report() error {

@@ -29,28 +29,33 @@ func (s *Safe) verifyDevice(_ context.Context, c call, in talk.Device) (talk.Ver
 	return talk.Verified{Genuine: c.space.VerifyDevice(in.PublicKey, in.MAC)}, nil
 }
 
-// orderRestore seals an order for a device. One that is not the account's gets none: it would get the keys of the files.
+// orderRestore seals an order for a device.
 func (s *Safe) orderRestore(_ context.Context, c call, in talk.Order) (talk.Ordered, error) {
-	var out talk.Ordered
-	snapshot, m, err := c.manifest(in.Snapshot)
-	if err != nil {
-		return out, err
-	}
-	device, err := parse[id.Device](in.Device.ID)
-	if err != nil {
-		return out, err
-	}
-	if !c.space.VerifyDevice(in.Device.PublicKey, in.Device.MAC) {
-		return out, fault.New(fault.Forbidden, "this device was not enrolled by anybody who could open this account: it gets no keys. Revoke it, and ask the server's administrator how it came there")
-	}
 	conflict, ok := map[string]order.Conflict{"skip": order.Skip, "overwrite": order.Overwrite, "keep-both": order.KeepBoth}[in.Conflict]
 	if !ok {
-		return out, fault.New(fault.Invalid, "choose what becomes of files that exist already: skip, overwrite or keep-both, not %q", in.Conflict)
+		return talk.Ordered{}, fault.New(fault.Invalid, "choose what becomes of files that exist already: skip, overwrite or keep-both, not %q", in.Conflict)
+	}
+	o := order.Order{Paths: raw(in.Paths), Extensions: in.Extensions, To: in.To, Conflict: conflict}
+	return s.seal(c, &o, in.Snapshot, in.Device)
+}
+
+// seal completes an order and seals it for a device. One that is not the account's gets none: it would get the keys of the files.
+func (s *Safe) seal(c call, o *order.Order, of string, to talk.Device) (talk.Ordered, error) {
+	var out talk.Ordered
+	snapshot, m, err := c.manifest(of)
+	if err != nil {
+		return out, err
+	}
+	device, err := parse[id.Device](to.ID)
+	if err != nil {
+		return out, err
+	}
+	if !c.space.VerifyDevice(to.PublicKey, to.MAC) {
+		return out, fault.New(fault.Forbidden, "this device was not enrolled by anybody who could open this account: it gets no keys. Revoke it, and ask the server's administrator how it came there")
 	}
 	now := s.out.Now().UTC()
-	o := order.Order{ID: order.NewID(), Device: device, Snapshot: snapshot, Root: m.Root, Paths: raw(in.Paths), Extensions: in.Extensions,
-		To: in.To, Conflict: conflict, Issued: now, Expires: now.Add(orderLife)}
-	sealed, err := o.Seal(c.space, in.Device.PublicKey)
+	o.ID, o.Device, o.Snapshot, o.Root, o.Issued, o.Expires = order.NewID(), device, snapshot, m.Root, now, now.Add(orderLife)
+	sealed, err := o.Seal(c.space, to.PublicKey)
 	if err != nil {
 		return out, fault.Wrap(err, fault.Invalid, "%s", err)
 	}
@@ -64,7 +69,7 @@ func (s *Safe) openReport(_ context.Context, c call, in talk.SealedReport) (talk
 	if err != nil {
 		return out, err
 	}
-	if in.Kind == "BACKUP" {
+	if in.Kind != "RESTORE" {
 		run, err := parse[id.Run](in.Run)
 		if err != nil {
 			return out, err

@@ -29,7 +29,7 @@ var goappOnAppInstallChange = () => { goappAppInstallChangedBeforeWasmLoaded = t
 var goappAppInstallChangedBeforeWasmLoaded = false;
 
 var goappGetenv = (name) => ({
-  GOAPP_VERSION: boot.version, GOAPP_BUILD: boot.build, GOAPP_KEYS: boot.keys, GOAPP_LOGO: boot.logo,
+  GOAPP_VERSION: boot.version, GOAPP_BUILD: boot.build, GOAPP_KEYS: boot.keys, GOAPP_SEALER: boot.sealer, GOAPP_LOGO: boot.logo,
   GOAPP_STATIC_RESOURCES_URL: "/assets", GOAPP_ROOT_PREFIX: "", GOAPP_INTERNAL_URLS: "null",
 }[name]);
 
