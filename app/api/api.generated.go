@@ -1164,6 +1164,871 @@ func (v *AdminUsersUsersUserConnectionPageInfo) GetHasNextPage() bool { return v
 // GetEndCursor returns AdminUsersUsersUserConnectionPageInfo.EndCursor, and is useful for accessing the field via an interface.
 func (v *AdminUsersUsersUserConnectionPageInfo) GetEndCursor() *string { return v.EndCursor }
 
+// ApplicationDetail includes the requested fields of the GraphQL type Application.
+// The GraphQL type's documentation follows.
+//
+// A database, folders of media, or both, on one device.
+type ApplicationDetail struct {
+	ApplicationRow `json:"-"`
+	// By name.
+	Schedules []*ScheduleRow `json:"schedules"`
+}
+
+// GetSchedules returns ApplicationDetail.Schedules, and is useful for accessing the field via an interface.
+func (v *ApplicationDetail) GetSchedules() []*ScheduleRow { return v.Schedules }
+
+// GetId returns ApplicationDetail.Id, and is useful for accessing the field via an interface.
+func (v *ApplicationDetail) GetId() string { return v.ApplicationRow.Id }
+
+// GetName returns ApplicationDetail.Name, and is useful for accessing the field via an interface.
+func (v *ApplicationDetail) GetName() string { return v.ApplicationRow.Name }
+
+// GetDevice returns ApplicationDetail.Device, and is useful for accessing the field via an interface.
+func (v *ApplicationDetail) GetDevice() *ApplicationDevice { return v.ApplicationRow.Device }
+
+// GetEngine returns ApplicationDetail.Engine, and is useful for accessing the field via an interface.
+func (v *ApplicationDetail) GetEngine() *DatabaseEngine { return v.ApplicationRow.Engine }
+
+// GetMediaFolders returns ApplicationDetail.MediaFolders, and is useful for accessing the field via an interface.
+func (v *ApplicationDetail) GetMediaFolders() int { return v.ApplicationRow.MediaFolders }
+
+// GetCreatedAt returns ApplicationDetail.CreatedAt, and is useful for accessing the field via an interface.
+func (v *ApplicationDetail) GetCreatedAt() time.Time { return v.ApplicationRow.CreatedAt }
+
+// GetRemovedAt returns ApplicationDetail.RemovedAt, and is useful for accessing the field via an interface.
+func (v *ApplicationDetail) GetRemovedAt() *time.Time { return v.ApplicationRow.RemovedAt }
+
+// GetKeepSafety returns ApplicationDetail.KeepSafety, and is useful for accessing the field via an interface.
+func (v *ApplicationDetail) GetKeepSafety() int { return v.ApplicationRow.KeepSafety }
+
+// GetNotify returns ApplicationDetail.Notify, and is useful for accessing the field via an interface.
+func (v *ApplicationDetail) GetNotify() ApplicationNotify { return v.ApplicationRow.Notify }
+
+// GetStats returns ApplicationDetail.Stats, and is useful for accessing the field via an interface.
+func (v *ApplicationDetail) GetStats() *ApplicationStats { return v.ApplicationRow.Stats }
+
+// GetNextDueAt returns ApplicationDetail.NextDueAt, and is useful for accessing the field via an interface.
+func (v *ApplicationDetail) GetNextDueAt() *time.Time { return v.ApplicationRow.NextDueAt }
+
+func (v *ApplicationDetail) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*ApplicationDetail
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.ApplicationDetail = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.ApplicationRow)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalApplicationDetail struct {
+	Schedules []*ScheduleRow `json:"schedules"`
+
+	Id string `json:"id"`
+
+	Name string `json:"name"`
+
+	Device *ApplicationDevice `json:"device"`
+
+	Engine *DatabaseEngine `json:"engine"`
+
+	MediaFolders int `json:"mediaFolders"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	RemovedAt *time.Time `json:"removedAt"`
+
+	KeepSafety int `json:"keepSafety"`
+
+	Notify ApplicationNotify `json:"notify"`
+
+	Stats *ApplicationStats `json:"stats"`
+
+	NextDueAt *time.Time `json:"nextDueAt"`
+}
+
+func (v *ApplicationDetail) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *ApplicationDetail) __premarshalJSON() (*__premarshalApplicationDetail, error) {
+	var retval __premarshalApplicationDetail
+
+	retval.Schedules = v.Schedules
+	retval.Id = v.ApplicationRow.Id
+	retval.Name = v.ApplicationRow.Name
+	retval.Device = v.ApplicationRow.Device
+	retval.Engine = v.ApplicationRow.Engine
+	retval.MediaFolders = v.ApplicationRow.MediaFolders
+	retval.CreatedAt = v.ApplicationRow.CreatedAt
+	retval.RemovedAt = v.ApplicationRow.RemovedAt
+	retval.KeepSafety = v.ApplicationRow.KeepSafety
+	retval.Notify = v.ApplicationRow.Notify
+	retval.Stats = v.ApplicationRow.Stats
+	retval.NextDueAt = v.ApplicationRow.NextDueAt
+	return &retval, nil
+}
+
+// ApplicationDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type ApplicationDevice struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+	// The device's X-Wing public key.
+	PublicKey []byte `json:"publicKey"`
+	// HMAC of the public key under the owner's deviceKeyMac: the owner checks that the server did not swap it.
+	Mac       []byte     `json:"mac"`
+	RevokedAt *time.Time `json:"revokedAt"`
+	// Go's name of it: linux, darwin, windows.
+	Os    string            `json:"os"`
+	Owner *ApplicationOwner `json:"owner"`
+}
+
+// GetId returns ApplicationDevice.Id, and is useful for accessing the field via an interface.
+func (v *ApplicationDevice) GetId() string { return v.Id }
+
+// GetName returns ApplicationDevice.Name, and is useful for accessing the field via an interface.
+func (v *ApplicationDevice) GetName() string { return v.Name }
+
+// GetPublicKey returns ApplicationDevice.PublicKey, and is useful for accessing the field via an interface.
+func (v *ApplicationDevice) GetPublicKey() []byte { return v.PublicKey }
+
+// GetMac returns ApplicationDevice.Mac, and is useful for accessing the field via an interface.
+func (v *ApplicationDevice) GetMac() []byte { return v.Mac }
+
+// GetRevokedAt returns ApplicationDevice.RevokedAt, and is useful for accessing the field via an interface.
+func (v *ApplicationDevice) GetRevokedAt() *time.Time { return v.RevokedAt }
+
+// GetOs returns ApplicationDevice.Os, and is useful for accessing the field via an interface.
+func (v *ApplicationDevice) GetOs() string { return v.Os }
+
+// GetOwner returns ApplicationDevice.Owner, and is useful for accessing the field via an interface.
+func (v *ApplicationDevice) GetOwner() *ApplicationOwner { return v.Owner }
+
+type ApplicationNotify string
+
+const (
+	ApplicationNotifyFailures ApplicationNotify = "FAILURES"
+	ApplicationNotifyAlways   ApplicationNotify = "ALWAYS"
+)
+
+var AllApplicationNotify = []ApplicationNotify{
+	ApplicationNotifyFailures,
+	ApplicationNotifyAlways,
+}
+
+// ApplicationOwner includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type ApplicationOwner struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns ApplicationOwner.Id, and is useful for accessing the field via an interface.
+func (v *ApplicationOwner) GetId() string { return v.Id }
+
+// GetName returns ApplicationOwner.Name, and is useful for accessing the field via an interface.
+func (v *ApplicationOwner) GetName() string { return v.Name }
+
+// ApplicationPage includes the requested fields of the GraphQL type PageInfo.
+// The GraphQL type's documentation follows.
+//
+// Where a page of a connection stands (Relay cursor connections).
+type ApplicationPage struct {
+	// Whether `after: endCursor` would give more.
+	HasNextPage bool `json:"hasNextPage"`
+	// The cursor of the last edge, null on an empty page.
+	EndCursor *string `json:"endCursor"`
+}
+
+// GetHasNextPage returns ApplicationPage.HasNextPage, and is useful for accessing the field via an interface.
+func (v *ApplicationPage) GetHasNextPage() bool { return v.HasNextPage }
+
+// GetEndCursor returns ApplicationPage.EndCursor, and is useful for accessing the field via an interface.
+func (v *ApplicationPage) GetEndCursor() *string { return v.EndCursor }
+
+type ApplicationPart string
+
+const (
+	ApplicationPartDatabase ApplicationPart = "DATABASE"
+	ApplicationPartMedia    ApplicationPart = "MEDIA"
+	ApplicationPartFull     ApplicationPart = "FULL"
+)
+
+var AllApplicationPart = []ApplicationPart{
+	ApplicationPartDatabase,
+	ApplicationPartMedia,
+	ApplicationPartFull,
+}
+
+// ApplicationResponse is returned by Application on success.
+type ApplicationResponse struct {
+	Application *ApplicationDetail `json:"application"`
+}
+
+// GetApplication returns ApplicationResponse.Application, and is useful for accessing the field via an interface.
+func (v *ApplicationResponse) GetApplication() *ApplicationDetail { return v.Application }
+
+// ApplicationRow includes the GraphQL fields of Application requested by the fragment ApplicationRow.
+// The GraphQL type's documentation follows.
+//
+// A database, folders of media, or both, on one device.
+type ApplicationRow struct {
+	Id     string             `json:"id"`
+	Name   string             `json:"name"`
+	Device *ApplicationDevice `json:"device"`
+	// Of its database; null without one.
+	Engine *DatabaseEngine `json:"engine"`
+	// How many media folders it has.
+	MediaFolders int       `json:"mediaFolders"`
+	CreatedAt    time.Time `json:"createdAt"`
+	// Its device has it no more.
+	RemovedAt *time.Time `json:"removedAt"`
+	// How many safety backups are kept, the newest of them.
+	KeepSafety int `json:"keepSafety"`
+	// Whether a mail goes out for every backup, or for failures only.
+	Notify ApplicationNotify `json:"notify"`
+	Stats  *ApplicationStats `json:"stats"`
+	// When a schedule wants it next.
+	NextDueAt *time.Time `json:"nextDueAt"`
+}
+
+// GetId returns ApplicationRow.Id, and is useful for accessing the field via an interface.
+func (v *ApplicationRow) GetId() string { return v.Id }
+
+// GetName returns ApplicationRow.Name, and is useful for accessing the field via an interface.
+func (v *ApplicationRow) GetName() string { return v.Name }
+
+// GetDevice returns ApplicationRow.Device, and is useful for accessing the field via an interface.
+func (v *ApplicationRow) GetDevice() *ApplicationDevice { return v.Device }
+
+// GetEngine returns ApplicationRow.Engine, and is useful for accessing the field via an interface.
+func (v *ApplicationRow) GetEngine() *DatabaseEngine { return v.Engine }
+
+// GetMediaFolders returns ApplicationRow.MediaFolders, and is useful for accessing the field via an interface.
+func (v *ApplicationRow) GetMediaFolders() int { return v.MediaFolders }
+
+// GetCreatedAt returns ApplicationRow.CreatedAt, and is useful for accessing the field via an interface.
+func (v *ApplicationRow) GetCreatedAt() time.Time { return v.CreatedAt }
+
+// GetRemovedAt returns ApplicationRow.RemovedAt, and is useful for accessing the field via an interface.
+func (v *ApplicationRow) GetRemovedAt() *time.Time { return v.RemovedAt }
+
+// GetKeepSafety returns ApplicationRow.KeepSafety, and is useful for accessing the field via an interface.
+func (v *ApplicationRow) GetKeepSafety() int { return v.KeepSafety }
+
+// GetNotify returns ApplicationRow.Notify, and is useful for accessing the field via an interface.
+func (v *ApplicationRow) GetNotify() ApplicationNotify { return v.Notify }
+
+// GetStats returns ApplicationRow.Stats, and is useful for accessing the field via an interface.
+func (v *ApplicationRow) GetStats() *ApplicationStats { return v.Stats }
+
+// GetNextDueAt returns ApplicationRow.NextDueAt, and is useful for accessing the field via an interface.
+func (v *ApplicationRow) GetNextDueAt() *time.Time { return v.NextDueAt }
+
+// ApplicationRun includes the requested fields of the GraphQL type Run.
+// The GraphQL type's documentation follows.
+//
+// A backup or restore of one device that is due, under way or over.
+type ApplicationRun struct {
+	RunFields `json:"-"`
+	// The snapshot that it made; of a restore, the one that is restored. Null for whoever does not own it.
+	Snapshot *ApplicationRunSnapshot `json:"snapshot"`
+	// Of a restore of an application: the backup that was made before anything was touched. To its owner.
+	Safety *ApplicationRunSnapshot `json:"safety"`
+}
+
+// GetSnapshot returns ApplicationRun.Snapshot, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetSnapshot() *ApplicationRunSnapshot { return v.Snapshot }
+
+// GetSafety returns ApplicationRun.Safety, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetSafety() *ApplicationRunSnapshot { return v.Safety }
+
+// GetId returns ApplicationRun.Id, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetId() string { return v.RunFields.Id }
+
+// GetDevice returns ApplicationRun.Device, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetDevice() *RunDevice { return v.RunFields.Device }
+
+// GetKind returns ApplicationRun.Kind, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetKind() RunKind { return v.RunFields.Kind }
+
+// GetTrigger returns ApplicationRun.Trigger, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetTrigger() RunTrigger { return v.RunFields.Trigger }
+
+// GetPolicy returns ApplicationRun.Policy, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetPolicy() *RunPolicyName { return v.RunFields.Policy }
+
+// GetAskedBy returns ApplicationRun.AskedBy, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetAskedBy() *RunAskedBy { return v.RunFields.AskedBy }
+
+// GetSlot returns ApplicationRun.Slot, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetSlot() *time.Time { return v.RunFields.Slot }
+
+// GetState returns ApplicationRun.State, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetState() RunState { return v.RunFields.State }
+
+// GetCreatedAt returns ApplicationRun.CreatedAt, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetCreatedAt() time.Time { return v.RunFields.CreatedAt }
+
+// GetDueAt returns ApplicationRun.DueAt, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetDueAt() time.Time { return v.RunFields.DueAt }
+
+// GetDeadlineAt returns ApplicationRun.DeadlineAt, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetDeadlineAt() time.Time { return v.RunFields.DeadlineAt }
+
+// GetAttempts returns ApplicationRun.Attempts, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetAttempts() int { return v.RunFields.Attempts }
+
+// GetStartedAt returns ApplicationRun.StartedAt, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetStartedAt() *time.Time { return v.RunFields.StartedAt }
+
+// GetEndedAt returns ApplicationRun.EndedAt, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetEndedAt() *time.Time { return v.RunFields.EndedAt }
+
+// GetCancelling returns ApplicationRun.Cancelling, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetCancelling() bool { return v.RunFields.Cancelling }
+
+// GetProgress returns ApplicationRun.Progress, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetProgress() *RunProgress { return v.RunFields.Progress }
+
+// GetRate returns ApplicationRun.Rate, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetRate() int64 { return v.RunFields.Rate }
+
+// GetCode returns ApplicationRun.Code, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetCode() *string { return v.RunFields.Code }
+
+// GetText returns ApplicationRun.Text, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetText() *string { return v.RunFields.Text }
+
+// GetCauses returns ApplicationRun.Causes, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetCauses() []*RunCause { return v.RunFields.Causes }
+
+// GetApplication returns ApplicationRun.Application, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetApplication() *RunApplication { return v.RunFields.Application }
+
+// GetPart returns ApplicationRun.Part, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetPart() *ApplicationPart { return v.RunFields.Part }
+
+// GetTitle returns ApplicationRun.Title, and is useful for accessing the field via an interface.
+func (v *ApplicationRun) GetTitle() *string { return v.RunFields.Title }
+
+func (v *ApplicationRun) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*ApplicationRun
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.ApplicationRun = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.RunFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalApplicationRun struct {
+	Snapshot *ApplicationRunSnapshot `json:"snapshot"`
+
+	Safety *ApplicationRunSnapshot `json:"safety"`
+
+	Id string `json:"id"`
+
+	Device *RunDevice `json:"device"`
+
+	Kind RunKind `json:"kind"`
+
+	Trigger RunTrigger `json:"trigger"`
+
+	Policy *RunPolicyName `json:"policy"`
+
+	AskedBy *RunAskedBy `json:"askedBy"`
+
+	Slot *time.Time `json:"slot"`
+
+	State RunState `json:"state"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	DueAt time.Time `json:"dueAt"`
+
+	DeadlineAt time.Time `json:"deadlineAt"`
+
+	Attempts int `json:"attempts"`
+
+	StartedAt *time.Time `json:"startedAt"`
+
+	EndedAt *time.Time `json:"endedAt"`
+
+	Cancelling bool `json:"cancelling"`
+
+	Progress *RunProgress `json:"progress"`
+
+	Rate int64 `json:"rate"`
+
+	Code *string `json:"code"`
+
+	Text *string `json:"text"`
+
+	Causes []*RunCause `json:"causes"`
+
+	Application *RunApplication `json:"application"`
+
+	Part *ApplicationPart `json:"part"`
+
+	Title *string `json:"title"`
+}
+
+func (v *ApplicationRun) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *ApplicationRun) __premarshalJSON() (*__premarshalApplicationRun, error) {
+	var retval __premarshalApplicationRun
+
+	retval.Snapshot = v.Snapshot
+	retval.Safety = v.Safety
+	retval.Id = v.RunFields.Id
+	retval.Device = v.RunFields.Device
+	retval.Kind = v.RunFields.Kind
+	retval.Trigger = v.RunFields.Trigger
+	retval.Policy = v.RunFields.Policy
+	retval.AskedBy = v.RunFields.AskedBy
+	retval.Slot = v.RunFields.Slot
+	retval.State = v.RunFields.State
+	retval.CreatedAt = v.RunFields.CreatedAt
+	retval.DueAt = v.RunFields.DueAt
+	retval.DeadlineAt = v.RunFields.DeadlineAt
+	retval.Attempts = v.RunFields.Attempts
+	retval.StartedAt = v.RunFields.StartedAt
+	retval.EndedAt = v.RunFields.EndedAt
+	retval.Cancelling = v.RunFields.Cancelling
+	retval.Progress = v.RunFields.Progress
+	retval.Rate = v.RunFields.Rate
+	retval.Code = v.RunFields.Code
+	retval.Text = v.RunFields.Text
+	retval.Causes = v.RunFields.Causes
+	retval.Application = v.RunFields.Application
+	retval.Part = v.RunFields.Part
+	retval.Title = v.RunFields.Title
+	return &retval, nil
+}
+
+// ApplicationRunDevice includes the requested fields of the GraphQL type Device.
+// The GraphQL type's documentation follows.
+//
+// A machine that backs up.
+type ApplicationRunDevice struct {
+	Id string `json:"id"`
+}
+
+// GetId returns ApplicationRunDevice.Id, and is useful for accessing the field via an interface.
+func (v *ApplicationRunDevice) GetId() string { return v.Id }
+
+// ApplicationRunEdge includes the requested fields of the GraphQL type RunEdge.
+type ApplicationRunEdge struct {
+	Node *ApplicationRun `json:"node"`
+}
+
+// GetNode returns ApplicationRunEdge.Node, and is useful for accessing the field via an interface.
+func (v *ApplicationRunEdge) GetNode() *ApplicationRun { return v.Node }
+
+// ApplicationRunPage includes the requested fields of the GraphQL type RunConnection.
+type ApplicationRunPage struct {
+	Edges      []*ApplicationRunEdge `json:"edges"`
+	PageInfo   *ApplicationPage      `json:"pageInfo"`
+	TotalCount int                   `json:"totalCount"`
+}
+
+// GetEdges returns ApplicationRunPage.Edges, and is useful for accessing the field via an interface.
+func (v *ApplicationRunPage) GetEdges() []*ApplicationRunEdge { return v.Edges }
+
+// GetPageInfo returns ApplicationRunPage.PageInfo, and is useful for accessing the field via an interface.
+func (v *ApplicationRunPage) GetPageInfo() *ApplicationPage { return v.PageInfo }
+
+// GetTotalCount returns ApplicationRunPage.TotalCount, and is useful for accessing the field via an interface.
+func (v *ApplicationRunPage) GetTotalCount() int { return v.TotalCount }
+
+// ApplicationRunSnapshot includes the requested fields of the GraphQL type Snapshot.
+// The GraphQL type's documentation follows.
+//
+// A device's files at one time. What they are called and what is in them is sealed.
+type ApplicationRunSnapshot struct {
+	Id string `json:"id"`
+	// By the server's clock.
+	CreatedAt time.Time `json:"createdAt"`
+	// The id of the tree's root object.
+	Root []byte `json:"root"`
+	// Sealed to the owner.
+	Manifest []byte                `json:"manifest"`
+	Device   *ApplicationRunDevice `json:"device"`
+	// Null: files of a device.
+	Label *SnapshotLabel `json:"label"`
+}
+
+// GetId returns ApplicationRunSnapshot.Id, and is useful for accessing the field via an interface.
+func (v *ApplicationRunSnapshot) GetId() string { return v.Id }
+
+// GetCreatedAt returns ApplicationRunSnapshot.CreatedAt, and is useful for accessing the field via an interface.
+func (v *ApplicationRunSnapshot) GetCreatedAt() time.Time { return v.CreatedAt }
+
+// GetRoot returns ApplicationRunSnapshot.Root, and is useful for accessing the field via an interface.
+func (v *ApplicationRunSnapshot) GetRoot() []byte { return v.Root }
+
+// GetManifest returns ApplicationRunSnapshot.Manifest, and is useful for accessing the field via an interface.
+func (v *ApplicationRunSnapshot) GetManifest() []byte { return v.Manifest }
+
+// GetDevice returns ApplicationRunSnapshot.Device, and is useful for accessing the field via an interface.
+func (v *ApplicationRunSnapshot) GetDevice() *ApplicationRunDevice { return v.Device }
+
+// GetLabel returns ApplicationRunSnapshot.Label, and is useful for accessing the field via an interface.
+func (v *ApplicationRunSnapshot) GetLabel() *SnapshotLabel { return v.Label }
+
+// ApplicationRunsResponse is returned by ApplicationRuns on success.
+type ApplicationRunsResponse struct {
+	Application *ApplicationWithRuns `json:"application"`
+}
+
+// GetApplication returns ApplicationRunsResponse.Application, and is useful for accessing the field via an interface.
+func (v *ApplicationRunsResponse) GetApplication() *ApplicationWithRuns { return v.Application }
+
+type ApplicationScheduleInput struct {
+	Name        string           `json:"name"`
+	Enabled     bool             `json:"enabled"`
+	Part        ApplicationPart  `json:"part"`
+	Schedule    *ScheduleInput   `json:"schedule,omitempty"`
+	Zone        string           `json:"zone"`
+	Level       CompressionLevel `json:"level"`
+	ExcludeLogs bool             `json:"excludeLogs"`
+	Portable    bool             `json:"portable"`
+	Retention   *RetentionInput  `json:"retention,omitempty"`
+}
+
+// GetName returns ApplicationScheduleInput.Name, and is useful for accessing the field via an interface.
+func (v *ApplicationScheduleInput) GetName() string { return v.Name }
+
+// GetEnabled returns ApplicationScheduleInput.Enabled, and is useful for accessing the field via an interface.
+func (v *ApplicationScheduleInput) GetEnabled() bool { return v.Enabled }
+
+// GetPart returns ApplicationScheduleInput.Part, and is useful for accessing the field via an interface.
+func (v *ApplicationScheduleInput) GetPart() ApplicationPart { return v.Part }
+
+// GetSchedule returns ApplicationScheduleInput.Schedule, and is useful for accessing the field via an interface.
+func (v *ApplicationScheduleInput) GetSchedule() *ScheduleInput { return v.Schedule }
+
+// GetZone returns ApplicationScheduleInput.Zone, and is useful for accessing the field via an interface.
+func (v *ApplicationScheduleInput) GetZone() string { return v.Zone }
+
+// GetLevel returns ApplicationScheduleInput.Level, and is useful for accessing the field via an interface.
+func (v *ApplicationScheduleInput) GetLevel() CompressionLevel { return v.Level }
+
+// GetExcludeLogs returns ApplicationScheduleInput.ExcludeLogs, and is useful for accessing the field via an interface.
+func (v *ApplicationScheduleInput) GetExcludeLogs() bool { return v.ExcludeLogs }
+
+// GetPortable returns ApplicationScheduleInput.Portable, and is useful for accessing the field via an interface.
+func (v *ApplicationScheduleInput) GetPortable() bool { return v.Portable }
+
+// GetRetention returns ApplicationScheduleInput.Retention, and is useful for accessing the field via an interface.
+func (v *ApplicationScheduleInput) GetRetention() *RetentionInput { return v.Retention }
+
+// ApplicationSize includes the requested fields of the GraphQL type ApplicationSize.
+type ApplicationSize struct {
+	At            time.Time       `json:"at"`
+	Part          ApplicationPart `json:"part"`
+	Bytes         int64           `json:"bytes"`
+	UploadedBytes int64           `json:"uploadedBytes"`
+}
+
+// GetAt returns ApplicationSize.At, and is useful for accessing the field via an interface.
+func (v *ApplicationSize) GetAt() time.Time { return v.At }
+
+// GetPart returns ApplicationSize.Part, and is useful for accessing the field via an interface.
+func (v *ApplicationSize) GetPart() ApplicationPart { return v.Part }
+
+// GetBytes returns ApplicationSize.Bytes, and is useful for accessing the field via an interface.
+func (v *ApplicationSize) GetBytes() int64 { return v.Bytes }
+
+// GetUploadedBytes returns ApplicationSize.UploadedBytes, and is useful for accessing the field via an interface.
+func (v *ApplicationSize) GetUploadedBytes() int64 { return v.UploadedBytes }
+
+// ApplicationSnapshot includes the requested fields of the GraphQL type Snapshot.
+// The GraphQL type's documentation follows.
+//
+// A device's files at one time. What they are called and what is in them is sealed.
+type ApplicationSnapshot struct {
+	SnapshotFields `json:"-"`
+	// Null: files of a device.
+	Label *SnapshotLabel `json:"label"`
+}
+
+// GetLabel returns ApplicationSnapshot.Label, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshot) GetLabel() *SnapshotLabel { return v.Label }
+
+// GetId returns ApplicationSnapshot.Id, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshot) GetId() string { return v.SnapshotFields.Id }
+
+// GetDevice returns ApplicationSnapshot.Device, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshot) GetDevice() *RunDevice { return v.SnapshotFields.Device }
+
+// GetCreatedAt returns ApplicationSnapshot.CreatedAt, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshot) GetCreatedAt() time.Time { return v.SnapshotFields.CreatedAt }
+
+// GetRoot returns ApplicationSnapshot.Root, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshot) GetRoot() []byte { return v.SnapshotFields.Root }
+
+// GetManifest returns ApplicationSnapshot.Manifest, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshot) GetManifest() []byte { return v.SnapshotFields.Manifest }
+
+// GetFiles returns ApplicationSnapshot.Files, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshot) GetFiles() int64 { return v.SnapshotFields.Files }
+
+// GetBytes returns ApplicationSnapshot.Bytes, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshot) GetBytes() int64 { return v.SnapshotFields.Bytes }
+
+// GetProblems returns ApplicationSnapshot.Problems, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshot) GetProblems() int64 { return v.SnapshotFields.Problems }
+
+// GetUploadedBytes returns ApplicationSnapshot.UploadedBytes, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshot) GetUploadedBytes() int64 { return v.SnapshotFields.UploadedBytes }
+
+// GetScheduled returns ApplicationSnapshot.Scheduled, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshot) GetScheduled() bool { return v.SnapshotFields.Scheduled }
+
+// GetPinnedAt returns ApplicationSnapshot.PinnedAt, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshot) GetPinnedAt() *time.Time { return v.SnapshotFields.PinnedAt }
+
+// GetDeletedAt returns ApplicationSnapshot.DeletedAt, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshot) GetDeletedAt() *time.Time { return v.SnapshotFields.DeletedAt }
+
+// GetPurgeAfter returns ApplicationSnapshot.PurgeAfter, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshot) GetPurgeAfter() *time.Time { return v.SnapshotFields.PurgeAfter }
+
+func (v *ApplicationSnapshot) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*ApplicationSnapshot
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.ApplicationSnapshot = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.SnapshotFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalApplicationSnapshot struct {
+	Label *SnapshotLabel `json:"label"`
+
+	Id string `json:"id"`
+
+	Device *RunDevice `json:"device"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	Root []byte `json:"root"`
+
+	Manifest []byte `json:"manifest"`
+
+	Files int64 `json:"files"`
+
+	Bytes int64 `json:"bytes"`
+
+	Problems int64 `json:"problems"`
+
+	UploadedBytes int64 `json:"uploadedBytes"`
+
+	Scheduled bool `json:"scheduled"`
+
+	PinnedAt *time.Time `json:"pinnedAt"`
+
+	DeletedAt *time.Time `json:"deletedAt"`
+
+	PurgeAfter *time.Time `json:"purgeAfter"`
+}
+
+func (v *ApplicationSnapshot) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *ApplicationSnapshot) __premarshalJSON() (*__premarshalApplicationSnapshot, error) {
+	var retval __premarshalApplicationSnapshot
+
+	retval.Label = v.Label
+	retval.Id = v.SnapshotFields.Id
+	retval.Device = v.SnapshotFields.Device
+	retval.CreatedAt = v.SnapshotFields.CreatedAt
+	retval.Root = v.SnapshotFields.Root
+	retval.Manifest = v.SnapshotFields.Manifest
+	retval.Files = v.SnapshotFields.Files
+	retval.Bytes = v.SnapshotFields.Bytes
+	retval.Problems = v.SnapshotFields.Problems
+	retval.UploadedBytes = v.SnapshotFields.UploadedBytes
+	retval.Scheduled = v.SnapshotFields.Scheduled
+	retval.PinnedAt = v.SnapshotFields.PinnedAt
+	retval.DeletedAt = v.SnapshotFields.DeletedAt
+	retval.PurgeAfter = v.SnapshotFields.PurgeAfter
+	return &retval, nil
+}
+
+// ApplicationSnapshotEdge includes the requested fields of the GraphQL type SnapshotEdge.
+type ApplicationSnapshotEdge struct {
+	Node *ApplicationSnapshot `json:"node"`
+}
+
+// GetNode returns ApplicationSnapshotEdge.Node, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshotEdge) GetNode() *ApplicationSnapshot { return v.Node }
+
+// ApplicationSnapshotPage includes the requested fields of the GraphQL type SnapshotConnection.
+type ApplicationSnapshotPage struct {
+	Edges      []*ApplicationSnapshotEdge `json:"edges"`
+	PageInfo   *ApplicationPage           `json:"pageInfo"`
+	TotalCount int                        `json:"totalCount"`
+}
+
+// GetEdges returns ApplicationSnapshotPage.Edges, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshotPage) GetEdges() []*ApplicationSnapshotEdge { return v.Edges }
+
+// GetPageInfo returns ApplicationSnapshotPage.PageInfo, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshotPage) GetPageInfo() *ApplicationPage { return v.PageInfo }
+
+// GetTotalCount returns ApplicationSnapshotPage.TotalCount, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshotPage) GetTotalCount() int { return v.TotalCount }
+
+// ApplicationSnapshotsResponse is returned by ApplicationSnapshots on success.
+type ApplicationSnapshotsResponse struct {
+	Application *ApplicationWithSnapshots `json:"application"`
+}
+
+// GetApplication returns ApplicationSnapshotsResponse.Application, and is useful for accessing the field via an interface.
+func (v *ApplicationSnapshotsResponse) GetApplication() *ApplicationWithSnapshots {
+	return v.Application
+}
+
+// ApplicationStats includes the requested fields of the GraphQL type ApplicationStats.
+type ApplicationStats struct {
+	// Runs of backups that have ended, and those of them that did not succeed: failed, missed.
+	Backups  int `json:"backups"`
+	Failed   int `json:"failed"`
+	Restores int `json:"restores"`
+	// Live snapshots and the bytes that they describe.
+	Snapshots     int        `json:"snapshots"`
+	Bytes         int64      `json:"bytes"`
+	LastSuccessAt *time.Time `json:"lastSuccessAt"`
+	LastRun       *RunFields `json:"lastRun"`
+	// Bytes of the newest backups that succeeded, oldest first: at most 60.
+	Trend []*ApplicationSize `json:"trend"`
+}
+
+// GetBackups returns ApplicationStats.Backups, and is useful for accessing the field via an interface.
+func (v *ApplicationStats) GetBackups() int { return v.Backups }
+
+// GetFailed returns ApplicationStats.Failed, and is useful for accessing the field via an interface.
+func (v *ApplicationStats) GetFailed() int { return v.Failed }
+
+// GetRestores returns ApplicationStats.Restores, and is useful for accessing the field via an interface.
+func (v *ApplicationStats) GetRestores() int { return v.Restores }
+
+// GetSnapshots returns ApplicationStats.Snapshots, and is useful for accessing the field via an interface.
+func (v *ApplicationStats) GetSnapshots() int { return v.Snapshots }
+
+// GetBytes returns ApplicationStats.Bytes, and is useful for accessing the field via an interface.
+func (v *ApplicationStats) GetBytes() int64 { return v.Bytes }
+
+// GetLastSuccessAt returns ApplicationStats.LastSuccessAt, and is useful for accessing the field via an interface.
+func (v *ApplicationStats) GetLastSuccessAt() *time.Time { return v.LastSuccessAt }
+
+// GetLastRun returns ApplicationStats.LastRun, and is useful for accessing the field via an interface.
+func (v *ApplicationStats) GetLastRun() *RunFields { return v.LastRun }
+
+// GetTrend returns ApplicationStats.Trend, and is useful for accessing the field via an interface.
+func (v *ApplicationStats) GetTrend() []*ApplicationSize { return v.Trend }
+
+// ApplicationWithRuns includes the requested fields of the GraphQL type Application.
+// The GraphQL type's documentation follows.
+//
+// A database, folders of media, or both, on one device.
+type ApplicationWithRuns struct {
+	// Its runs, newest first.
+	Runs *ApplicationRunPage `json:"runs"`
+}
+
+// GetRuns returns ApplicationWithRuns.Runs, and is useful for accessing the field via an interface.
+func (v *ApplicationWithRuns) GetRuns() *ApplicationRunPage { return v.Runs }
+
+// ApplicationWithSnapshots includes the requested fields of the GraphQL type Application.
+// The GraphQL type's documentation follows.
+//
+// A database, folders of media, or both, on one device.
+type ApplicationWithSnapshots struct {
+	// Its backups, newest first: to its owner.
+	Snapshots *ApplicationSnapshotPage `json:"snapshots"`
+}
+
+// GetSnapshots returns ApplicationWithSnapshots.Snapshots, and is useful for accessing the field via an interface.
+func (v *ApplicationWithSnapshots) GetSnapshots() *ApplicationSnapshotPage { return v.Snapshots }
+
+// ApplicationsResponse is returned by Applications on success.
+type ApplicationsResponse struct {
+	// Applications on the caller's devices, by name; all for administrators who ask for the fleet.
+	Applications []*ApplicationRow `json:"applications"`
+}
+
+// GetApplications returns ApplicationsResponse.Applications, and is useful for accessing the field via an interface.
+func (v *ApplicationsResponse) GetApplications() []*ApplicationRow { return v.Applications }
+
 // AuditFields includes the GraphQL fields of AuditEvent requested by the fragment AuditFields.
 // The GraphQL type's documentation follows.
 //
@@ -1209,6 +2074,53 @@ func (v *AuditFieldsActorUser) GetName() string { return v.Name }
 // GetEmail returns AuditFieldsActorUser.Email, and is useful for accessing the field via an interface.
 func (v *AuditFieldsActorUser) GetEmail() string { return v.Email }
 
+// BackUpApplicationBackUpApplicationRunPayload includes the requested fields of the GraphQL type RunPayload.
+type BackUpApplicationBackUpApplicationRunPayload struct {
+	Run *RunFields `json:"run"`
+}
+
+// GetRun returns BackUpApplicationBackUpApplicationRunPayload.Run, and is useful for accessing the field via an interface.
+func (v *BackUpApplicationBackUpApplicationRunPayload) GetRun() *RunFields { return v.Run }
+
+type BackUpApplicationInput struct {
+	Application string          `json:"application"`
+	Part        ApplicationPart `json:"part"`
+	// At most 80 characters.
+	Title       string           `json:"title"`
+	Level       CompressionLevel `json:"level"`
+	ExcludeLogs bool             `json:"excludeLogs"`
+	Portable    bool             `json:"portable"`
+}
+
+// GetApplication returns BackUpApplicationInput.Application, and is useful for accessing the field via an interface.
+func (v *BackUpApplicationInput) GetApplication() string { return v.Application }
+
+// GetPart returns BackUpApplicationInput.Part, and is useful for accessing the field via an interface.
+func (v *BackUpApplicationInput) GetPart() ApplicationPart { return v.Part }
+
+// GetTitle returns BackUpApplicationInput.Title, and is useful for accessing the field via an interface.
+func (v *BackUpApplicationInput) GetTitle() string { return v.Title }
+
+// GetLevel returns BackUpApplicationInput.Level, and is useful for accessing the field via an interface.
+func (v *BackUpApplicationInput) GetLevel() CompressionLevel { return v.Level }
+
+// GetExcludeLogs returns BackUpApplicationInput.ExcludeLogs, and is useful for accessing the field via an interface.
+func (v *BackUpApplicationInput) GetExcludeLogs() bool { return v.ExcludeLogs }
+
+// GetPortable returns BackUpApplicationInput.Portable, and is useful for accessing the field via an interface.
+func (v *BackUpApplicationInput) GetPortable() bool { return v.Portable }
+
+// BackUpApplicationResponse is returned by BackUpApplication on success.
+type BackUpApplicationResponse struct {
+	// Backs an application up now: its owner may, and administrators.
+	BackUpApplication *BackUpApplicationBackUpApplicationRunPayload `json:"backUpApplication"`
+}
+
+// GetBackUpApplication returns BackUpApplicationResponse.BackUpApplication, and is useful for accessing the field via an interface.
+func (v *BackUpApplicationResponse) GetBackUpApplication() *BackUpApplicationBackUpApplicationRunPayload {
+	return v.BackUpApplication
+}
+
 // BackUpNowBackUpNowRunPayload includes the requested fields of the GraphQL type RunPayload.
 type BackUpNowBackUpNowRunPayload struct {
 	Run *RunFields `json:"run"`
@@ -1232,6 +2144,37 @@ type BackUpNowResponse struct {
 
 // GetBackUpNow returns BackUpNowResponse.BackUpNow, and is useful for accessing the field via an interface.
 func (v *BackUpNowResponse) GetBackUpNow() *BackUpNowBackUpNowRunPayload { return v.BackUpNow }
+
+// BeginImportBeginImportBeginImportPayload includes the requested fields of the GraphQL type BeginImportPayload.
+type BeginImportBeginImportBeginImportPayload struct {
+	Session *ImportSession `json:"session"`
+	// A bearer token for missingObjects, uploadPack, reportProgress, commitSnapshot and abortBackup of this session.
+	Token string `json:"token"`
+}
+
+// GetSession returns BeginImportBeginImportBeginImportPayload.Session, and is useful for accessing the field via an interface.
+func (v *BeginImportBeginImportBeginImportPayload) GetSession() *ImportSession { return v.Session }
+
+// GetToken returns BeginImportBeginImportBeginImportPayload.Token, and is useful for accessing the field via an interface.
+func (v *BeginImportBeginImportBeginImportPayload) GetToken() string { return v.Token }
+
+type BeginImportInput struct {
+	Application string `json:"application"`
+}
+
+// GetApplication returns BeginImportInput.Application, and is useful for accessing the field via an interface.
+func (v *BeginImportInput) GetApplication() string { return v.Application }
+
+// BeginImportResponse is returned by BeginImport on success.
+type BeginImportResponse struct {
+	// Begins an upload of something that was saved elsewhere, to be kept as a backup of the application. The token it returns can write into this one session, and nothing else.
+	BeginImport *BeginImportBeginImportBeginImportPayload `json:"beginImport"`
+}
+
+// GetBeginImport returns BeginImportResponse.BeginImport, and is useful for accessing the field via an interface.
+func (v *BeginImportResponse) GetBeginImport() *BeginImportBeginImportBeginImportPayload {
+	return v.BeginImport
+}
 
 // BeginSecondFactorBeginSecondFactorBeginSecondFactorPayload includes the requested fields of the GraphQL type BeginSecondFactorPayload.
 type BeginSecondFactorBeginSecondFactorBeginSecondFactorPayload struct {
@@ -1845,6 +2788,50 @@ func (v *CreateApiTokenResponse) GetCreateApiToken() *CreateApiTokenCreateApiTok
 	return v.CreateApiToken
 }
 
+// CreateApplicationScheduleCreateApplicationScheduleApplicationSchedulePayload includes the requested fields of the GraphQL type ApplicationSchedulePayload.
+type CreateApplicationScheduleCreateApplicationScheduleApplicationSchedulePayload struct {
+	Schedule *CreateApplicationScheduleCreateApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule `json:"schedule"`
+}
+
+// GetSchedule returns CreateApplicationScheduleCreateApplicationScheduleApplicationSchedulePayload.Schedule, and is useful for accessing the field via an interface.
+func (v *CreateApplicationScheduleCreateApplicationScheduleApplicationSchedulePayload) GetSchedule() *CreateApplicationScheduleCreateApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule {
+	return v.Schedule
+}
+
+// CreateApplicationScheduleCreateApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule includes the requested fields of the GraphQL type ApplicationSchedule.
+// The GraphQL type's documentation follows.
+//
+// When an application is backed up, what of it, and how long that is kept.
+type CreateApplicationScheduleCreateApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule struct {
+	Id string `json:"id"`
+}
+
+// GetId returns CreateApplicationScheduleCreateApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule.Id, and is useful for accessing the field via an interface.
+func (v *CreateApplicationScheduleCreateApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule) GetId() string {
+	return v.Id
+}
+
+type CreateApplicationScheduleInput struct {
+	Application string                    `json:"application"`
+	Schedule    *ApplicationScheduleInput `json:"schedule,omitempty"`
+}
+
+// GetApplication returns CreateApplicationScheduleInput.Application, and is useful for accessing the field via an interface.
+func (v *CreateApplicationScheduleInput) GetApplication() string { return v.Application }
+
+// GetSchedule returns CreateApplicationScheduleInput.Schedule, and is useful for accessing the field via an interface.
+func (v *CreateApplicationScheduleInput) GetSchedule() *ApplicationScheduleInput { return v.Schedule }
+
+// CreateApplicationScheduleResponse is returned by CreateApplicationSchedule on success.
+type CreateApplicationScheduleResponse struct {
+	CreateApplicationSchedule *CreateApplicationScheduleCreateApplicationScheduleApplicationSchedulePayload `json:"createApplicationSchedule"`
+}
+
+// GetCreateApplicationSchedule returns CreateApplicationScheduleResponse.CreateApplicationSchedule, and is useful for accessing the field via an interface.
+func (v *CreateApplicationScheduleResponse) GetCreateApplicationSchedule() *CreateApplicationScheduleCreateApplicationScheduleApplicationSchedulePayload {
+	return v.CreateApplicationSchedule
+}
+
 // CreateEnrolmentCreateEnrolmentCreateEnrolmentPayload includes the requested fields of the GraphQL type CreateEnrolmentPayload.
 type CreateEnrolmentCreateEnrolmentCreateEnrolmentPayload struct {
 	Id        string    `json:"id"`
@@ -1930,6 +2917,41 @@ type CreatePolicyResponse struct {
 // GetCreatePolicy returns CreatePolicyResponse.CreatePolicy, and is useful for accessing the field via an interface.
 func (v *CreatePolicyResponse) GetCreatePolicy() *CreatePolicyCreatePolicyPolicyPayload {
 	return v.CreatePolicy
+}
+
+type DatabaseEngine string
+
+const (
+	DatabaseEnginePostgres DatabaseEngine = "POSTGRES"
+	DatabaseEngineMysql    DatabaseEngine = "MYSQL"
+	DatabaseEngineSqlite   DatabaseEngine = "SQLITE"
+)
+
+var AllDatabaseEngine = []DatabaseEngine{
+	DatabaseEnginePostgres,
+	DatabaseEngineMysql,
+	DatabaseEngineSqlite,
+}
+
+// DeleteApplicationScheduleDeleteApplicationScheduleDeleteApplicationSchedulePayload includes the requested fields of the GraphQL type DeleteApplicationSchedulePayload.
+type DeleteApplicationScheduleDeleteApplicationScheduleDeleteApplicationSchedulePayload struct {
+	Id string `json:"id"`
+}
+
+// GetId returns DeleteApplicationScheduleDeleteApplicationScheduleDeleteApplicationSchedulePayload.Id, and is useful for accessing the field via an interface.
+func (v *DeleteApplicationScheduleDeleteApplicationScheduleDeleteApplicationSchedulePayload) GetId() string {
+	return v.Id
+}
+
+// DeleteApplicationScheduleResponse is returned by DeleteApplicationSchedule on success.
+type DeleteApplicationScheduleResponse struct {
+	// Deletes a schedule. What it made stays, and no rule deletes it any more.
+	DeleteApplicationSchedule *DeleteApplicationScheduleDeleteApplicationScheduleDeleteApplicationSchedulePayload `json:"deleteApplicationSchedule"`
+}
+
+// GetDeleteApplicationSchedule returns DeleteApplicationScheduleResponse.DeleteApplicationSchedule, and is useful for accessing the field via an interface.
+func (v *DeleteApplicationScheduleResponse) GetDeleteApplicationSchedule() *DeleteApplicationScheduleDeleteApplicationScheduleDeleteApplicationSchedulePayload {
+	return v.DeleteApplicationSchedule
 }
 
 // DeleteGroupDeleteGroupDeleteGroupPayload includes the requested fields of the GraphQL type DeleteGroupPayload.
@@ -2255,6 +3277,50 @@ func (v *DisableSecondFactorResponse) GetDisableSecondFactor() *DisableSecondFac
 	return v.DisableSecondFactor
 }
 
+// EnableApplicationScheduleEnableApplicationScheduleApplicationSchedulePayload includes the requested fields of the GraphQL type ApplicationSchedulePayload.
+type EnableApplicationScheduleEnableApplicationScheduleApplicationSchedulePayload struct {
+	Schedule *EnableApplicationScheduleEnableApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule `json:"schedule"`
+}
+
+// GetSchedule returns EnableApplicationScheduleEnableApplicationScheduleApplicationSchedulePayload.Schedule, and is useful for accessing the field via an interface.
+func (v *EnableApplicationScheduleEnableApplicationScheduleApplicationSchedulePayload) GetSchedule() *EnableApplicationScheduleEnableApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule {
+	return v.Schedule
+}
+
+// EnableApplicationScheduleEnableApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule includes the requested fields of the GraphQL type ApplicationSchedule.
+// The GraphQL type's documentation follows.
+//
+// When an application is backed up, what of it, and how long that is kept.
+type EnableApplicationScheduleEnableApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule struct {
+	Id string `json:"id"`
+}
+
+// GetId returns EnableApplicationScheduleEnableApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule.Id, and is useful for accessing the field via an interface.
+func (v *EnableApplicationScheduleEnableApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule) GetId() string {
+	return v.Id
+}
+
+type EnableApplicationScheduleInput struct {
+	Id      string `json:"id"`
+	Enabled bool   `json:"enabled"`
+}
+
+// GetId returns EnableApplicationScheduleInput.Id, and is useful for accessing the field via an interface.
+func (v *EnableApplicationScheduleInput) GetId() string { return v.Id }
+
+// GetEnabled returns EnableApplicationScheduleInput.Enabled, and is useful for accessing the field via an interface.
+func (v *EnableApplicationScheduleInput) GetEnabled() bool { return v.Enabled }
+
+// EnableApplicationScheduleResponse is returned by EnableApplicationSchedule on success.
+type EnableApplicationScheduleResponse struct {
+	EnableApplicationSchedule *EnableApplicationScheduleEnableApplicationScheduleApplicationSchedulePayload `json:"enableApplicationSchedule"`
+}
+
+// GetEnableApplicationSchedule returns EnableApplicationScheduleResponse.EnableApplicationSchedule, and is useful for accessing the field via an interface.
+func (v *EnableApplicationScheduleResponse) GetEnableApplicationSchedule() *EnableApplicationScheduleEnableApplicationScheduleApplicationSchedulePayload {
+	return v.EnableApplicationSchedule
+}
+
 // EnablePolicyEnablePolicyPolicyPayload includes the requested fields of the GraphQL type PolicyPayload.
 type EnablePolicyEnablePolicyPolicyPayload struct {
 	Policy *EnablePolicyEnablePolicyPolicyPayloadPolicy `json:"policy"`
@@ -2447,6 +3513,47 @@ var AllHealthState = []HealthState{
 	HealthStateNew,
 	HealthStateRevoked,
 }
+
+// ImportSession includes the requested fields of the GraphQL type BeginBackupPayload.
+type ImportSession struct {
+	Id string `json:"id"`
+	// Fencing number, to be sent with every call of the session.
+	Fence int64 `json:"fence"`
+	// Seconds without a heartbeat after which the session is void.
+	Ttl int `json:"ttl"`
+	// Whether the space holds no object at all, so that asking for missing ones is idle.
+	SpaceEmpty bool `json:"spaceEmpty"`
+	// Chunk sizes of the space in bytes.
+	ChunkMin int `json:"chunkMin"`
+	ChunkAvg int `json:"chunkAvg"`
+	ChunkMax int `json:"chunkMax"`
+	// The largest pack that uploadPack takes, in bytes.
+	MaxPack int `json:"maxPack"`
+}
+
+// GetId returns ImportSession.Id, and is useful for accessing the field via an interface.
+func (v *ImportSession) GetId() string { return v.Id }
+
+// GetFence returns ImportSession.Fence, and is useful for accessing the field via an interface.
+func (v *ImportSession) GetFence() int64 { return v.Fence }
+
+// GetTtl returns ImportSession.Ttl, and is useful for accessing the field via an interface.
+func (v *ImportSession) GetTtl() int { return v.Ttl }
+
+// GetSpaceEmpty returns ImportSession.SpaceEmpty, and is useful for accessing the field via an interface.
+func (v *ImportSession) GetSpaceEmpty() bool { return v.SpaceEmpty }
+
+// GetChunkMin returns ImportSession.ChunkMin, and is useful for accessing the field via an interface.
+func (v *ImportSession) GetChunkMin() int { return v.ChunkMin }
+
+// GetChunkAvg returns ImportSession.ChunkAvg, and is useful for accessing the field via an interface.
+func (v *ImportSession) GetChunkAvg() int { return v.ChunkAvg }
+
+// GetChunkMax returns ImportSession.ChunkMax, and is useful for accessing the field via an interface.
+func (v *ImportSession) GetChunkMax() int { return v.ChunkMax }
+
+// GetMaxPack returns ImportSession.MaxPack, and is useful for accessing the field via an interface.
+func (v *ImportSession) GetMaxPack() int { return v.MaxPack }
 
 // InvitationFields includes the GraphQL fields of Invitation requested by the fragment InvitationFields.
 type InvitationFields struct {
@@ -4603,6 +5710,17 @@ func (v *PolicyTargetsInput) GetExceptGroups() []string { return v.ExceptGroups 
 // GetExceptDevices returns PolicyTargetsInput.ExceptDevices, and is useful for accessing the field via an interface.
 func (v *PolicyTargetsInput) GetExceptDevices() []string { return v.ExceptDevices }
 
+// PreviewApplicationScheduleResponse is returned by PreviewApplicationSchedule on success.
+type PreviewApplicationScheduleResponse struct {
+	// When a schedule of an application would be due next, before it is saved.
+	ApplicationSchedulePreview *PreviewScheduleSchedulePreview `json:"applicationSchedulePreview"`
+}
+
+// GetApplicationSchedulePreview returns PreviewApplicationScheduleResponse.ApplicationSchedulePreview, and is useful for accessing the field via an interface.
+func (v *PreviewApplicationScheduleResponse) GetApplicationSchedulePreview() *PreviewScheduleSchedulePreview {
+	return v.ApplicationSchedulePreview
+}
+
 // PreviewRetentionResponse is returned by PreviewRetention on success.
 type PreviewRetentionResponse struct {
 	// What a retention rule would keep and delete of a device's snapshots, before it is saved: to its owner and to administrators.
@@ -5133,6 +6251,45 @@ func (v *ResetSecondFactorResponse) GetResetSecondFactor() *ResetSecondFactorRes
 	return v.ResetSecondFactor
 }
 
+type RestoreApplicationInput struct {
+	Application string          `json:"application"`
+	Snapshot    string          `json:"snapshot"`
+	Part        ApplicationPart `json:"part"`
+	// Sealed for the application's device.
+	Order []byte `json:"order"`
+}
+
+// GetApplication returns RestoreApplicationInput.Application, and is useful for accessing the field via an interface.
+func (v *RestoreApplicationInput) GetApplication() string { return v.Application }
+
+// GetSnapshot returns RestoreApplicationInput.Snapshot, and is useful for accessing the field via an interface.
+func (v *RestoreApplicationInput) GetSnapshot() string { return v.Snapshot }
+
+// GetPart returns RestoreApplicationInput.Part, and is useful for accessing the field via an interface.
+func (v *RestoreApplicationInput) GetPart() ApplicationPart { return v.Part }
+
+// GetOrder returns RestoreApplicationInput.Order, and is useful for accessing the field via an interface.
+func (v *RestoreApplicationInput) GetOrder() []byte { return v.Order }
+
+// RestoreApplicationResponse is returned by RestoreApplication on success.
+type RestoreApplicationResponse struct {
+	// Orders a restore of an application: the order is sealed for its device.
+	RestoreApplication *RestoreApplicationRestoreApplicationRunPayload `json:"restoreApplication"`
+}
+
+// GetRestoreApplication returns RestoreApplicationResponse.RestoreApplication, and is useful for accessing the field via an interface.
+func (v *RestoreApplicationResponse) GetRestoreApplication() *RestoreApplicationRestoreApplicationRunPayload {
+	return v.RestoreApplication
+}
+
+// RestoreApplicationRestoreApplicationRunPayload includes the requested fields of the GraphQL type RunPayload.
+type RestoreApplicationRestoreApplicationRunPayload struct {
+	Run *RunFields `json:"run"`
+}
+
+// GetRun returns RestoreApplicationRestoreApplicationRunPayload.Run, and is useful for accessing the field via an interface.
+func (v *RestoreApplicationRestoreApplicationRunPayload) GetRun() *RunFields { return v.Run }
+
 type RestoreDeletedSnapshotInput struct {
 	Id string `json:"id"`
 }
@@ -5219,6 +6376,45 @@ func (v *RetentionInput) GetMonthly() int { return v.Monthly }
 
 // GetYearly returns RetentionInput.Yearly, and is useful for accessing the field via an interface.
 func (v *RetentionInput) GetYearly() int { return v.Yearly }
+
+// RetentionWords includes the requested fields of the GraphQL type Retention.
+// The GraphQL type's documentation follows.
+//
+// How long snapshots are kept: whatever any of the numbers keeps. All 0: for ever.
+type RetentionWords struct {
+	// Everything younger than so many days.
+	Days int `json:"days"`
+	// The newest so many.
+	Last int `json:"last"`
+	// The newest of each of so many days, weeks, months, years.
+	Daily   int `json:"daily"`
+	Weekly  int `json:"weekly"`
+	Monthly int `json:"monthly"`
+	Yearly  int `json:"yearly"`
+	// In words.
+	Text string `json:"text"`
+}
+
+// GetDays returns RetentionWords.Days, and is useful for accessing the field via an interface.
+func (v *RetentionWords) GetDays() int { return v.Days }
+
+// GetLast returns RetentionWords.Last, and is useful for accessing the field via an interface.
+func (v *RetentionWords) GetLast() int { return v.Last }
+
+// GetDaily returns RetentionWords.Daily, and is useful for accessing the field via an interface.
+func (v *RetentionWords) GetDaily() int { return v.Daily }
+
+// GetWeekly returns RetentionWords.Weekly, and is useful for accessing the field via an interface.
+func (v *RetentionWords) GetWeekly() int { return v.Weekly }
+
+// GetMonthly returns RetentionWords.Monthly, and is useful for accessing the field via an interface.
+func (v *RetentionWords) GetMonthly() int { return v.Monthly }
+
+// GetYearly returns RetentionWords.Yearly, and is useful for accessing the field via an interface.
+func (v *RetentionWords) GetYearly() int { return v.Yearly }
+
+// GetText returns RetentionWords.Text, and is useful for accessing the field via an interface.
+func (v *RetentionWords) GetText() string { return v.Text }
 
 // RetryTaskResponse is returned by RetryTask on success.
 type RetryTaskResponse struct {
@@ -5445,6 +6641,21 @@ func (v *RulesSlot) GetAt() time.Time { return v.At }
 // GetPolicy returns RulesSlot.Policy, and is useful for accessing the field via an interface.
 func (v *RulesSlot) GetPolicy() string { return v.Policy }
 
+// RunApplication includes the requested fields of the GraphQL type Application.
+// The GraphQL type's documentation follows.
+//
+// A database, folders of media, or both, on one device.
+type RunApplication struct {
+	Id   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// GetId returns RunApplication.Id, and is useful for accessing the field via an interface.
+func (v *RunApplication) GetId() string { return v.Id }
+
+// GetName returns RunApplication.Name, and is useful for accessing the field via an interface.
+func (v *RunApplication) GetName() string { return v.Name }
+
 // RunAskedBy includes the requested fields of the GraphQL type User.
 // The GraphQL type's documentation follows.
 //
@@ -5576,6 +6787,15 @@ func (v *RunDetail) GetText() *string { return v.RunFields.Text }
 // GetCauses returns RunDetail.Causes, and is useful for accessing the field via an interface.
 func (v *RunDetail) GetCauses() []*RunCause { return v.RunFields.Causes }
 
+// GetApplication returns RunDetail.Application, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetApplication() *RunApplication { return v.RunFields.Application }
+
+// GetPart returns RunDetail.Part, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetPart() *ApplicationPart { return v.RunFields.Part }
+
+// GetTitle returns RunDetail.Title, and is useful for accessing the field via an interface.
+func (v *RunDetail) GetTitle() *string { return v.RunFields.Title }
+
 func (v *RunDetail) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
@@ -5645,6 +6865,12 @@ type __premarshalRunDetail struct {
 	Text *string `json:"text"`
 
 	Causes []*RunCause `json:"causes"`
+
+	Application *RunApplication `json:"application"`
+
+	Part *ApplicationPart `json:"part"`
+
+	Title *string `json:"title"`
 }
 
 func (v *RunDetail) MarshalJSON() ([]byte, error) {
@@ -5680,6 +6906,9 @@ func (v *RunDetail) __premarshalJSON() (*__premarshalRunDetail, error) {
 	retval.Code = v.RunFields.Code
 	retval.Text = v.RunFields.Text
 	retval.Causes = v.RunFields.Causes
+	retval.Application = v.RunFields.Application
+	retval.Part = v.RunFields.Part
+	retval.Title = v.RunFields.Title
 	return &retval, nil
 }
 
@@ -5731,6 +6960,12 @@ type RunFields struct {
 	Text *string `json:"text"`
 	// Unreadable files by cause, in a word such as permission, vanished, changed, io, too-long, other; the most frequent first.
 	Causes []*RunCause `json:"causes"`
+	// Null: files of a device.
+	Application *RunApplication `json:"application"`
+	// What of the application.
+	Part *ApplicationPart `json:"part"`
+	// The name that the backup is to have.
+	Title *string `json:"title"`
 }
 
 // GetId returns RunFields.Id, and is useful for accessing the field via an interface.
@@ -5792,6 +7027,15 @@ func (v *RunFields) GetText() *string { return v.Text }
 
 // GetCauses returns RunFields.Causes, and is useful for accessing the field via an interface.
 func (v *RunFields) GetCauses() []*RunCause { return v.Causes }
+
+// GetApplication returns RunFields.Application, and is useful for accessing the field via an interface.
+func (v *RunFields) GetApplication() *RunApplication { return v.Application }
+
+// GetPart returns RunFields.Part, and is useful for accessing the field via an interface.
+func (v *RunFields) GetPart() *ApplicationPart { return v.Part }
+
+// GetTitle returns RunFields.Title, and is useful for accessing the field via an interface.
+func (v *RunFields) GetTitle() *string { return v.Title }
 
 type RunFilter struct {
 	Device      *string    `json:"device"`
@@ -6134,6 +7378,100 @@ var AllScheduleKind = []ScheduleKind{
 	ScheduleKindMonthly,
 	ScheduleKindCron,
 }
+
+// ScheduleRow includes the GraphQL fields of ApplicationSchedule requested by the fragment ScheduleRow.
+// The GraphQL type's documentation follows.
+//
+// When an application is backed up, what of it, and how long that is kept.
+type ScheduleRow struct {
+	Id       string           `json:"id"`
+	Name     string           `json:"name"`
+	Enabled  bool             `json:"enabled"`
+	Revision int              `json:"revision"`
+	Part     ApplicationPart  `json:"part"`
+	Schedule *ScheduleWords   `json:"schedule"`
+	Zone     string           `json:"zone"`
+	Level    CompressionLevel `json:"level"`
+	// Leaves log files of the media folders out.
+	ExcludeLogs bool `json:"excludeLogs"`
+	// Writes the portable export beside the native dump.
+	Portable  bool            `json:"portable"`
+	Retention *RetentionWords `json:"retention"`
+	// The next slots; empty if it is disabled.
+	Next []time.Time `json:"next"`
+}
+
+// GetId returns ScheduleRow.Id, and is useful for accessing the field via an interface.
+func (v *ScheduleRow) GetId() string { return v.Id }
+
+// GetName returns ScheduleRow.Name, and is useful for accessing the field via an interface.
+func (v *ScheduleRow) GetName() string { return v.Name }
+
+// GetEnabled returns ScheduleRow.Enabled, and is useful for accessing the field via an interface.
+func (v *ScheduleRow) GetEnabled() bool { return v.Enabled }
+
+// GetRevision returns ScheduleRow.Revision, and is useful for accessing the field via an interface.
+func (v *ScheduleRow) GetRevision() int { return v.Revision }
+
+// GetPart returns ScheduleRow.Part, and is useful for accessing the field via an interface.
+func (v *ScheduleRow) GetPart() ApplicationPart { return v.Part }
+
+// GetSchedule returns ScheduleRow.Schedule, and is useful for accessing the field via an interface.
+func (v *ScheduleRow) GetSchedule() *ScheduleWords { return v.Schedule }
+
+// GetZone returns ScheduleRow.Zone, and is useful for accessing the field via an interface.
+func (v *ScheduleRow) GetZone() string { return v.Zone }
+
+// GetLevel returns ScheduleRow.Level, and is useful for accessing the field via an interface.
+func (v *ScheduleRow) GetLevel() CompressionLevel { return v.Level }
+
+// GetExcludeLogs returns ScheduleRow.ExcludeLogs, and is useful for accessing the field via an interface.
+func (v *ScheduleRow) GetExcludeLogs() bool { return v.ExcludeLogs }
+
+// GetPortable returns ScheduleRow.Portable, and is useful for accessing the field via an interface.
+func (v *ScheduleRow) GetPortable() bool { return v.Portable }
+
+// GetRetention returns ScheduleRow.Retention, and is useful for accessing the field via an interface.
+func (v *ScheduleRow) GetRetention() *RetentionWords { return v.Retention }
+
+// GetNext returns ScheduleRow.Next, and is useful for accessing the field via an interface.
+func (v *ScheduleRow) GetNext() []time.Time { return v.Next }
+
+// ScheduleWords includes the requested fields of the GraphQL type Schedule.
+// The GraphQL type's documentation follows.
+//
+// When a policy's slots come.
+type ScheduleWords struct {
+	Kind ScheduleKind `json:"kind"`
+	// Times of day such as "02:00": daily, weekly, monthly.
+	Times []string `json:"times"`
+	// Weekly.
+	Days []Weekday `json:"days"`
+	// Monthly: 1 to 31; a day that a month does not have means its last one.
+	Dates []int `json:"dates"`
+	// Five fields: minute, hour, day of month, month, day of week.
+	Cron string `json:"cron"`
+	// In words.
+	Text string `json:"text"`
+}
+
+// GetKind returns ScheduleWords.Kind, and is useful for accessing the field via an interface.
+func (v *ScheduleWords) GetKind() ScheduleKind { return v.Kind }
+
+// GetTimes returns ScheduleWords.Times, and is useful for accessing the field via an interface.
+func (v *ScheduleWords) GetTimes() []string { return v.Times }
+
+// GetDays returns ScheduleWords.Days, and is useful for accessing the field via an interface.
+func (v *ScheduleWords) GetDays() []Weekday { return v.Days }
+
+// GetDates returns ScheduleWords.Dates, and is useful for accessing the field via an interface.
+func (v *ScheduleWords) GetDates() []int { return v.Dates }
+
+// GetCron returns ScheduleWords.Cron, and is useful for accessing the field via an interface.
+func (v *ScheduleWords) GetCron() string { return v.Cron }
+
+// GetText returns ScheduleWords.Text, and is useful for accessing the field via an interface.
+func (v *ScheduleWords) GetText() string { return v.Text }
 
 // SendTestMailResponse is returned by SendTestMail on success.
 type SendTestMailResponse struct {
@@ -6519,6 +7857,44 @@ func (v *SnapshotFields) GetDeletedAt() *time.Time { return v.DeletedAt }
 // GetPurgeAfter returns SnapshotFields.PurgeAfter, and is useful for accessing the field via an interface.
 func (v *SnapshotFields) GetPurgeAfter() *time.Time { return v.PurgeAfter }
 
+// SnapshotLabel includes the requested fields of the GraphQL type ApplicationLabel.
+// The GraphQL type's documentation follows.
+//
+// What a snapshot is of, if it is an application's.
+type SnapshotLabel struct {
+	Part   ApplicationPart `json:"part"`
+	Origin SnapshotOrigin  `json:"origin"`
+	// The name that somebody gave it, or the schedule's; empty if nobody did.
+	Title string `json:"title"`
+}
+
+// GetPart returns SnapshotLabel.Part, and is useful for accessing the field via an interface.
+func (v *SnapshotLabel) GetPart() ApplicationPart { return v.Part }
+
+// GetOrigin returns SnapshotLabel.Origin, and is useful for accessing the field via an interface.
+func (v *SnapshotLabel) GetOrigin() SnapshotOrigin { return v.Origin }
+
+// GetTitle returns SnapshotLabel.Title, and is useful for accessing the field via an interface.
+func (v *SnapshotLabel) GetTitle() string { return v.Title }
+
+// How a snapshot of an application came to be.
+type SnapshotOrigin string
+
+const (
+	// A schedule, or somebody who asked.
+	SnapshotOriginBackup SnapshotOrigin = "BACKUP"
+	// Made before a restore, so that it can be undone.
+	SnapshotOriginSafety SnapshotOrigin = "SAFETY"
+	// Saved elsewhere, and uploaded.
+	SnapshotOriginImport SnapshotOrigin = "IMPORT"
+)
+
+var AllSnapshotOrigin = []SnapshotOrigin{
+	SnapshotOriginBackup,
+	SnapshotOriginSafety,
+	SnapshotOriginImport,
+}
+
 // SnapshotsResponse is returned by Snapshots on success.
 type SnapshotsResponse struct {
 	// The caller's snapshots of files, newest first; those of an application if one is named.
@@ -6698,6 +8074,25 @@ var AllTaskState = []TaskState{
 	TaskStateCompleted,
 }
 
+// TestApplicationResponse is returned by TestApplication on success.
+type TestApplicationResponse struct {
+	// Asks the application's device to look whether everything is there that a backup needs. The run's note says what it found.
+	TestApplication *TestApplicationTestApplicationRunPayload `json:"testApplication"`
+}
+
+// GetTestApplication returns TestApplicationResponse.TestApplication, and is useful for accessing the field via an interface.
+func (v *TestApplicationResponse) GetTestApplication() *TestApplicationTestApplicationRunPayload {
+	return v.TestApplication
+}
+
+// TestApplicationTestApplicationRunPayload includes the requested fields of the GraphQL type RunPayload.
+type TestApplicationTestApplicationRunPayload struct {
+	Run *RunFields `json:"run"`
+}
+
+// GetRun returns TestApplicationTestApplicationRunPayload.Run, and is useful for accessing the field via an interface.
+func (v *TestApplicationTestApplicationRunPayload) GetRun() *RunFields { return v.Run }
+
 // TokenFields includes the GraphQL fields of ApiToken requested by the fragment TokenFields.
 type TokenFields struct {
 	Id         string     `json:"id"`
@@ -6721,6 +8116,102 @@ func (v *TokenFields) GetLastUsedAt() *time.Time { return v.LastUsedAt }
 
 // GetExpiresAt returns TokenFields.ExpiresAt, and is useful for accessing the field via an interface.
 func (v *TokenFields) GetExpiresAt() *time.Time { return v.ExpiresAt }
+
+type UpdateApplicationInput struct {
+	Id         string             `json:"id"`
+	KeepSafety *int               `json:"keepSafety"`
+	Notify     *ApplicationNotify `json:"notify"`
+}
+
+// GetId returns UpdateApplicationInput.Id, and is useful for accessing the field via an interface.
+func (v *UpdateApplicationInput) GetId() string { return v.Id }
+
+// GetKeepSafety returns UpdateApplicationInput.KeepSafety, and is useful for accessing the field via an interface.
+func (v *UpdateApplicationInput) GetKeepSafety() *int { return v.KeepSafety }
+
+// GetNotify returns UpdateApplicationInput.Notify, and is useful for accessing the field via an interface.
+func (v *UpdateApplicationInput) GetNotify() *ApplicationNotify { return v.Notify }
+
+// UpdateApplicationResponse is returned by UpdateApplication on success.
+type UpdateApplicationResponse struct {
+	// Changes what its owner decides about an application; fields left out stay.
+	UpdateApplication *UpdateApplicationUpdateApplicationApplicationPayload `json:"updateApplication"`
+}
+
+// GetUpdateApplication returns UpdateApplicationResponse.UpdateApplication, and is useful for accessing the field via an interface.
+func (v *UpdateApplicationResponse) GetUpdateApplication() *UpdateApplicationUpdateApplicationApplicationPayload {
+	return v.UpdateApplication
+}
+
+type UpdateApplicationScheduleInput struct {
+	Id       string                    `json:"id"`
+	Revision int                       `json:"revision"`
+	Schedule *ApplicationScheduleInput `json:"schedule,omitempty"`
+}
+
+// GetId returns UpdateApplicationScheduleInput.Id, and is useful for accessing the field via an interface.
+func (v *UpdateApplicationScheduleInput) GetId() string { return v.Id }
+
+// GetRevision returns UpdateApplicationScheduleInput.Revision, and is useful for accessing the field via an interface.
+func (v *UpdateApplicationScheduleInput) GetRevision() int { return v.Revision }
+
+// GetSchedule returns UpdateApplicationScheduleInput.Schedule, and is useful for accessing the field via an interface.
+func (v *UpdateApplicationScheduleInput) GetSchedule() *ApplicationScheduleInput { return v.Schedule }
+
+// UpdateApplicationScheduleResponse is returned by UpdateApplicationSchedule on success.
+type UpdateApplicationScheduleResponse struct {
+	// CONFLICT if somebody else changed it since the revision that the caller saw.
+	UpdateApplicationSchedule *UpdateApplicationScheduleUpdateApplicationScheduleApplicationSchedulePayload `json:"updateApplicationSchedule"`
+}
+
+// GetUpdateApplicationSchedule returns UpdateApplicationScheduleResponse.UpdateApplicationSchedule, and is useful for accessing the field via an interface.
+func (v *UpdateApplicationScheduleResponse) GetUpdateApplicationSchedule() *UpdateApplicationScheduleUpdateApplicationScheduleApplicationSchedulePayload {
+	return v.UpdateApplicationSchedule
+}
+
+// UpdateApplicationScheduleUpdateApplicationScheduleApplicationSchedulePayload includes the requested fields of the GraphQL type ApplicationSchedulePayload.
+type UpdateApplicationScheduleUpdateApplicationScheduleApplicationSchedulePayload struct {
+	Schedule *UpdateApplicationScheduleUpdateApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule `json:"schedule"`
+}
+
+// GetSchedule returns UpdateApplicationScheduleUpdateApplicationScheduleApplicationSchedulePayload.Schedule, and is useful for accessing the field via an interface.
+func (v *UpdateApplicationScheduleUpdateApplicationScheduleApplicationSchedulePayload) GetSchedule() *UpdateApplicationScheduleUpdateApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule {
+	return v.Schedule
+}
+
+// UpdateApplicationScheduleUpdateApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule includes the requested fields of the GraphQL type ApplicationSchedule.
+// The GraphQL type's documentation follows.
+//
+// When an application is backed up, what of it, and how long that is kept.
+type UpdateApplicationScheduleUpdateApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule struct {
+	Id string `json:"id"`
+}
+
+// GetId returns UpdateApplicationScheduleUpdateApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule.Id, and is useful for accessing the field via an interface.
+func (v *UpdateApplicationScheduleUpdateApplicationScheduleApplicationSchedulePayloadScheduleApplicationSchedule) GetId() string {
+	return v.Id
+}
+
+// UpdateApplicationUpdateApplicationApplicationPayload includes the requested fields of the GraphQL type ApplicationPayload.
+type UpdateApplicationUpdateApplicationApplicationPayload struct {
+	Application *UpdateApplicationUpdateApplicationApplicationPayloadApplication `json:"application"`
+}
+
+// GetApplication returns UpdateApplicationUpdateApplicationApplicationPayload.Application, and is useful for accessing the field via an interface.
+func (v *UpdateApplicationUpdateApplicationApplicationPayload) GetApplication() *UpdateApplicationUpdateApplicationApplicationPayloadApplication {
+	return v.Application
+}
+
+// UpdateApplicationUpdateApplicationApplicationPayloadApplication includes the requested fields of the GraphQL type Application.
+// The GraphQL type's documentation follows.
+//
+// A database, folders of media, or both, on one device.
+type UpdateApplicationUpdateApplicationApplicationPayloadApplication struct {
+	Id string `json:"id"`
+}
+
+// GetId returns UpdateApplicationUpdateApplicationApplicationPayloadApplication.Id, and is useful for accessing the field via an interface.
+func (v *UpdateApplicationUpdateApplicationApplicationPayloadApplication) GetId() string { return v.Id }
 
 type UpdateGroupInput struct {
 	Id     string   `json:"id"`
@@ -7239,6 +8730,74 @@ func (v *__AdminUsersInput) GetAfter() *string { return v.After }
 // GetSearch returns __AdminUsersInput.Search, and is useful for accessing the field via an interface.
 func (v *__AdminUsersInput) GetSearch() *string { return v.Search }
 
+// __ApplicationInput is used internally by genqlient
+type __ApplicationInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns __ApplicationInput.Id, and is useful for accessing the field via an interface.
+func (v *__ApplicationInput) GetId() string { return v.Id }
+
+// __ApplicationRunsInput is used internally by genqlient
+type __ApplicationRunsInput struct {
+	Id    string   `json:"id"`
+	Kind  *RunKind `json:"kind"`
+	First int      `json:"first"`
+	After *string  `json:"after"`
+}
+
+// GetId returns __ApplicationRunsInput.Id, and is useful for accessing the field via an interface.
+func (v *__ApplicationRunsInput) GetId() string { return v.Id }
+
+// GetKind returns __ApplicationRunsInput.Kind, and is useful for accessing the field via an interface.
+func (v *__ApplicationRunsInput) GetKind() *RunKind { return v.Kind }
+
+// GetFirst returns __ApplicationRunsInput.First, and is useful for accessing the field via an interface.
+func (v *__ApplicationRunsInput) GetFirst() int { return v.First }
+
+// GetAfter returns __ApplicationRunsInput.After, and is useful for accessing the field via an interface.
+func (v *__ApplicationRunsInput) GetAfter() *string { return v.After }
+
+// __ApplicationSnapshotsInput is used internally by genqlient
+type __ApplicationSnapshotsInput struct {
+	Id     string           `json:"id"`
+	Origin *SnapshotOrigin  `json:"origin"`
+	Part   *ApplicationPart `json:"part"`
+	First  int              `json:"first"`
+	After  *string          `json:"after"`
+}
+
+// GetId returns __ApplicationSnapshotsInput.Id, and is useful for accessing the field via an interface.
+func (v *__ApplicationSnapshotsInput) GetId() string { return v.Id }
+
+// GetOrigin returns __ApplicationSnapshotsInput.Origin, and is useful for accessing the field via an interface.
+func (v *__ApplicationSnapshotsInput) GetOrigin() *SnapshotOrigin { return v.Origin }
+
+// GetPart returns __ApplicationSnapshotsInput.Part, and is useful for accessing the field via an interface.
+func (v *__ApplicationSnapshotsInput) GetPart() *ApplicationPart { return v.Part }
+
+// GetFirst returns __ApplicationSnapshotsInput.First, and is useful for accessing the field via an interface.
+func (v *__ApplicationSnapshotsInput) GetFirst() int { return v.First }
+
+// GetAfter returns __ApplicationSnapshotsInput.After, and is useful for accessing the field via an interface.
+func (v *__ApplicationSnapshotsInput) GetAfter() *string { return v.After }
+
+// __ApplicationsInput is used internally by genqlient
+type __ApplicationsInput struct {
+	Fleet bool `json:"fleet"`
+}
+
+// GetFleet returns __ApplicationsInput.Fleet, and is useful for accessing the field via an interface.
+func (v *__ApplicationsInput) GetFleet() bool { return v.Fleet }
+
+// __BackUpApplicationInput is used internally by genqlient
+type __BackUpApplicationInput struct {
+	Input *BackUpApplicationInput `json:"input,omitempty"`
+}
+
+// GetInput returns __BackUpApplicationInput.Input, and is useful for accessing the field via an interface.
+func (v *__BackUpApplicationInput) GetInput() *BackUpApplicationInput { return v.Input }
+
 // __BackUpNowInput is used internally by genqlient
 type __BackUpNowInput struct {
 	Input *BackUpNowInput `json:"input,omitempty"`
@@ -7246,6 +8805,14 @@ type __BackUpNowInput struct {
 
 // GetInput returns __BackUpNowInput.Input, and is useful for accessing the field via an interface.
 func (v *__BackUpNowInput) GetInput() *BackUpNowInput { return v.Input }
+
+// __BeginImportInput is used internally by genqlient
+type __BeginImportInput struct {
+	Input *BeginImportInput `json:"input,omitempty"`
+}
+
+// GetInput returns __BeginImportInput.Input, and is useful for accessing the field via an interface.
+func (v *__BeginImportInput) GetInput() *BeginImportInput { return v.Input }
 
 // __BeginSecondFactorInput is used internally by genqlient
 type __BeginSecondFactorInput struct {
@@ -7295,6 +8862,14 @@ type __CreateApiTokenInput struct {
 // GetInput returns __CreateApiTokenInput.Input, and is useful for accessing the field via an interface.
 func (v *__CreateApiTokenInput) GetInput() *CreateApiTokenInput { return v.Input }
 
+// __CreateApplicationScheduleInput is used internally by genqlient
+type __CreateApplicationScheduleInput struct {
+	Input *CreateApplicationScheduleInput `json:"input,omitempty"`
+}
+
+// GetInput returns __CreateApplicationScheduleInput.Input, and is useful for accessing the field via an interface.
+func (v *__CreateApplicationScheduleInput) GetInput() *CreateApplicationScheduleInput { return v.Input }
+
 // __CreateEnrolmentInput is used internally by genqlient
 type __CreateEnrolmentInput struct {
 	Input *CreateEnrolmentInput `json:"input,omitempty"`
@@ -7318,6 +8893,14 @@ type __CreatePolicyInput struct {
 
 // GetInput returns __CreatePolicyInput.Input, and is useful for accessing the field via an interface.
 func (v *__CreatePolicyInput) GetInput() *PolicyInput { return v.Input }
+
+// __DeleteApplicationScheduleInput is used internally by genqlient
+type __DeleteApplicationScheduleInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns __DeleteApplicationScheduleInput.Id, and is useful for accessing the field via an interface.
+func (v *__DeleteApplicationScheduleInput) GetId() string { return v.Id }
 
 // __DeleteGroupInput is used internally by genqlient
 type __DeleteGroupInput struct {
@@ -7358,6 +8941,14 @@ type __DisableSecondFactorInput struct {
 
 // GetInput returns __DisableSecondFactorInput.Input, and is useful for accessing the field via an interface.
 func (v *__DisableSecondFactorInput) GetInput() *DisableSecondFactorInput { return v.Input }
+
+// __EnableApplicationScheduleInput is used internally by genqlient
+type __EnableApplicationScheduleInput struct {
+	Input *EnableApplicationScheduleInput `json:"input,omitempty"`
+}
+
+// GetInput returns __EnableApplicationScheduleInput.Input, and is useful for accessing the field via an interface.
+func (v *__EnableApplicationScheduleInput) GetInput() *EnableApplicationScheduleInput { return v.Input }
 
 // __EnablePolicyInput is used internally by genqlient
 type __EnablePolicyInput struct {
@@ -7475,6 +9066,18 @@ type __PinSnapshotInput struct {
 // GetInput returns __PinSnapshotInput.Input, and is useful for accessing the field via an interface.
 func (v *__PinSnapshotInput) GetInput() *PinSnapshotInput { return v.Input }
 
+// __PreviewApplicationScheduleInput is used internally by genqlient
+type __PreviewApplicationScheduleInput struct {
+	Schedule *ScheduleInput `json:"schedule,omitempty"`
+	Zone     string         `json:"zone"`
+}
+
+// GetSchedule returns __PreviewApplicationScheduleInput.Schedule, and is useful for accessing the field via an interface.
+func (v *__PreviewApplicationScheduleInput) GetSchedule() *ScheduleInput { return v.Schedule }
+
+// GetZone returns __PreviewApplicationScheduleInput.Zone, and is useful for accessing the field via an interface.
+func (v *__PreviewApplicationScheduleInput) GetZone() string { return v.Zone }
+
 // __PreviewRetentionInput is used internally by genqlient
 type __PreviewRetentionInput struct {
 	Device    string          `json:"device"`
@@ -7546,6 +9149,14 @@ type __ResetSecondFactorInput struct {
 
 // GetUser returns __ResetSecondFactorInput.User, and is useful for accessing the field via an interface.
 func (v *__ResetSecondFactorInput) GetUser() string { return v.User }
+
+// __RestoreApplicationInput is used internally by genqlient
+type __RestoreApplicationInput struct {
+	Input *RestoreApplicationInput `json:"input,omitempty"`
+}
+
+// GetInput returns __RestoreApplicationInput.Input, and is useful for accessing the field via an interface.
+func (v *__RestoreApplicationInput) GetInput() *RestoreApplicationInput { return v.Input }
 
 // __RestoreDeletedSnapshotInput is used internally by genqlient
 type __RestoreDeletedSnapshotInput struct {
@@ -7690,6 +9301,30 @@ type __SuspendUserInput struct {
 
 // GetUser returns __SuspendUserInput.User, and is useful for accessing the field via an interface.
 func (v *__SuspendUserInput) GetUser() string { return v.User }
+
+// __TestApplicationInput is used internally by genqlient
+type __TestApplicationInput struct {
+	Id string `json:"id"`
+}
+
+// GetId returns __TestApplicationInput.Id, and is useful for accessing the field via an interface.
+func (v *__TestApplicationInput) GetId() string { return v.Id }
+
+// __UpdateApplicationInput is used internally by genqlient
+type __UpdateApplicationInput struct {
+	Input *UpdateApplicationInput `json:"input,omitempty"`
+}
+
+// GetInput returns __UpdateApplicationInput.Input, and is useful for accessing the field via an interface.
+func (v *__UpdateApplicationInput) GetInput() *UpdateApplicationInput { return v.Input }
+
+// __UpdateApplicationScheduleInput is used internally by genqlient
+type __UpdateApplicationScheduleInput struct {
+	Input *UpdateApplicationScheduleInput `json:"input,omitempty"`
+}
+
+// GetInput returns __UpdateApplicationScheduleInput.Input, and is useful for accessing the field via an interface.
+func (v *__UpdateApplicationScheduleInput) GetInput() *UpdateApplicationScheduleInput { return v.Input }
 
 // __UpdateGroupInput is used internally by genqlient
 type __UpdateGroupInput struct {
@@ -8864,6 +10499,569 @@ func AdminUsers(
 	return data_, err_
 }
 
+// The query executed by Application.
+const Application_Operation = `
+query Application ($id: ID!) {
+	application(id: $id) {
+		... ApplicationRow
+		schedules {
+			... ScheduleRow
+		}
+	}
+}
+fragment ApplicationRow on Application {
+	id
+	name
+	device {
+		id
+		name
+		publicKey
+		mac
+		revokedAt
+		os
+		owner {
+			id
+			name
+		}
+	}
+	engine
+	mediaFolders
+	createdAt
+	removedAt
+	keepSafety
+	notify
+	stats {
+		backups
+		failed
+		restores
+		snapshots
+		bytes
+		lastSuccessAt
+		lastRun {
+			... RunFields
+		}
+		trend {
+			at
+			part
+			bytes
+			uploadedBytes
+		}
+	}
+	nextDueAt
+}
+fragment ScheduleRow on ApplicationSchedule {
+	id
+	name
+	enabled
+	revision
+	part
+	schedule {
+		kind
+		times
+		days
+		dates
+		cron
+		text
+	}
+	zone
+	level
+	excludeLogs
+	portable
+	retention {
+		days
+		last
+		daily
+		weekly
+		monthly
+		yearly
+		text
+	}
+	next(count: 3)
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		id
+		name
+	}
+	askedBy {
+		id
+		name
+	}
+	slot
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	attempts
+	startedAt
+	endedAt
+	cancelling
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	rate
+	code
+	text
+	causes {
+		cause
+		count
+	}
+	application {
+		id
+		name
+	}
+	part
+	title
+}
+`
+
+func Application(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id string,
+) (data_ *ApplicationResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "Application",
+		Query:  Application_Operation,
+		Variables: &__ApplicationInput{
+			Id: id,
+		},
+	}
+
+	data_ = &ApplicationResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by ApplicationRuns.
+const ApplicationRuns_Operation = `
+query ApplicationRuns ($id: ID!, $kind: RunKind, $first: Int!, $after: String) {
+	application(id: $id) {
+		runs(kind: $kind, first: $first, after: $after) {
+			edges {
+				node {
+					... RunFields
+					snapshot {
+						id
+						createdAt
+						root
+						manifest
+						device {
+							id
+						}
+						label {
+							part
+							origin
+							title
+						}
+					}
+					safety {
+						id
+						createdAt
+						root
+						manifest
+						device {
+							id
+						}
+						label {
+							part
+							origin
+							title
+						}
+					}
+				}
+			}
+			pageInfo {
+				hasNextPage
+				endCursor
+			}
+			totalCount
+		}
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		id
+		name
+	}
+	askedBy {
+		id
+		name
+	}
+	slot
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	attempts
+	startedAt
+	endedAt
+	cancelling
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	rate
+	code
+	text
+	causes {
+		cause
+		count
+	}
+	application {
+		id
+		name
+	}
+	part
+	title
+}
+`
+
+func ApplicationRuns(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id string,
+	kind *RunKind,
+	first int,
+	after *string,
+) (data_ *ApplicationRunsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ApplicationRuns",
+		Query:  ApplicationRuns_Operation,
+		Variables: &__ApplicationRunsInput{
+			Id:    id,
+			Kind:  kind,
+			First: first,
+			After: after,
+		},
+	}
+
+	data_ = &ApplicationRunsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by ApplicationSnapshots.
+const ApplicationSnapshots_Operation = `
+query ApplicationSnapshots ($id: ID!, $origin: SnapshotOrigin, $part: ApplicationPart, $first: Int!, $after: String) {
+	application(id: $id) {
+		snapshots(origin: $origin, part: $part, first: $first, after: $after) {
+			edges {
+				node {
+					... SnapshotFields
+					label {
+						part
+						origin
+						title
+					}
+				}
+			}
+			pageInfo {
+				hasNextPage
+				endCursor
+			}
+			totalCount
+		}
+	}
+}
+fragment SnapshotFields on Snapshot {
+	id
+	device {
+		id
+		name
+	}
+	createdAt
+	root
+	manifest
+	files
+	bytes
+	problems
+	uploadedBytes
+	scheduled
+	pinnedAt
+	deletedAt
+	purgeAfter
+}
+`
+
+func ApplicationSnapshots(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id string,
+	origin *SnapshotOrigin,
+	part *ApplicationPart,
+	first int,
+	after *string,
+) (data_ *ApplicationSnapshotsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ApplicationSnapshots",
+		Query:  ApplicationSnapshots_Operation,
+		Variables: &__ApplicationSnapshotsInput{
+			Id:     id,
+			Origin: origin,
+			Part:   part,
+			First:  first,
+			After:  after,
+		},
+	}
+
+	data_ = &ApplicationSnapshotsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by Applications.
+const Applications_Operation = `
+query Applications ($fleet: Boolean!) {
+	applications(fleet: $fleet) {
+		... ApplicationRow
+	}
+}
+fragment ApplicationRow on Application {
+	id
+	name
+	device {
+		id
+		name
+		publicKey
+		mac
+		revokedAt
+		os
+		owner {
+			id
+			name
+		}
+	}
+	engine
+	mediaFolders
+	createdAt
+	removedAt
+	keepSafety
+	notify
+	stats {
+		backups
+		failed
+		restores
+		snapshots
+		bytes
+		lastSuccessAt
+		lastRun {
+			... RunFields
+		}
+		trend {
+			at
+			part
+			bytes
+			uploadedBytes
+		}
+	}
+	nextDueAt
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		id
+		name
+	}
+	askedBy {
+		id
+		name
+	}
+	slot
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	attempts
+	startedAt
+	endedAt
+	cancelling
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	rate
+	code
+	text
+	causes {
+		cause
+		count
+	}
+	application {
+		id
+		name
+	}
+	part
+	title
+}
+`
+
+func Applications(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	fleet bool,
+) (data_ *ApplicationsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "Applications",
+		Query:  Applications_Operation,
+		Variables: &__ApplicationsInput{
+			Fleet: fleet,
+		},
+	}
+
+	data_ = &ApplicationsResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by BackUpApplication.
+const BackUpApplication_Operation = `
+mutation BackUpApplication ($input: BackUpApplicationInput!) {
+	backUpApplication(input: $input) {
+		run {
+			... RunFields
+		}
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		id
+		name
+	}
+	askedBy {
+		id
+		name
+	}
+	slot
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	attempts
+	startedAt
+	endedAt
+	cancelling
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	rate
+	code
+	text
+	causes {
+		cause
+		count
+	}
+	application {
+		id
+		name
+	}
+	part
+	title
+}
+`
+
+func BackUpApplication(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *BackUpApplicationInput,
+) (data_ *BackUpApplicationResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "BackUpApplication",
+		Query:  BackUpApplication_Operation,
+		Variables: &__BackUpApplicationInput{
+			Input: input,
+		},
+	}
+
+	data_ = &BackUpApplicationResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by BackUpNow.
 const BackUpNow_Operation = `
 mutation BackUpNow ($input: BackUpNowInput!) {
@@ -8914,6 +11112,12 @@ fragment RunFields on Run {
 		cause
 		count
 	}
+	application {
+		id
+		name
+	}
+	part
+	title
 }
 `
 
@@ -8931,6 +11135,50 @@ func BackUpNow(
 	}
 
 	data_ = &BackUpNowResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by BeginImport.
+const BeginImport_Operation = `
+mutation BeginImport ($input: BeginImportInput!) {
+	beginImport(input: $input) {
+		session {
+			id
+			fence
+			ttl
+			spaceEmpty
+			chunkMin
+			chunkAvg
+			chunkMax
+			maxPack
+		}
+		token
+	}
+}
+`
+
+func BeginImport(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *BeginImportInput,
+) (data_ *BeginImportResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "BeginImport",
+		Query:  BeginImport_Operation,
+		Variables: &__BeginImportInput{
+			Input: input,
+		},
+	}
+
+	data_ = &BeginImportResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -9061,6 +11309,12 @@ fragment RunFields on Run {
 		cause
 		count
 	}
+	application {
+		id
+		name
+	}
+	part
+	title
 }
 `
 
@@ -9266,6 +11520,42 @@ func CreateApiToken(
 	return data_, err_
 }
 
+// The mutation executed by CreateApplicationSchedule.
+const CreateApplicationSchedule_Operation = `
+mutation CreateApplicationSchedule ($input: CreateApplicationScheduleInput!) {
+	createApplicationSchedule(input: $input) {
+		schedule {
+			id
+		}
+	}
+}
+`
+
+func CreateApplicationSchedule(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *CreateApplicationScheduleInput,
+) (data_ *CreateApplicationScheduleResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "CreateApplicationSchedule",
+		Query:  CreateApplicationSchedule_Operation,
+		Variables: &__CreateApplicationScheduleInput{
+			Input: input,
+		},
+	}
+
+	data_ = &CreateApplicationScheduleResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by CreateEnrolment.
 const CreateEnrolment_Operation = `
 mutation CreateEnrolment ($input: CreateEnrolmentInput!) {
@@ -9426,6 +11716,40 @@ func CreatePolicy(
 	}
 
 	data_ = &CreatePolicyResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by DeleteApplicationSchedule.
+const DeleteApplicationSchedule_Operation = `
+mutation DeleteApplicationSchedule ($id: ID!) {
+	deleteApplicationSchedule(input: {id:$id}) {
+		id
+	}
+}
+`
+
+func DeleteApplicationSchedule(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id string,
+) (data_ *DeleteApplicationScheduleResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "DeleteApplicationSchedule",
+		Query:  DeleteApplicationSchedule_Operation,
+		Variables: &__DeleteApplicationScheduleInput{
+			Id: id,
+		},
+	}
+
+	data_ = &DeleteApplicationScheduleResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -9715,6 +12039,42 @@ func DisableSecondFactor(
 	}
 
 	data_ = &DisableSecondFactorResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by EnableApplicationSchedule.
+const EnableApplicationSchedule_Operation = `
+mutation EnableApplicationSchedule ($input: EnableApplicationScheduleInput!) {
+	enableApplicationSchedule(input: $input) {
+		schedule {
+			id
+		}
+	}
+}
+`
+
+func EnableApplicationSchedule(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *EnableApplicationScheduleInput,
+) (data_ *EnableApplicationScheduleResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "EnableApplicationSchedule",
+		Query:  EnableApplicationSchedule_Operation,
+		Variables: &__EnableApplicationScheduleInput{
+			Input: input,
+		},
+	}
+
+	data_ = &EnableApplicationScheduleResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -10401,6 +12761,12 @@ fragment RunFields on Run {
 		cause
 		count
 	}
+	application {
+		id
+		name
+	}
+	part
+	title
 }
 `
 
@@ -10572,6 +12938,43 @@ func PolicyChoices(
 	}
 
 	data_ = &PolicyChoicesResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by PreviewApplicationSchedule.
+const PreviewApplicationSchedule_Operation = `
+query PreviewApplicationSchedule ($schedule: ScheduleInput!, $zone: String!) {
+	applicationSchedulePreview(schedule: $schedule, zone: $zone) {
+		text
+		next
+	}
+}
+`
+
+func PreviewApplicationSchedule(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	schedule *ScheduleInput,
+	zone string,
+) (data_ *PreviewApplicationScheduleResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "PreviewApplicationSchedule",
+		Query:  PreviewApplicationSchedule_Operation,
+		Variables: &__PreviewApplicationScheduleInput{
+			Schedule: schedule,
+			Zone:     zone,
+		},
+	}
+
+	data_ = &PreviewApplicationScheduleResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -10930,6 +13333,90 @@ func ResetSecondFactor(
 	return data_, err_
 }
 
+// The mutation executed by RestoreApplication.
+const RestoreApplication_Operation = `
+mutation RestoreApplication ($input: RestoreApplicationInput!) {
+	restoreApplication(input: $input) {
+		run {
+			... RunFields
+		}
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		id
+		name
+	}
+	askedBy {
+		id
+		name
+	}
+	slot
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	attempts
+	startedAt
+	endedAt
+	cancelling
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	rate
+	code
+	text
+	causes {
+		cause
+		count
+	}
+	application {
+		id
+		name
+	}
+	part
+	title
+}
+`
+
+func RestoreApplication(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *RestoreApplicationInput,
+) (data_ *RestoreApplicationResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "RestoreApplication",
+		Query:  RestoreApplication_Operation,
+		Variables: &__RestoreApplicationInput{
+			Input: input,
+		},
+	}
+
+	data_ = &RestoreApplicationResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by RestoreDeletedSnapshot.
 const RestoreDeletedSnapshot_Operation = `
 mutation RestoreDeletedSnapshot ($input: RestoreDeletedSnapshotInput!) {
@@ -11183,6 +13670,12 @@ fragment RunFields on Run {
 		cause
 		count
 	}
+	application {
+		id
+		name
+	}
+	part
+	title
 }
 `
 
@@ -11293,6 +13786,12 @@ fragment RunFields on Run {
 		cause
 		count
 	}
+	application {
+		id
+		name
+	}
+	part
+	title
 }
 `
 
@@ -11429,6 +13928,12 @@ fragment RunFields on Run {
 		cause
 		count
 	}
+	application {
+		id
+		name
+	}
+	part
+	title
 }
 `
 
@@ -11769,6 +14274,162 @@ func SuspendUser(
 	}
 
 	data_ = &SuspendUserResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by TestApplication.
+const TestApplication_Operation = `
+mutation TestApplication ($id: ID!) {
+	testApplication(input: {application:$id}) {
+		run {
+			... RunFields
+		}
+	}
+}
+fragment RunFields on Run {
+	id
+	device {
+		id
+		name
+	}
+	kind
+	trigger
+	policy {
+		id
+		name
+	}
+	askedBy {
+		id
+		name
+	}
+	slot
+	state
+	createdAt
+	dueAt
+	deadlineAt
+	attempts
+	startedAt
+	endedAt
+	cancelling
+	progress {
+		phase
+		files
+		bytes
+		totalFiles
+		totalBytes
+		uploadedBytes
+		problems
+	}
+	rate
+	code
+	text
+	causes {
+		cause
+		count
+	}
+	application {
+		id
+		name
+	}
+	part
+	title
+}
+`
+
+func TestApplication(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id string,
+) (data_ *TestApplicationResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "TestApplication",
+		Query:  TestApplication_Operation,
+		Variables: &__TestApplicationInput{
+			Id: id,
+		},
+	}
+
+	data_ = &TestApplicationResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by UpdateApplication.
+const UpdateApplication_Operation = `
+mutation UpdateApplication ($input: UpdateApplicationInput!) {
+	updateApplication(input: $input) {
+		application {
+			id
+		}
+	}
+}
+`
+
+func UpdateApplication(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *UpdateApplicationInput,
+) (data_ *UpdateApplicationResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "UpdateApplication",
+		Query:  UpdateApplication_Operation,
+		Variables: &__UpdateApplicationInput{
+			Input: input,
+		},
+	}
+
+	data_ = &UpdateApplicationResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by UpdateApplicationSchedule.
+const UpdateApplicationSchedule_Operation = `
+mutation UpdateApplicationSchedule ($input: UpdateApplicationScheduleInput!) {
+	updateApplicationSchedule(input: $input) {
+		schedule {
+			id
+		}
+	}
+}
+`
+
+func UpdateApplicationSchedule(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *UpdateApplicationScheduleInput,
+) (data_ *UpdateApplicationScheduleResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "UpdateApplicationSchedule",
+		Query:  UpdateApplicationSchedule_Operation,
+		Variables: &__UpdateApplicationScheduleInput{
+			Input: input,
+		},
+	}
+
+	data_ = &UpdateApplicationScheduleResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(

@@ -127,16 +127,19 @@ func (p *policyEditor) Render() app.UI {
 
 func (p *policyEditor) edit(fn func(*state.Draft)) { p.m.Edit(fn) }
 
+// form is the draft's fields.
+func (p *policyEditor) form(v state.EditorView) draftForm {
+	return draftForm{"policy", &v.Draft, v.Problems, p.edit}
+}
+
 // text is a field of the draft that is typed.
 func (p *policyEditor) text(v state.EditorView, field, label, help string, of func(*state.Draft) *string) ui.Field {
-	return ui.Field{ID: "policy-" + field, Label: label, Help: help, Type: "text", Autocomplete: "off", Value: *of(&v.Draft), Problem: v.Problems[field],
-		OnInput: func(s string) { p.edit(func(d *state.Draft) { *of(d) = s }) }}
+	return p.form(v).text(field, label, help, of)
 }
 
 // tags is a field of the draft that is a list.
 func (p *policyEditor) tags(v state.EditorView, field, label, help, placeholder string, clean func(string) string, of func(*state.Draft) *[]string) app.UI {
-	return &ui.Tags{ID: "policy-" + field, Label: label, Help: help, Placeholder: placeholder, Clean: clean, Values: *of(&v.Draft), Problem: v.Problems[field],
-		OnChange: func(l []string) { p.edit(func(d *state.Draft) { *of(d) = l }) }}
+	return p.form(v).tags(field, label, help, placeholder, clean, of)
 }
 
 func problem(text string) app.UI {
@@ -269,42 +272,10 @@ func (p *policyEditor) what(v state.EditorView) app.UI {
 	)
 }
 
-var weekdays = []ui.Choice{
-	{Value: "MONDAY", Title: "Mon"}, {Value: "TUESDAY", Title: "Tue"}, {Value: "WEDNESDAY", Title: "Wed"}, {Value: "THURSDAY", Title: "Thu"},
-	{Value: "FRIDAY", Title: "Fri"}, {Value: "SATURDAY", Title: "Sat"}, {Value: "SUNDAY", Title: "Sun"},
-}
-
 func (p *policyEditor) when(v state.EditorView) app.UI {
 	d := v.Draft
-	days := []string{}
-	for _, day := range d.Days {
-		days = append(days, string(day))
-	}
 	return ui.Card("When", nil,
-		problem(v.Problems["schedule"]),
-		app.Div().Class("mb-3").Body(ui.OneOf("Schedule", string(d.Kind), []ui.Choice{{Value: "DAILY", Title: "Daily"}, {Value: "WEEKLY", Title: "Weekly"}, {Value: "MONTHLY", Title: "Monthly"}, {Value: "CRON", Title: "Cron"}},
-			func(s string) { p.edit(func(d *state.Draft) { d.Kind = api.ScheduleKind(s) }) })),
-		app.If(d.Kind == api.ScheduleKindWeekly, func() app.UI {
-			return app.Div().Class("mb-3").Body(ui.Chips("Days of the week", weekdays, days, func(l []string) {
-				p.edit(func(d *state.Draft) {
-					d.Days = nil
-					for _, s := range l {
-						d.Days = append(d.Days, api.Weekday(s))
-					}
-				})
-			}))
-		}),
-		app.If(d.Kind == api.ScheduleKindMonthly, func() app.UI {
-			return p.tags(v, "dates", "Days of the month", "1 to 31; a day that a month does not have means its last one.", "15", nil, func(d *state.Draft) *[]string { return &d.Dates })
-		}),
-		app.If(d.Kind == api.ScheduleKindCron, func() app.UI {
-			f := p.text(v, "cron", "Cron", "Minute, hour, day of month, month, day of week.", func(d *state.Draft) *string { return &d.Cron })
-			f.Mono = true
-			return f.UI()
-		}).Else(func() app.UI {
-			return p.tags(v, "times", "Times of day", "Such as 02:00, or several.", "18:30", nil, func(d *state.Draft) *[]string { return &d.Times })
-		}),
-		p.text(v, "zone", "Time zone", "An IANA name such as Europe/Athens: of the schedule, the hours below, and the days of what is kept.", func(d *state.Draft) *string { return &d.Zone }).UI(),
+		p.form(v).times("An IANA name such as Europe/Athens: of the schedule, the hours below, and the days of what is kept."),
 		app.Div().Class("mb-3").Body(ui.Switch("policy-windowed", "Backups may begin only within certain hours", d.Windowed, false, false, func(on bool) { p.edit(func(d *state.Draft) { d.Windowed = on }) })),
 		problem(v.Problems["window"]),
 		app.If(d.Windowed, func() app.UI {
@@ -319,8 +290,7 @@ func (p *policyEditor) when(v state.EditorView) app.UI {
 		),
 		row(
 			p.text(v, "uploadLimit", "Upload limit in KiB/s", "Nothing: as fast as it goes.", func(d *state.Draft) *string { return &d.Upload }).UI(),
-			ui.Select{ID: "policy-level", Label: "Compression", Value: string(d.Level), Choices: []ui.Choice{{Value: "NONE", Title: "None"}, {Value: "FAST", Title: "Fast"}, {Value: "DEFAULT", Title: "Default"}, {Value: "BETTER", Title: "Better, slower"}},
-				OnChange: func(s string) { p.edit(func(d *state.Draft) { d.Level = api.CompressionLevel(s) }) }}.UI(),
+			p.form(v).level(),
 		),
 	)
 }
@@ -328,15 +298,7 @@ func (p *policyEditor) when(v state.EditorView) app.UI {
 func (p *policyEditor) kept(v state.EditorView) app.UI {
 	return ui.Card("How long it is kept", nil,
 		app.P().Class("text-body-secondary").Text("A snapshot is kept if any of these numbers keeps it. With nothing in all of them, everything is kept for ever. A device's newest good snapshot is never cleaned away."),
-		problem(v.Problems["retention"]),
-		app.Div().Class("row").Body(app.Range(state.KeepNames[:]).Slice(func(i int) app.UI {
-			f := p.text(v, fmt.Sprint("keep-", i), state.KeepNames[i], "", func(d *state.Draft) *string { return &d.Keep[i] })
-			f.Type = "number"
-			return app.Div().Class("col-6 col-md-4").Body(f.UI())
-		})),
-		app.If(v.Draft.KeepText() != "", func() app.UI {
-			return app.P().Body(app.Text("Kept: "), app.Strong().Text(v.Draft.KeepText()), app.Text("."))
-		}),
+		p.form(v).keep(),
 		p.tryKeep(v),
 	)
 }
@@ -406,21 +368,7 @@ func joined(list []string) (s string) {
 func (p *policyEditor) side(v state.EditorView) app.UI {
 	return app.Div().Body(
 		ui.Card("Next times", nil,
-			app.If(v.Schedule.Err != nil, func() app.UI {
-				return app.Div().Class("text-danger").Attr("role", "status").Text(scheduleError(v.Schedule.Err))
-			}).
-				ElseIf(v.Schedule.Value != nil, func() app.UI {
-					s := v.Schedule.Value
-					return app.Div().Body(
-						app.P().Class("fw-semibold").Text(state.Capital(s.Text)),
-						app.Ul().Class("list-unstyled mb-0").Body(app.Range(s.Next).Slice(func(i int) app.UI {
-							return app.Li().Class("d-flex justify-content-between gap-2").Body(
-								app.Span().Text(s.Next[i].Local().Format("Mon 2 Jan, 15:04")),
-								app.Span().Class("text-body-secondary").Body(ago(&s.Next[i])))
-						})),
-						app.If(v.Draft.Zone != zone(), func() app.UI { return app.Div().Class("form-text").Text("In your own time, " + zone() + ".") }),
-					)
-				}).Else(func() app.UI { return ui.Skeleton(4) }),
+			nextTimes(v.Schedule, v.Draft.Zone),
 		),
 		ui.Card("", nil,
 			worked(v.Work, p.m.Dismiss),
@@ -436,12 +384,6 @@ func (p *policyEditor) side(v state.EditorView) app.UI {
 			),
 		),
 	)
-}
-
-// scheduleError is what is wrong with a schedule, without the field's name before it.
-func scheduleError(err error) string {
-	_, text := state.FieldOf(err, "schedule", "zone", "count")
-	return text
 }
 
 func saveWord(v state.EditorView) string {

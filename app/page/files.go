@@ -71,7 +71,7 @@ func (f *Files) Render() app.UI {
 			}
 			return app.Div().Body(
 				f.choices(v, list),
-				f.saving(v.Save),
+				saving(v.Save, f.m.CancelSave),
 				f.work(v),
 				f.content(v),
 			)

@@ -10,13 +10,13 @@ import (
 	"github.com/holdfast-backup/holdfast/app/ui"
 )
 
-// saving is the download that is under way, or was the last.
-func (f *Files) saving(s *state.Saving) app.UI {
+// saving is the download that is under way, or was the last. cancel stops it, or takes it away.
+func saving(s *state.Saving, cancel func()) app.UI {
 	if s == nil {
 		return app.Text("")
 	}
 	if s.Err != nil {
-		return app.Div().Body(ui.Trouble(s.Err, nil), app.Div().Class("mb-3 text-end").Body(ui.Button("outline-secondary", "x-lg", "Dismiss", "Take this away", f.m.CancelSave)))
+		return app.Div().Body(ui.Trouble(s.Err, nil), app.Div().Class("mb-3 text-end").Body(ui.Button("outline-secondary", "x-lg", "Dismiss", "Take this away", cancel)))
 	}
 	name := s.Plan.Name
 	if name == "" {
@@ -31,7 +31,7 @@ func (f *Files) saving(s *state.Saving) app.UI {
 			}
 			text += "."
 		}
-		return ui.Done(text, f.m.CancelSave)
+		return ui.Done(text, cancel)
 	}
 	words := state.Size(s.Done.Bytes) + " of " + state.Size(s.Done.TotalBytes)
 	if s.Plan.ZIP {
@@ -43,7 +43,7 @@ func (f *Files) saving(s *state.Saving) app.UI {
 			app.Div().Class("d-flex justify-content-between gap-3 small mb-1").Body(app.Span().Class("text-truncate fw-medium").Text(name), app.Span().Class("text-nowrap text-body-secondary").Text(words)),
 			ui.Progress("Download of "+name, s.Done.Bytes, s.Done.TotalBytes),
 		),
-		ui.Button("outline-secondary", "x-lg", "Cancel", "Stop the download", f.m.CancelSave),
+		ui.Button("outline-secondary", "x-lg", "Cancel", "Stop the download", cancel),
 	))
 }
 

@@ -29,6 +29,7 @@ func places() []place {
 		{"/", "Dashboard", "speedometer2", everybody, func() app.UI { return &Dashboard{} }},
 		{"/files", "Files", "folder2-open", everybody, func() app.UI { return &Files{} }},
 		{"/devices", "Devices", "pc-display-horizontal", everybody, func() app.UI { return &Devices{} }},
+		{applicationsPath, "Applications", "database", everybody, func() app.UI { return &Applications{} }},
 		{"/runs", "Activity", "clock-history", everybody, func() app.UI { return &Activity{} }},
 		{"/trash", "Trash", "trash3", everybody, func() app.UI { return &Trash{} }},
 		{"/notifications", "Notifications", "bell", everybody, func() app.UI { return &Notifications{} }},

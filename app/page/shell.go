@@ -20,6 +20,7 @@ var World struct {
 	API     *api.Client
 	Live    *live.Client
 	Keys    state.Keys
+	Sealer  state.Sealer
 	Toasts  *state.Toasts
 	Notices *state.Notices
 	Link    *state.Link

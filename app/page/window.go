@@ -3,6 +3,8 @@ package page
 import (
 	"context"
 
+	"github.com/maxence-charriere/go-app/v10/pkg/app"
+
 	"github.com/holdfast-backup/holdfast/app/state"
 )
 
@@ -18,6 +20,9 @@ type Window interface {
 	Picture(ctx context.Context, id string, side int) ([]byte, error)
 	Text(ctx context.Context, id string, max int) (string, error)
 	Guard(ask func(path string)) (stop func())
+
+	// File takes the first file of the list that the page has left as [filesAt] in the window: as [state.Sealer] wants it, and its name.
+	File(at string) (file any, name string, ok bool)
 }
 
 // copied puts text on the clipboard and says so.
@@ -29,4 +34,13 @@ func copied(text, what string) {
 		}
 		World.Toasts.Add(state.Toast{Severity: "success", Title: what + " is on the clipboard"})
 	}()
+}
+
+// filesAt is where a page leaves the list of files of an input or a drop: values of go-app's have no other way to package browser.
+const filesAt = "holdfastFiles"
+
+// chosen takes the first file of a list.
+func chosen(list app.Value) (file any, name string, ok bool) {
+	app.Window().Set(filesAt, list)
+	return World.Window.File(filesAt)
 }

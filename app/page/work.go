@@ -23,8 +23,11 @@ func below(path, place string) string {
 
 // kindIcon is the picture of a kind of run.
 func kindIcon(k api.RunKind) string {
-	if k == api.RunKindRestore {
+	switch k {
+	case api.RunKindRestore:
 		return "arrow-counterclockwise"
+	case api.RunKindProbe:
+		return "clipboard-check"
 	}
 	return "cloud-arrow-up"
 }
@@ -37,8 +40,11 @@ func tint(s api.RunState) string {
 	return "body-secondary"
 }
 
-// runTitle says what a run is, and of which device.
+// runTitle says what a run is, and of which device or application.
 func runTitle(r *api.RunFields) string {
+	if a := r.Application; a != nil {
+		return map[api.RunKind]string{api.RunKindBackup: "Backup of ", api.RunKindRestore: "Restore of ", api.RunKindProbe: "Test of "}[r.Kind] + a.Name
+	}
 	if r.Kind == api.RunKindRestore {
 		return "Restore to " + r.Device.Name
 	}
@@ -56,6 +62,16 @@ func phaseWord(r *api.RunFields) string {
 		return "Sending the rest"
 	case r.Progress.Phase == "commit":
 		return "Finishing"
+	case r.Progress.Phase == "check":
+		return "Looking whether it can be restored"
+	case r.Progress.Phase == "safety":
+		return "Saving what is there now"
+	case r.Progress.Phase == "database":
+		return "Restoring the database"
+	case r.Progress.Phase == "media":
+		return "Restoring the media"
+	case r.Kind == api.RunKindProbe:
+		return "Looking"
 	case r.Kind == api.RunKindRestore:
 		return "Restoring"
 	}

@@ -98,13 +98,19 @@ func draftOf(p *api.PolicyFull) Draft {
 		d.Windowed, d.From, d.To = true, p.Window.From, p.Window.To
 	}
 	d.Deadline, d.Spread, d.Level = strconv.Itoa(p.DeadlineMinutes), strconv.Itoa(p.SpreadMinutes), p.Level
-	for i, n := range []int{p.Retention.Days, p.Retention.Last, p.Retention.Daily, p.Retention.Weekly, p.Retention.Monthly, p.Retention.Yearly} {
-		d.Keep[i] = ""
+	k := p.Retention
+	d.Keep = keepTexts(k.Days, k.Last, k.Daily, k.Weekly, k.Monthly, k.Yearly)
+	return d
+}
+
+// keepTexts are the numbers of a retention as they stand in the fields: nothing for 0.
+func keepTexts(numbers ...int) (texts [6]string) {
+	for i, n := range numbers {
 		if n > 0 {
-			d.Keep[i] = strconv.Itoa(n)
+			texts[i] = strconv.Itoa(n)
 		}
 	}
-	return d
+	return texts
 }
 
 // inUnits writes a number of bytes in a unit, exactly; "" for 0.

@@ -29,7 +29,7 @@ type Files struct {
 	pending map[int]bool
 	typing  *time.Timer
 	cancel  context.CancelFunc // of a tree that is being read
-	stop    context.CancelFunc // of the download
+	down    *Download
 }
 
 // FilesView is what pages show of [Files].
@@ -83,16 +83,18 @@ func (v FilesView) At() *api.SnapshotFields {
 func (v FilesView) Filtered() bool { return len(v.Filter.Kinds)+len(v.Filter.Extensions) > 0 }
 
 // NewFiles returns a model that knows nothing yet.
-func NewFiles(s Sources) *Files { return &Files{Sources: s, pending: map[int]bool{}} }
+func NewFiles(s Sources) *Files {
+	m := &Files{Sources: s, pending: map[int]bool{}, down: NewDownload(s.Keys)}
+	m.down.Observe(func() { m.change(func() {}) })
+	return m
+}
 
 // View returns what to show.
 func (m *Files) View() (v FilesView) {
+	save := m.down.View()
 	m.read(func() {
 		v = m.v
-		if v.Save != nil {
-			s := *v.Save
-			v.Save = &s
-		}
+		v.Save = save
 		if v.Look != nil {
 			l := *v.Look
 			v.Look = &l

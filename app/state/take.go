@@ -65,16 +65,44 @@ func (m *Files) SaveFrom(snapshot string, e talk.Entry) {
 	m.save(talk.Selection{Snapshot: snapshot, Paths: []string{e.Path}})
 }
 
-func (m *Files) save(what talk.Selection) {
-	saver, ok := m.Keys.(Saver)
+func (m *Files) save(what talk.Selection) { m.down.Save(what) }
+
+// CancelSave stops the download, or takes away what is said about it.
+func (m *Files) CancelSave() { m.down.Cancel() }
+
+// Download puts what the keys decrypt into the person's downloads, one thing at a time. Make it with [NewDownload].
+type Download struct {
+	Model
+	keys Keys
+	v    *Saving // nil: none
+	stop context.CancelFunc
+}
+
+// NewDownload returns a model that downloads nothing yet.
+func NewDownload(keys Keys) *Download { return &Download{keys: keys} }
+
+// View returns the download that is under way, or was the last; nil if there is none.
+func (m *Download) View() (v *Saving) {
+	m.read(func() {
+		if m.v != nil {
+			s := *m.v
+			v = &s
+		}
+	})
+	return v
+}
+
+// Save downloads a selection, unless a download is under way.
+func (m *Download) Save(what talk.Selection) {
+	saver, ok := m.keys.(Saver)
 	ctx, cancel := context.WithCancel(context.Background())
 	busy := false
 	m.change(func() {
-		if busy = m.v.Save != nil && !m.v.Save.Over; busy {
+		if busy = m.v != nil && !m.v.Over; busy {
 			return
 		}
 		m.stop = cancel
-		m.v.Save = &Saving{}
+		m.v = &Saving{}
 	})
 	if busy {
 		cancel()
@@ -86,33 +114,33 @@ func (m *Files) save(what talk.Selection) {
 		var plan talk.Plan
 		err := error(fault.New(fault.Unavailable, "this browser cannot save files here: open the page over https"))
 		if ok {
-			err = m.Keys.Call(ctx, talk.MethodPlan, what, &plan)
+			err = m.keys.Call(ctx, talk.MethodPlan, what, &plan)
 		}
 		if err == nil {
 			m.change(func() {
-				m.v.Save.Plan = plan
-				m.v.Save.Done = talk.Progress{TotalFiles: plan.Files, TotalBytes: plan.Bytes}
+				m.v.Plan = plan
+				m.v.Done = talk.Progress{TotalFiles: plan.Files, TotalBytes: plan.Bytes}
 			})
-			got, err = saver.Save(ctx, plan, what, func(p talk.Progress) { m.change(func() { m.v.Save.Done = p }) })
+			got, err = saver.Save(ctx, plan, what, func(p talk.Progress) { m.change(func() { m.v.Done = p }) })
 		}
 		m.change(func() {
-			m.v.Save.Over, m.v.Save.Got = true, got
+			m.v.Over, m.v.Got = true, got
 			if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-				m.v.Save = nil // the person stopped it
+				m.v = nil // the person stopped it
 				return
 			}
-			m.v.Save.Err = err
+			m.v.Err = err
 		})
 	}()
 }
 
-// CancelSave stops the download, or takes away what is said about it.
-func (m *Files) CancelSave() {
+// Cancel stops the download, or takes away what is said about it.
+func (m *Download) Cancel() {
 	m.change(func() {
 		switch {
-		case m.v.Save == nil:
-		case m.v.Save.Over:
-			m.v.Save = nil
+		case m.v == nil:
+		case m.v.Over:
+			m.v = nil
 		default:
 			m.stop()
 		}

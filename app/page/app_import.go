@@ -1,0 +1,156 @@
+package page
+
+import (
+	"github.com/maxence-charriere/go-app/v10/pkg/app"
+
+	"github.com/holdfast-backup/holdfast/app/state"
+	"github.com/holdfast-backup/holdfast/app/ui"
+)
+
+// ApplicationImport takes a file that was made elsewhere and makes a backup of it.
+type ApplicationImport struct {
+	app.Compo
+	watched
+	Application, Name, Device, DeviceName string
+	Done                                  func() // there is a new backup
+
+	m    *state.Importing
+	of   string // the application of m
+	over bool   // a file is held over it
+	told bool   // Done was called for what was sent last
+}
+
+// OnMount implements app.Mounter.
+func (i *ApplicationImport) OnMount(ctx app.Context) { i.follow(ctx) }
+
+// OnUpdate implements app.Updater.
+func (i *ApplicationImport) OnUpdate(ctx app.Context) { i.follow(ctx) }
+
+func (i *ApplicationImport) follow(ctx app.Context) {
+	if i.m != nil && i.of == i.Application {
+		return
+	}
+	i.OnDismount()
+	i.of, i.m = i.Application, state.NewImporting(World.API, World.Sealer, state.Importer{ID: i.Application, Name: i.Name, Device: i.Device, DeviceName: i.DeviceName})
+	i.watch(ctx, i.m)
+	i.stops = append(i.stops, i.m.Observe(func() {
+		if i.m.View().Step == state.ImportDone {
+			ctx.Dispatch(func(app.Context) {
+				if !i.told {
+					i.told = true
+					i.Done()
+				}
+			})
+		}
+	}))
+}
+
+// Render implements app.Composer.
+func (i *ApplicationImport) Render() app.UI {
+	if i.m == nil {
+		return app.Div()
+	}
+	v := i.m.View()
+	return ui.Card("Upload a backup that was made elsewhere", nil,
+		ui.Trouble(v.Err, nil),
+		i.step(v),
+	)
+}
+
+func (i *ApplicationImport) step(v state.ImportingView) app.UI {
+	switch v.Step {
+	case state.ImportChecking, state.ImportSending:
+		return i.working(v)
+	case state.ImportReady:
+		return i.ready(v)
+	case state.ImportDone:
+		return app.Div().Body(
+			ui.Done("“"+v.File+"” is stored, sealed, as a backup: "+state.Size(v.Sent.Bytes)+", of which "+state.Size(v.Sent.Uploaded)+" were new.", i.m.Cancel))
+	}
+	return i.drop()
+}
+
+// drop is where a file is dropped, or chosen.
+func (i *ApplicationImport) drop() app.UI {
+	class := "hf-drop"
+	if i.over {
+		class += " hf-over"
+	}
+	hold := func(on bool) app.EventHandler {
+		return func(_ app.Context, e app.Event) {
+			e.PreventDefault()
+			i.over = on
+		}
+	}
+	return app.Div().Body(
+		app.P().Text("A plain dump (.sql, .sql.gz, .sql.zst), a dump of pg_dump --format=custom, or a .zip or .tar.gz with database.sql and a folder media. It is checked and sealed in this browser: the server gets nothing that it could read."),
+		app.Label().Class(class).For("import-file").
+			On("dragover", hold(true)).On("dragleave", hold(false)).
+			On("drop", func(_ app.Context, e app.Event) {
+				e.PreventDefault()
+				i.over = false
+				i.choose(e.Get("dataTransfer").Get("files"))
+			}).Body(
+			app.Span().Class("hf-empty-icon").Body(ui.Icon("cloud-upload")),
+			app.Span().Text("Drop a file here, or choose one"),
+			app.Input().ID("import-file").Type("file").Class("form-control hf-drop-input").OnChange(func(_ app.Context, e app.Event) {
+				i.choose(e.Get("target").Get("files"))
+			}),
+		),
+	)
+}
+
+func (i *ApplicationImport) choose(list app.Value) {
+	if file, name, ok := chosen(list); ok {
+		i.told = false
+		i.m.Choose(file, name)
+	}
+}
+
+// working shows how far a step is.
+func (i *ApplicationImport) working(v state.ImportingView) app.UI {
+	what := "Checking " + v.File
+	switch {
+	case v.Step == state.ImportChecking:
+	case v.How.Phase == "commit":
+		what = "Finishing"
+	default:
+		what = "Sealing and sending " + v.File
+	}
+	words := state.Size(v.How.Bytes)
+	if v.How.Total > 0 {
+		words += " of " + state.Size(v.How.Total)
+	}
+	return app.Div().Class("d-flex align-items-center gap-3").Attr("role", "status").Body(
+		app.Div().Class("flex-grow-1 hf-shrink").Body(
+			app.Div().Class("d-flex justify-content-between gap-3 small mb-1").Body(app.Span().Class("text-truncate fw-medium").Text(what), app.Span().Class("text-nowrap text-body-secondary").Text(words)),
+			ui.Progress(what, v.How.Bytes, v.How.Total),
+		),
+		ui.Button("outline-secondary", "x-lg", "Cancel", "Stop this", i.m.Cancel),
+	)
+}
+
+// ready says what was recognised, and asks for a name.
+func (i *ApplicationImport) ready(v state.ImportingView) app.UI {
+	f := v.Found
+	facts := []string{"File", v.File, "What it is", f.Kind}
+	if f.Tables > 0 || f.Rows > 0 {
+		facts = append(facts, "Database", state.Count(int64(f.Tables), "table", "tables")+", "+state.Count(f.Rows, "row", "rows"))
+	} else if f.DumpBytes > 0 {
+		facts = append(facts, "Database", state.Size(f.DumpBytes))
+	}
+	if f.MediaFiles > 0 {
+		facts = append(facts, "Media", state.Count(f.MediaFiles, "file", "files")+", "+state.Size(f.MediaBytes))
+	}
+	if f.LeftOut > 0 {
+		facts = append(facts, "Left out", state.Count(int64(f.LeftOut), "file", "files")+" beside the dump and the media")
+	}
+	return app.Form().NoValidate(true).OnSubmit(func(_ app.Context, e app.Event) { e.PreventDefault(); i.m.Send() }).Body(
+		terms(facts...),
+		app.Div().Class("mt-3").Body(ui.Field{ID: "import-title", Label: "Name of the backup", Type: "text", Autocomplete: "off", Value: v.Title, OnInput: i.m.Name}.UI()),
+		app.Div().Class("d-flex gap-2").Body(
+			app.Button().Type("submit").Class("btn btn-primary").Text("Seal and upload"),
+			app.Button().Type("button").Class("btn btn-outline-secondary").Text("Another file").OnClick(func(app.Context, app.Event) { i.m.Cancel() }),
+		),
+	)
+}
