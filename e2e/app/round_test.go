@@ -1,0 +1,171 @@
+//go:build linux
+
+package app
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestPostgres is the whole life of an application with a PostgreSQL database of half a million rows.
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	life(t, newPostgres(t, 500_000), 3000, "shop_copy")
+}
+
+// TestMariaDB is the same with MariaDB.
+func TestMariaDB(t *testing.T) {
+	t.Parallel()
+	life(t, newMariaDB(t, 500_000), 500, "shop_copy")
+}
+
+// TestSQLite is the same with a file.
+func TestSQLite(t *testing.T) {
+	t.Parallel()
+	db := newSQLite(t, 5000)
+	life(t, db, 200, filepath.Join(filepath.Dir(db.path), "copy.db"))
+}
+
+func life(t *testing.T, db database, files int, copyAs string) {
+	o := newOwner(t, server(t), db, files, true)
+	o.ok(o.a.Run(t.Context(), "app", "test", o.name).Err())
+	before, photos := db.state(t, ""), o.snap()
+
+	o.backup("full", "before the upgrade")
+	full := o.newest("backup")
+	if full.Label.Part != "full" || full.Label.Title != "before the upgrade" {
+		t.Errorf("the backup is %s", pretty(full))
+	}
+
+	// Everything goes wrong.
+	damage(t, db)
+	o.ok(os.RemoveAll(filepath.Join(o.media, "album 3")))
+	o.ok(os.WriteFile(filepath.Join(o.media, "album 4", "bild-4-ä.jpg"), []byte("scribbled"), 0o644))
+	broken := db.state(t, "")
+
+	// Beside what is there, first.
+	beside := filepath.Join(t.TempDir(), "beside")
+	o.ok(o.restore(full.ID, "--database", copyAs, "--to", beside).Err())
+	differ(t, before, db.state(t, copyAs))
+	o.like(photos, beside)
+	o.holds(broken)
+	if r := o.restore(full.ID, "--part", "database", "--database", copyAs); r.Code == 0 {
+		t.Error("a copy took the place of a database that was there")
+	}
+	db.drop(t, copyAs)
+	if n := len(o.backups()); n != 1 {
+		t.Errorf("%d backups: copies need no safety backup", n)
+	}
+
+	// In place, and back, and again.
+	o.ok(o.restore(full.ID).Err())
+	o.holds(before)
+	o.like(photos, o.media)
+	safety := o.newest("safety")
+	if safety.Label.Part != "full" {
+		t.Errorf("the safety backup is %s", pretty(safety))
+	}
+	o.ok(o.restore(safety.ID, "--part", "database").Err())
+	o.holds(broken)
+	o.like(photos, o.media) // of the database only
+	o.ok(o.restore(safety.ID, "--part", "media").Err())
+	if b, err := os.ReadFile(filepath.Join(o.media, "album 4", "bild-4-ä.jpg")); err != nil || string(b) != "scribbled" {
+		t.Errorf("the media were not undone: %q, %v", b, err)
+	}
+
+	// Each part by itself.
+	o.backup("database", "rows")
+	o.backup("media", "pictures")
+	if r := o.restore("latest", "--part", "database"); r.Code == 0 {
+		t.Error("the database was restored from a backup of media")
+	}
+	o.ok(o.restore(full.ID, "--part", "media").Err())
+	o.like(photos, o.media)
+	o.holds(broken)
+	o.ok(o.restore(full.ID, "--part", "database").Err())
+	o.holds(before)
+
+	o.scheduled()
+	o.exported(full, before, photos)
+}
+
+// damage does to a database what a bad upgrade does.
+func damage(t *testing.T, db database) {
+	t.Helper()
+	for _, sql := range []string{"DROP VIEW order_totals", "DELETE FROM order_items WHERE id % 3 = 0", "UPDATE customers SET name = 'x'", "CREATE TABLE leftover (id int)"} {
+		db.exec(t, sql)
+	}
+}
+
+// scheduled looks that a schedule is obeyed.
+func (o *owner) scheduled() {
+	o.Helper()
+	c := o.login()
+	var apps struct{ Applications []struct{ ID, Name string } }
+	o.ok(c.Do(o.Context(), `{ applications { id name } }`, nil, &apps))
+	app := ""
+	for _, a := range apps.Applications {
+		if a.Name == o.name {
+			app = a.ID
+		}
+	}
+	var made struct {
+		CreateApplicationSchedule struct{ Schedule struct{ ID string } }
+	}
+	o.ok(c.Do(o.Context(), `mutation($in: CreateApplicationScheduleInput!) { createApplicationSchedule(input: $in) { schedule { id } } }`, map[string]any{"in": map[string]any{
+		"application": app, "schedule": map[string]any{"name": "Nightly", "part": "DATABASE", "zone": "UTC", "schedule": map[string]any{"kind": "CRON", "cron": "* * * * *"},
+			"retention": map[string]any{"last": 1}}}}, &made))
+	before := len(o.backups())
+	until(o.T, "the schedule makes a backup", func() bool { return len(o.backups()) > before })
+	if b := o.newest("backup"); b.Label.Part != "database" || b.Label.Title != "Nightly" {
+		o.Errorf("the scheduled backup is %s", pretty(b))
+	}
+	o.ok(c.Do(o.Context(), `mutation($id: ID!) { deleteApplicationSchedule(input: {id: $id}) { id } }`, map[string]any{"id": made.CreateApplicationSchedule.Schedule.ID}, nil))
+}
+
+// exported restores a ZIP without Holdfast: with unzip and the engine's own client.
+func (o *owner) exported(full listed, before, photos string) {
+	o.Helper()
+	dir := o.TempDir()
+	zip := filepath.Join(dir, "shop.zip")
+	o.ok(o.a.Unlocked(o.Context(), "export", full.ID, "--zip", zip).Err())
+	out := filepath.Join(dir, "out")
+	if b, err := exec.CommandContext(o.Context(), "unzip", "-q", zip, "-d", out).CombinedOutput(); err != nil {
+		o.Fatalf("unzip: %v\n%s", err, b)
+	}
+	o.alike(photos, filepath.Join(out, "media"), false) // a ZIP keeps seconds
+	var about struct {
+		Tables []struct {
+			Name string
+			Rows int64
+		}
+	}
+	b, err := os.ReadFile(filepath.Join(out, "holdfast.json"))
+	o.ok(err)
+	o.ok(json.Unmarshal(b, &about))
+	if !slices.ContainsFunc(about.Tables, func(t struct {
+		Name string
+		Rows int64
+	}) bool {
+		return strings.HasSuffix(t.Name, "order_items") && t.Rows > 1000
+	}) {
+		o.Errorf("the manifest counts %+v", about.Tables)
+	}
+	l, ok := o.db.(loader)
+	if !ok {
+		return
+	}
+	l.load(o.T, "by_hand", filepath.Join(out, "database.sql"))
+	differ(o.T, before, o.db.state(o.T, "by_hand"))
+	o.db.drop(o.T, "by_hand")
+}
+
+// loader loads a plain dump into a new database, with the engine's own client.
+type loader interface {
+	load(t *testing.T, db, path string)
+}
