@@ -116,7 +116,7 @@ func (c *check) open() (*Import, error) {
 		}
 		return c.lone(plain)
 	}
-	from := &stream{file: c.file, pack: pack, window: c.o.Window}
+	from := &stream{file: c.file, pack: pack, memory: c.o.Window, window: c.o.Window}
 	raw, err := from.unpacked(c.read.stream(c.file.size))
 	if err != nil {
 		return nil, c.broken(err)

@@ -186,7 +186,7 @@ func TestExports(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	for name, change := range map[string]func(m *archive.Manifest){
-		"the part":           func(m *archive.Manifest) {
+		"the part": func(m *archive.Manifest) {
 			*m = archive.Manifest{Part: archive.Media, Media: m.Media, Origin: m.Origin}
 		},
 		"the dump":           func(m *archive.Manifest) { m.Dump.Bytes++ },

@@ -92,16 +92,19 @@ func (c *check) at(path string) *entry {
 	return nil
 }
 
+// maxHops is how many hard links may lead to one another.
+const maxHops = 8
+
 // resolve makes files of hard links.
 func (c *check) resolve() error {
 	var links []*entry // others may lead to them, until all are resolved
 	for _, e := range c.list {
-		to := e
-		for hops := 0; to != nil && to.hard && hops < 8; hops++ {
-			to = c.at(to.link)
-		}
-		if to == e {
+		if !e.hard {
 			continue
+		}
+		to := e
+		for hops := 0; to != nil && to.hard && hops < maxHops; hops++ {
+			to = c.at(to.link)
 		}
 		if to == nil || to.hard || to.typ != tree.File {
 			return refuse("%s holds the hard link %s to %s, which is no file in it: make the archive with all files", c.quoted(), short(e.path), short(e.link))
@@ -171,6 +174,9 @@ func (c *check) wrapper() string {
 // parts finds the parts directly in a folder.
 func (c *check) parts(base string) (p picked, found bool, err error) {
 	p.base = base
+	if toc := c.at(base + "toc.dat"); toc != nil && toc.found != nil && toc.found.toc {
+		return p, false, refuse("%s is a dump in the tar or directory format of pg_dump: make it with --format=custom or --format=plain", c.quoted())
+	}
 	for _, e := range c.list {
 		rel, ok := strings.CutPrefix(e.path, base)
 		if !ok || strings.Contains(rel, "/") {
@@ -189,9 +195,6 @@ func (c *check) parts(base string) (p picked, found bool, err error) {
 		}
 		if e.typ != tree.File || e.found == nil { // a hard link to what was not looked into
 			return p, false, refuse("%s: %s is a link: make the archive with what it leads to", c.quoted(), short(e.path))
-		}
-		if e.found.toc {
-			return p, false, refuse("%s is a dump in the tar or directory format of pg_dump: make it with --format=custom or --format=plain", c.quoted())
 		}
 		if as == tocRole {
 			continue

@@ -41,7 +41,7 @@ func (s *source) Walk(ctx context.Context, emit func(*backup.Item) error) error 
 			it.Open = func() (backup.File, error) {
 				r, err := s.open(e, open)
 				if err != nil {
-					err = s.im.file.cause(ctx, err)
+					err = s.im.file.cause(ctx, changed(s.im.file)) // it was good before
 					s.fail(err)
 					return nil, err
 				}
@@ -67,7 +67,7 @@ func (s *source) open(e *entry, open func(*entry) (io.ReadCloser, error)) (io.Re
 	up, err := unpack(e.pack, raw, s.im.window)
 	if err != nil {
 		raw.Close()
-		return nil, changed(s.im.file)
+		return nil, err
 	}
 	return &opened{Reader: up, close: func() {
 		up.Close()

@@ -15,11 +15,12 @@ import (
 type stream struct {
 	file    *file
 	pack    codec
-	window  int64
+	memory  int64 // bytes that unpacking may take
+	window  int64 // bytes of files that may be held
 	entries int64 // of any kind, in the tar
 }
 
-func (s *stream) unpacked(r io.Reader) (io.ReadCloser, error) { return unpack(s.pack, r, s.window) }
+func (s *stream) unpacked(r io.Reader) (io.ReadCloser, error) { return unpack(s.pack, r, s.memory) }
 
 // passes reads the files of a stream for those who ask for them in the order of the tree.
 //
@@ -89,6 +90,9 @@ func (p *passes) fail(err error) {
 func (p *passes) open(e *entry) (io.ReadCloser, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.ctx.Err() != nil {
+		return nil, context.Cause(p.ctx)
+	}
 	i := p.of[e]
 	s := &p.slots[i]
 	if s.done { // once more
