@@ -40,7 +40,11 @@ func codeShown(code, email string) app.UI {
 }
 
 func codeGrid(label string, groups []string) app.UI {
-	return app.Ol().Class("hf-code").Aria("label", label).Body(
+	class := "hf-code"
+	if len(groups) > 0 && len(groups[0]) > 8 {
+		class += " hf-code-two"
+	}
+	return app.Ol().Class(class).Aria("label", label).Body(
 		app.Range(groups).Slice(func(i int) app.UI { return app.Li().Body(app.Span().Class("font-monospace").Text(groups[i])) }),
 	)
 }

@@ -89,16 +89,18 @@ func (l *Login) submit() { World.Session.Login(l.email, l.password, l.code) }
 func codeDoor(v state.SessionView, email, code string, typed func(string), submit func()) app.UI {
 	return door("One more step", "The password is right. Your account also asks for a code.",
 		ui.Trouble(v.Err, nil),
-		form(submit, username(email), codeField(code, typed), ui.Submit("Log in", v.Busy)),
+		form(submit, username(email), codeField(code, codeWords, typed), ui.Submit("Log in", v.Busy)),
 		app.Div().Class("mt-3 text-center").Body(link("Back", World.Session.ForgetCode)),
 		codeHelp(),
 	)
 }
 
 // codeField is where a code of a second factor is typed. The cursor goes into it.
-func codeField(code string, typed func(string)) app.UI {
-	return &secondCode{Value: code, OnInput: typed}
+func codeField(code, help string, typed func(string)) app.UI {
+	return &secondCode{Value: code, Help: help, OnInput: typed}
 }
+
+const codeWords = "The six digits that your device shows, or a backup code."
 
 func codeHelp() app.UI {
 	return app.P().Class("small text-body-secondary mt-3 mb-0").Text("Who has lost the device uses one of the backup codes. Without these an administrator can switch the second factor off.")
@@ -108,6 +110,7 @@ func codeHelp() app.UI {
 type secondCode struct {
 	app.Compo
 	Value   string
+	Help    string
 	OnInput func(string)
 }
 
@@ -117,7 +120,7 @@ func (c *secondCode) OnMount(app.Context) { World.Window.Focus("second-code") }
 // Render implements app.Composer.
 func (c *secondCode) Render() app.UI {
 	return ui.Field{ID: "second-code", Label: "Code", Type: "text", Value: c.Value, Autocomplete: "one-time-code", Mono: true,
-		Help: "The six digits that your device shows, or a backup code.", OnInput: func(s string) { c.OnInput(s) }}.UI()
+		Help: c.Help, OnInput: func(s string) { c.OnInput(s) }}.UI()
 }
 
 // Unlock is the page of whoever is logged in and has closed the keys.

@@ -74,7 +74,7 @@ func (p *Profile) settle() {
 	if fresh(state.FormToken) {
 		p.tokenName = ""
 	}
-	p.settleSecurity(fresh, say)
+	p.settleSecurity(fresh)
 	if fresh(state.FormRevoke) {
 		p.revoking = nil
 		say("The token is revoked", "Whatever used it is locked out.")
@@ -93,8 +93,8 @@ func (p *Profile) Render() app.UI {
 	}
 	return app.Div().Body(
 		app.Div().Class("row").Body(
-			app.Div().Class("col-lg-6").Body(p.you(u, v), p.browser(), p.secondFactor(u, v)),
-			app.Div().Class("col-lg-6").Body(p.password(u, v), p.recovery()),
+			app.Div().Class("col-lg-6").Body(p.you(u, v), p.browser()),
+			app.Div().Class("col-lg-6").Body(p.password(u, v), p.secondFactor(u, v), p.recovery()),
 		),
 		p.sessions(v), p.tokens(v),
 		p.dialogs(u, v),

@@ -59,7 +59,7 @@ func (r *Recover) Render() app.UI {
 	if v.CodeAsked {
 		return door("One more step", "The recovery code is right. Your account also asks for a code.",
 			ui.Trouble(v.Err, nil),
-			form(r.submit, username(r.email), codeField(r.second, func(s string) { r.second = s }), ui.Submit("Go on", v.Busy)),
+			form(r.submit, username(r.email), codeField(r.second, codeWords, func(s string) { r.second = s }), ui.Submit("Go on", v.Busy)),
 			app.Div().Class("mt-3 text-center").Body(link("Back", r.recover.ForgetCode)),
 			codeHelp(),
 		)

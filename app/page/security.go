@@ -23,25 +23,22 @@ type factorForm struct {
 	password, code string
 }
 
-// settleSecurity closes the forms of this file that have succeeded, and says so.
-func (p *Profile) settleSecurity(fresh func(form string) bool, say func(title, body string)) {
+// settleSecurity closes the forms of this file that have succeeded. A notification says so.
+func (p *Profile) settleSecurity(fresh func(form string) bool) {
 	if fresh(state.FormEmail) {
 		p.email = emailForm{}
-		say("Your e-mail address is changed", "You log in with the new one from now on.")
 	}
 	if fresh(state.FormBegin) {
 		p.factor.password = ""
 	}
 	if fresh(state.FormFactor) {
 		p.factor.code = ""
-		say("Your second factor is on", "All other sessions have ended.")
 	}
 	if fresh(state.FormBackup) {
 		p.factor.password, p.factor.code = "", ""
 	}
 	if fresh(state.FormDisable) {
 		p.factor = factorForm{}
-		say("Your second factor is off", "Logins ask for the password only.")
 	}
 }
 
@@ -90,7 +87,7 @@ func (p *Profile) factorDialog(u *api.AccountFields, v state.ProfileView) app.UI
 				app.Pre().Class("hf-secret").Text(state.SecretGroups(v.Setup.Secret)),
 				ui.Trouble(v.Err[state.FormFactor], nil),
 				form(func() { p.profile.ConfirmFactor(p.factor.code) },
-					codeField(p.factor.code, func(s string) { p.factor.code = s }),
+					codeField(p.factor.code, "The six digits that it shows now.", func(s string) { p.factor.code = s }),
 					ui.Submit("Switch it on", v.Busy == state.FormFactor),
 				),
 			}
@@ -138,7 +135,7 @@ func (p *Profile) presentPassword(value *string) app.UI {
 // oneTimeCode is a code's field among others.
 func oneTimeCode(code string, typed func(string)) app.UI {
 	return ui.Field{ID: "one-time-code", Label: "Code of the second factor", Type: "text", Value: code, Autocomplete: "one-time-code", Mono: true,
-		Help: "The six digits that your device shows, or a backup code.", OnInput: typed}.UI()
+		Help: codeWords, OnInput: typed}.UI()
 }
 
 func (p *Profile) emailDialog(u *api.AccountFields, v state.ProfileView) app.UI {
