@@ -3,6 +3,7 @@ package audit_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/jmoiron/sqlx"
@@ -30,6 +31,62 @@ func write(t *testing.T, db *sqlx.DB, e audit.Event) {
 	err := pg.InTx(t.Context(), db, func(tx *sqlx.Tx) error { return audit.Write(t.Context(), tx, e) })
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestTheLogIsSearched(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	ann, bob := user(t, db, "ann"), user(t, db, "bob")
+	write(t, db, audit.Event{Kind: "user.joined", Actor: ann, Owner: ann.User, Text: "Ann JOINED."})
+	write(t, db, audit.Event{Kind: "user.role", Actor: bob, Owner: bob.User, Text: "100 % of bob."})
+	write(t, db, audit.Event{Kind: "users", Actor: bob, Text: "Not a user."})
+	all, err := audit.List(t.Context(), db, actor.System(), 10, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	third, second := all.Entries[0].At, all.Entries[1].At
+	find := func(a actor.Actor, f audit.Filter) (got string) {
+		t.Helper()
+		for after := ""; ; {
+			page, err := audit.Find(t.Context(), db, a, f, 1, after)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range page.Entries {
+				got += e.Kind + " "
+				after = e.Cursor()
+			}
+			if !page.HasNext {
+				return got
+			}
+		}
+	}
+	for _, c := range []struct {
+		a    actor.Actor
+		f    audit.Filter
+		want string
+	}{
+		{actor.System(), audit.Filter{}, "users user.role user.joined "},
+		{actor.System(), audit.Filter{Search: "joined"}, "user.joined "},
+		{actor.System(), audit.Filter{Search: "%"}, "user.role "},
+		{actor.System(), audit.Filter{Search: "_"}, ""},
+		{actor.System(), audit.Filter{Kind: "user"}, "user.role user.joined "},
+		{actor.System(), audit.Filter{Kind: "user.role"}, "user.role "},
+		{actor.System(), audit.Filter{Kind: "use"}, ""},
+		{actor.System(), audit.Filter{From: &second}, "users user.role "},
+		{actor.System(), audit.Filter{To: &third}, "user.role user.joined "},
+		{actor.System(), audit.Filter{From: &second, To: &third, Kind: "user", Search: "BOB"}, "user.role "},
+		{ann, audit.Filter{Kind: "user"}, "user.joined "},
+	} {
+		if got := find(c.a, c.f); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.f, got, c.want)
+		}
+	}
+	for _, bad := range []audit.Filter{{Search: strings.Repeat("a", 201)}, {Search: "\x00"}, {Kind: "\xff"}, {From: &third, To: &second}, {From: &third, To: &third}} {
+		if _, err := audit.Find(t.Context(), db, actor.System(), bad, 10, ""); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("%+v: %v", bad, err)
+		}
 	}
 }
 

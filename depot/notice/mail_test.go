@@ -59,6 +59,20 @@ func TestDispatch(t *testing.T) {
 	w.same("nothing twice", len(w.smtp.Messages()), 2)
 }
 
+// A word about an address goes to the one before as well, whatever the person chose.
+func TestOldAddressesAreTold(t *testing.T) {
+	t.Parallel()
+	w, ctx := newWorld(t), t.Context()
+	ada := w.person("ada", actor.Staff)
+	_, err := w.SetPreferences(ctx, ada, []notice.Choice{{"account.email", notice.None}})
+	w.ok(err)
+	w.write(notice.Event{User: ada.User, Kind: "account.email", Title: "Your address was changed", Body: "It was.", Also: "old@example.org"})
+	w.ok(w.Dispatch(ctx))
+	w.ok(w.Dispatch(ctx))
+	w.ok(w.Deliver(ctx))
+	w.same("mails", w.subjects(), []string{"old@example.org: Your address was changed"})
+}
+
 // Over the hour's limit an address gets no more mails at once: the rest waits for the digest.
 func TestMailsPerHour(t *testing.T) {
 	t.Parallel()
