@@ -2,6 +2,7 @@ package intake
 
 import (
 	"archive/tar"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -120,6 +121,8 @@ func TestPartsOfALayout(t *testing.T) {
 		"an empty folder media": {[]thing{{name: "media/"}}, archive.Media, []string{"media/"}},
 		"files":                 {[]thing{{name: "a/x", text: "1"}, {name: "b", text: "2"}, {name: "c/d/x.sql", text: "3"}, {name: ".DS_Store", text: "?"}}, archive.Media, []string{"media/", "media/a/", "media/a/x", "media/b", "media/c/", "media/c/d/", "media/c/d/x.sql"}},
 		"files in a folder":     {[]thing{{name: "up/"}, {name: "up/a/x", text: "1"}, {name: "up/b", text: "2"}}, archive.Media, []string{"media/", "media/a/", "media/a/x", "media/b"}},
+		"a toc.dat of others":   {[]thing{{name: "toc.dat", text: "table of contents"}}, archive.Media, []string{"media/", "media/toc.dat"}},
+		"a folder twice":        {[]thing{{name: "media/"}, {name: "media/a", text: "1"}, {name: "media/"}}, archive.Media, []string{"media/", "media/a"}},
 		"archives":              {[]thing{{name: "a.zip", text: "PK\x03\x04"}, {name: "b.tar", text: "?"}}, archive.Media, []string{"media/", "media/a.zip", "media/b.tar"}},
 		"two of one letter":     {[]thing{{name: "a", text: "1"}, {name: "A", text: "2"}}, archive.Media, []string{"media/", "media/A", "media/a"}},
 	} {
@@ -139,6 +142,54 @@ func TestPartsOfALayout(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What git archive and tools of other systems put in archives.
+func TestOtherArchivers(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, h := range []*tar.Header{
+		{Typeflag: tar.TypeXGlobalHeader, Name: "pax_global_header", PAXRecords: map[string]string{"comment": "1234"}},
+		{Typeflag: tar.TypeReg, Name: "media/a", Size: 1, Mode: 0o600, ModTime: time.Unix(1<<40, 0)},
+	} {
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range [][]byte{b.Bytes(), gz(t, b.Bytes())} {
+		if got := contents(t, taken(t, p)); got["media/a"] != "x" || len(got) != 3 {
+			t.Errorf("%v", got)
+		}
+	}
+	p := zipOf(t, thing{name: "media/"}, thing{name: "media/a", text: "x"}) // by Windows
+	for at := 0; ; {
+		n := bytes.Index(p[at:], []byte("PK\x01\x02"))
+		if n < 0 {
+			break
+		}
+		at += n + 5
+		p[at] = 0
+	}
+	im := taken(t, p)
+	if got := contents(t, im); got["media/a"] != "x" {
+		t.Errorf("%v", got)
+	}
+	for _, e := range im.list {
+		if want := map[string]uint32{"media": 0o755, "media/a": 0o644, "holdfast.json": 0o600}[e.path]; e.mode != want {
+			t.Errorf("%s: mode %o", e.path, e.mode)
+		}
+	}
+	skipped := append([]byte("\x50\x2a\x4d\x18\x04\x00\x00\x00note"), zst(t, []byte(sqliteDump))...) // a frame to skip, as pzstd writes
+	if got := contents(t, taken(t, skipped)); got["database.sql"] != sqliteDump {
+		t.Errorf("%v", got)
 	}
 }
 
@@ -244,6 +295,9 @@ func TestPortableDumpsThatAreNone(t *testing.T) {
 		"many tables":     change(`{"rows": [], "name": "empty"}`, manyTables(100_001)),
 	} {
 		refused(t, name, zipOf(t, thing{name: "database_dump.json", text: text}), Options{}, "database_dump.json")
+		if strings.Contains(text, `"holdfast-portable"`) {
+			refused(t, name+", alone", []byte(text), Options{})
+		}
 	}
 	im := taken(t, zipOf(t, thing{name: "database_dump.json", text: change("empty", strings.Repeat("x", 5000))}))
 	if len(im.Manifest.Tables) != 2 {

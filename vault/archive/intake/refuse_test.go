@@ -154,10 +154,13 @@ func TestDamage(t *testing.T) {
 			}
 		}
 	}
+	bad := gz(t, tarOf(t, media(5, 200<<10)...))
+	bad[len(bad)-5] ^= 1
+	refused(t, "a tar.gz with a bad sum", bad, Options{}, "damaged")
 	refused(t, "a tar with something behind it", append(bytes.Clone(raw), raw...), Options{}, "behind its end")
 	refused(t, "a ZIP with something behind it", append(zipOf(t, every...), 'x'), Options{})
 	refused(t, "a ZIP with something before it", append([]byte("PK\x03\x04"), zipOf(t, every...)...), Options{}, "before or behind")
-	bad := bytes.Clone(raw)
+	bad = bytes.Clone(raw)
 	bad[512+100] ^= 1
 	refused(t, "a tar with a bad header", bad, Options{}, "damaged")
 }
@@ -178,6 +181,9 @@ func TestEncryptedAndUnknownMethods(t *testing.T) {
 		}
 		refused(t, fmt.Sprint("method ", method), other, Options{}, word)
 	}
+	other := bytes.Clone(p) // which has no room for a size of 64 bits
+	copy(other[at+20:], "\xff\xff\xff\xff")
+	refused(t, "a size that is not there", other, Options{}, "damaged")
 	lying := bytes.Clone(p) // about the size of what is unpacked
 	binary.LittleEndian.PutUint32(lying[at+24:], uint32(len(postgresDump)-7))
 	refused(t, "a file that is longer than it says", lying, Options{}, "database.sql")
@@ -246,7 +252,7 @@ func TestDirectories(t *testing.T) {
 	p := zipOf(t, every...)
 	end := len(p) - 22
 	for at := 4; at < 20; at++ {
-		for _, v := range []byte{0x01, 0x7f, 0xff} {
+		for _, v := range []byte{0x01, 0x0f, 0x7f, 0xff} {
 			bad := bytes.Clone(p)
 			bad[end+at] ^= v
 			im, err := take(t, bad, Options{})
@@ -415,6 +421,7 @@ func TestLimits(t *testing.T) {
 	dump := strings.Replace(postgresDump, "1\n2\n", strings.Repeat("1\n", 600_000), 1)
 	refused(t, "a dump", []byte(dump), small, "more than 1 MiB")
 	refused(t, "a packed one", gz(t, []byte(dump)), small, "more than 1 MiB")
+	refused(t, "a table whose name is no UTF-8", []byte(strings.ReplaceAll(mysqlDump, "`t`", "`\xff`")), Options{}, "no UTF-8")
 	refused(t, "a packed one in a ZIP", zipOf(t, thing{name: "a.sql.gz", text: string(gz(t, []byte(dump)))}), small, "more than 1 MiB")
 
 	w, err := zstd.NewWriter(nil, zstd.WithWindowSize(32<<20))
@@ -432,7 +439,7 @@ func TestLimits(t *testing.T) {
 	refused(t, "zstd that needs memory", b.Bytes(), Options{Window: 16 << 20}, "too much memory")
 }
 
-// broken fails where somebody reads on from a place.
+// brokenAt fails where somebody reads on from a place.
 type brokenAt struct {
 	io.ReaderAt
 	from int64
@@ -451,7 +458,7 @@ func TestErrorsThatAreNotTheFiles(t *testing.T) {
 	t.Parallel()
 	medium := errors.New("the medium failed")
 	raw := tarOf(t, append(every[:5:5], thing{name: "media/z", text: strings.Repeat("0123456789", 100_000)})...)
-	for kind, p := range map[string][]byte{"sql": []byte(postgresDump), "tar": raw, "tar.gz": gz(t, raw), "zip": zipOf(t, every...)} {
+	for kind, p := range map[string][]byte{"sql": []byte(postgresDump), "tar": raw, "tar.gz": gz(t, raw), "zip": zipOf(t, append(every[:5:5], media(5, 200<<10)...)...)} {
 		for from := int64(0); from < int64(len(p)); from += 1 + int64(len(p))/7 {
 			_, err := Open(t.Context(), &brokenAt{bytes.NewReader(p), from, medium}, int64(len(p)), "x", Options{})
 			if !errors.Is(err, medium) {
@@ -473,5 +480,34 @@ func TestErrorsThatAreNotTheFiles(t *testing.T) {
 	var last int64
 	if _, err := take(t, raw, Options{Progress: func(done, _ int64) { last = done }}); err != nil || last != int64(len(raw)) {
 		t.Errorf("%d, %v", last, err)
+	}
+}
+
+// hooked calls a function before it reads.
+type hooked struct {
+	io.ReaderAt
+	before func(at int64)
+}
+
+func (h *hooked) ReadAt(p []byte, at int64) (int, error) {
+	h.before(at)
+	return h.ReaderAt.ReadAt(p, at)
+}
+
+func TestAMindThatChangesAtTheEnd(t *testing.T) {
+	t.Parallel()
+	raw := tarOf(t, every...)
+	p := append(bytes.Clone(raw), make([]byte, 1<<20)...)
+	ctx, cancel := context.WithCancel(t.Context())
+	h := &hooked{bytes.NewReader(p), func(at int64) {
+		if at > int64(len(raw)) {
+			cancel()
+		}
+	}}
+	if _, err := Open(ctx, h, int64(len(p)), "x", Options{}); err != context.Canceled {
+		t.Error(err)
+	}
+	if _, err := take(t, p, Options{}); err != nil {
+		t.Errorf("a tar with many blocks at its end: %v", err)
 	}
 }

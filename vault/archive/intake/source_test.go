@@ -205,6 +205,68 @@ func TestPasses(t *testing.T) {
 	}
 }
 
+func TestAPassEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	list := []thing{{name: "media/a", text: "a"}, {name: "media/b", text: media(1, 8<<20)[0].text}}
+	im := narrow(taken(t, gz(t, tarOf(t, list...))))
+	ctx, cancel := context.WithCancel(t.Context())
+	p := newPasses(ctx, im.from.(*stream), im.list)
+	for _, e := range im.list {
+		if e.path != "media/a" {
+			continue
+		}
+		r, err := p.open(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+	}
+	cancel() // while the pass waits for somebody to want the other
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.going {
+		p.change.Wait()
+	}
+	if p.err != context.Canceled {
+		t.Error(p.err)
+	}
+}
+
+func TestWhetherWaitingMakesRoom(t *testing.T) {
+	t.Parallel()
+	p := &passes{low: 1, slots: make([]slot, 4)}
+	if !p.behind(1) || p.behind(2) {
+		t.Error("it is for the first that is not done, and for no other if that is missed")
+	}
+	p.slots[1].have = true
+	if !p.behind(2) {
+		t.Error("it is while the first is held")
+	}
+	p.slots[1] = slot{live: strings.NewReader("")}
+	if !p.behind(2) {
+		t.Error("it is while the first is read")
+	}
+}
+
+func TestReadingAhead(t *testing.T) {
+	t.Parallel()
+	content := []byte(media(1, 3<<20)[0].text)
+	a := &ahead{r: bytes.NewReader(content)}
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 2000 {
+		at, n := r.Int64N(int64(len(content))+10), r.IntN(aheadSize/8)
+		if n%50 == 0 {
+			n += aheadSize
+		}
+		p := make([]byte, n)
+		got, err := a.ReadAt(p, at)
+		want := content[min(at, int64(len(content))):min(at+int64(n), int64(len(content)))]
+		if !bytes.Equal(p[:got], want) || (err == io.EOF) != (got < n) || err != nil && err != io.EOF {
+			t.Fatalf("%d bytes at %d: %d, %v", n, at, got, err)
+		}
+	}
+}
+
 // Several may read at once, each his share in order.
 func TestPassesForMany(t *testing.T) {
 	t.Parallel()

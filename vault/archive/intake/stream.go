@@ -158,6 +158,7 @@ func (p *passes) run() {
 		p.mu.Lock()
 		if p.err != nil || p.wanting == 0 {
 			p.going = false
+			p.change.Broadcast()
 			p.mu.Unlock()
 			return
 		}

@@ -29,28 +29,29 @@ func (c *check) zip() (*Import, error) {
 	if err := c.directory(); err != nil {
 		return nil, err
 	}
-	checking, err := zip.NewReader(c.read, c.file.size)
+	via := &switched{c.read}
+	z, err := zip.NewReader(via, c.file.size)
 	if err != nil {
 		return nil, c.broken(err)
 	}
-	if len(checking.File) == 0 {
+	if len(z.File) == 0 {
 		return nil, refuse("%s is an empty archive", c.quoted())
 	}
-	order, err := c.places(checking.File)
+	order, err := c.places(z.File)
 	if err != nil {
 		return nil, err
 	}
 	for _, i := range order {
-		if err := c.zipEntry(checking.File[i], int64(i)); err != nil {
+		if err := c.zipEntry(z.File[i], int64(i)); err != nil {
 			return nil, err
 		}
 	}
-	from, err := zip.NewReader(c.file, c.file.size) // the other is counted, and read by one goroutine
-	if err != nil {
-		return nil, c.broken(err)
-	}
-	return c.layout("ZIP archive", zipped{from.File})
+	via.ReaderAt = c.file // which several may read at once
+	return c.layout("ZIP archive", zipped{z.File})
 }
+
+// switched reads from whatever it holds now.
+type switched struct{ io.ReaderAt }
 
 // Parts of a ZIP, with their sizes in bytes.
 const (
@@ -205,7 +206,7 @@ func (c *check) zipEntry(f *zip.File, at int64) error {
 	}
 	in, err := f.Open()
 	if err != nil {
-		return damage(short(path), err)
+		return c.broken(err)
 	}
 	defer in.Close()
 	var target strings.Builder
