@@ -34,7 +34,7 @@ func Login(ctx context.Context, url, email string, password []byte) (*Client, er
 	if err != nil {
 		return nil, err
 	}
-	login, err := c.Login(ctx, email, key)
+	login, err := c.Login(ctx, email, key, "")
 	if err != nil {
 		return nil, err
 	}

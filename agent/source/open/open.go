@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"github.com/holdfast-backup/holdfast/agent/source"
+	"github.com/holdfast-backup/holdfast/agent/source/mysql"
 	"github.com/holdfast-backup/holdfast/agent/source/postgres"
+	"github.com/holdfast-backup/holdfast/agent/source/sqlite"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
@@ -18,6 +20,8 @@ var engines = []struct {
 	open    func(string, source.Options) (source.Database, error)
 }{
 	{[]string{"postgres", "postgresql"}, "postgres://", func(a string, o source.Options) (source.Database, error) { return opened(postgres.Open(a, o)) }},
+	{[]string{"mysql", "mariadb"}, "mysql://", func(a string, o source.Options) (source.Database, error) { return opened(mysql.Open(a, o)) }},
+	{[]string{"sqlite"}, "sqlite:", func(a string, o source.Options) (source.Database, error) { return opened(sqlite.Open(a, o)) }},
 }
 
 // opened makes sure that there is no database where there is an error.
