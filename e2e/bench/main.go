@@ -1,7 +1,8 @@
 //go:build linux
 
 // Command bench measures Holdfast beside its peers, in one run, on the same data and machine: first backup,
-// unchanged backup, changed backup, full restore, what is stored, and what it costs in CPU and memory.
+// unchanged backup, changed backup, full restore, what is stored, and what it costs in CPU and memory. Then how dumps
+// of a database on two days are deduplicated.
 //
 // Peers take turns within each round, so that a slow minute of the machine hits all of them; the table
 // shows medians. Before a measurement the data is read once, so that every program finds it in memory, and
@@ -26,15 +27,20 @@ func main() {
 	var b bench
 	flag.StringVar(&b.bin, "bin", "bin", "the folder that make build wrote")
 	flag.StringVar(&b.out, "out", "", "folder for the report; empty: print it only")
-	flag.StringVar(&b.only, "data", "office,small,large", "which data sets")
+	flag.StringVar(&b.only, "data", "office,small,large,dumps", "which data sets")
 	flag.StringVar(&b.who, "peers", "holdfast,restic,kopia-server,kopia-disk", "which programs")
 	flag.IntVar(&b.rounds, "rounds", 3, "rounds, of which the table shows the medians")
 	flag.Float64Var(&b.scale, "scale", 1, "size of the data sets: 0.1 for a quick look")
 	flag.StringVar(&b.dir, "dir", "", "where to work: needs about 60 GiB; empty: a temporary folder")
+	stream := flag.String("stream", "", "back up standard input with the agent's state in this folder, and nothing else: how this program calls itself")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := b.run(ctx); err != nil {
+	work := b.run
+	if *stream != "" {
+		work = func(ctx context.Context) error { return pipe(ctx, os.Stdin, *stream) }
+	}
+	if err := work(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 		os.Exit(1)
 	}
@@ -57,7 +63,7 @@ type sample struct {
 }
 
 func (b *bench) run(ctx context.Context) error {
-	progs, err := build(ctx)
+	progs, err := build(ctx, b.who)
 	if err != nil {
 		return err
 	}
@@ -94,15 +100,33 @@ func (b *bench) run(ctx context.Context) error {
 		report.results = append(report.results, res)
 		fmt.Println(res.table(who))
 	}
+	if len(report.results) > 0 {
+		if err := b.write("", report.String()); err != nil {
+			return err
+		}
+	}
+	if !strings.Contains(","+b.only+",", ",dumps,") {
+		return nil
+	}
+	dumps, err := b.dumps(ctx, who, makers)
+	if err != nil {
+		return err
+	}
+	fmt.Println(dumps)
+	return b.write("-dumps", dumps.String())
+}
+
+// write writes a report into the folder for them, if there is one.
+func (b *bench) write(suffix, text string) error {
 	if b.out == "" {
 		return nil
 	}
 	if err := os.MkdirAll(b.out, 0o755); err != nil {
 		return err
 	}
-	name := filepath.Join(b.out, time.Now().Format("2006-01-02")+".md")
+	name := filepath.Join(b.out, time.Now().Format("2006-01-02")+suffix+".md")
 	fmt.Println("written to", name)
-	return os.WriteFile(name, []byte(report.String()), 0o644)
+	return os.WriteFile(name, []byte(text), 0o644)
 }
 
 func (b *bench) dataset(ctx context.Context, d dataset, who []string, makers map[string]func() peer) (*result, error) {

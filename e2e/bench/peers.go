@@ -41,8 +41,8 @@ type cost struct {
 // programs are where the peers' binaries are.
 type programs struct{ restic, restServer, kopia string }
 
-// build makes the peers' programs at their exact versions, once, in the user's cache.
-func build(ctx context.Context) (programs, error) {
+// build makes the programs of the peers that are asked for at their exact versions, once, in the user's cache.
+func build(ctx context.Context, who string) (programs, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return programs{}, err
@@ -53,15 +53,15 @@ func build(ctx context.Context) (programs, error) {
 	}
 	var p programs
 	for _, t := range []struct {
-		dir, pkg, name string
-		to             *string
+		peer, dir, pkg, name string
+		to                   *string
 	}{
-		{"restic", "github.com/restic/restic/cmd/restic", "restic-0.19.1", &p.restic},
-		{"restserver", "github.com/restic/rest-server/cmd/rest-server", "rest-server-0.14.0", &p.restServer},
-		{"kopia", "github.com/kopia/kopia", "kopia-0.22.3", &p.kopia},
+		{"restic", "restic", "github.com/restic/restic/cmd/restic", "restic-0.19.1", &p.restic},
+		{"restic", "restserver", "github.com/restic/rest-server/cmd/rest-server", "rest-server-0.14.0", &p.restServer},
+		{"kopia", "kopia", "github.com/kopia/kopia", "kopia-0.22.3", &p.kopia},
 	} {
 		*t.to = filepath.Join(cache, t.name)
-		if _, err := os.Stat(*t.to); err == nil {
+		if _, err := os.Stat(*t.to); err == nil || !strings.Contains(who, t.peer) {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "bench: building %s …\n", t.name)
@@ -76,7 +76,15 @@ func build(ctx context.Context) (programs, error) {
 
 // run measures one command of a client.
 func run(ctx context.Context, env []string, name string, args ...string) (cost, string, error) {
+	return runFrom(ctx, nil, env, name, args...)
+}
+
+// runFrom is run with a standard input, which may be nil.
+func runFrom(ctx context.Context, in *os.File, env []string, name string, args ...string) (cost, string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
+	if in != nil {
+		cmd.Stdin = in
+	}
 	cmd.Env = append(os.Environ(), env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
