@@ -182,6 +182,12 @@ func TestANewRoleIsTaken(t *testing.T) {
 	w.tell(event("account.role"), nil)
 	await(t, s, func() bool { return s.View().Admin() })
 	<-entered
+	// The connection was away meanwhile: what it missed is found by its count.
+	w.set(w.server, "Me", say(`{"me":`+strings.Replace(ada, "STAFF", "SUPERUSER", 1)+`}`))
+	w.set(w.server, "Notices", say(strings.Replace(notices(false, "ntc_4", "ntc_3"), "run.failed", "account.role", 1)))
+	w.tell(`{"notificationChanges":{"unreadCount":9,"notification":null}}`, nil)
+	await(t, s, func() bool { return s.View().Superuser() })
+	<-entered
 	w.set(w.server, "Me", refuse(fault.Unavailable, "not now"))
 	s.Told("account.email")
 	if !s.View().Admin() {

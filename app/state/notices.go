@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/holdfast-backup/holdfast/app/api"
@@ -73,18 +74,44 @@ func (n *Notices) Load() {
 	n.change(func() { n.v.Newest.begin() })
 	go func() {
 		got, err := api.Notices(context.Background(), n.api, false, nil, bellLength, nil)
+		var missed []string
 		n.change(func() {
 			if err != nil {
 				n.v.Newest.end(nil, err)
 				return
 			}
-			n.v.Newest.end(noticeRows(got), nil)
+			rows := noticeRows(got)
+			missed = newKinds(n.v.Newest.Value, rows)
+			n.v.Newest.end(rows, nil)
 			n.v.Unread = got.Notifications.UnreadCount
 		})
+		for _, kind := range missed {
+			n.heard(kind)
+		}
 	}()
 }
 
-func noticeRows(got *api.NoticesResponse) (list []api.NoticeFields) {
+// newKinds are the kinds of notices that are in a list and were not in the one before, which was loaded: they came while the connection was away.
+func newKinds(before, after []api.NoticeFields) (kinds []string) {
+	if before == nil {
+		return nil
+	}
+	for _, a := range after {
+		if !slices.ContainsFunc(before, func(b api.NoticeFields) bool { return b.Id == a.Id }) {
+			kinds = append(kinds, a.Kind)
+		}
+	}
+	return kinds
+}
+
+func (n *Notices) heard(kind string) {
+	if n.Told != nil {
+		n.Told(kind)
+	}
+}
+
+func noticeRows(got *api.NoticesResponse) []api.NoticeFields {
+	list := []api.NoticeFields{}
 	for _, e := range got.Notifications.Edges {
 		list = append(list, e.Node.NoticeFields)
 	}
@@ -112,9 +139,7 @@ func (n *Notices) event(data json.RawMessage, err error) {
 		n.Load()
 	case c.Notification != nil:
 		f := c.Notification.NoticeFields
-		if n.Told != nil {
-			n.Told(f.Kind)
-		}
+		n.heard(f.Kind)
 		n.toasts.Add(Toast{Severity: strings.ToLower(string(f.Severity)), Title: f.Title, Body: f.Body, Href: NoticeHref(&f)})
 	}
 }
