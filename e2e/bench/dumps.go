@@ -92,7 +92,11 @@ func (b *bench) dump(name, differ string, next *spread) (w written, size int64, 
 	if err != nil {
 		return w, 0, err
 	}
-	defer f.Close()
+	defer func() {
+		if closed := f.Close(); err == nil {
+			err = closed
+		}
+	}()
 	var rows io.Writer
 	var kept bytes.Buffer
 	if differ != "" {
