@@ -41,7 +41,7 @@ const wrongCode = "second-factor:wrong"
 // second asks who has shown the right password for a code, if the account has a second factor. refused is the answer for one that is missing
 // or wrong; what was written for it must be committed. A wrong code stays counted as a failed login; without a code there was
 // nothing to guess, so nothing is counted, and nothing that was counted is forgotten.
-func (s *Service) second(ctx context.Context, tx *sqlx.Tx, u id.User, key string, in LoginInput, try *attempt) (refused, err error) {
+func (s *Service) second(ctx context.Context, tx *sqlx.Tx, u id.User, in LoginInput, try *attempt) (refused, err error) {
 	f, err := factorOf(ctx, tx, u)
 	if err != nil || !f.on() {
 		return nil, err

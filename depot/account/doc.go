@@ -26,6 +26,19 @@
 // attack; someone behind the same address can make them wait for as long as it lasts, and so can an attacker
 // when the person logs in from a new place. Nothing is ever locked for good: the longest wait is 15 minutes.
 //
+// # Second factor
+//
+// A person may have codes asked for at login (TOTP), after the password or the recovery code was right and never before: until then an account
+// with a second factor answers as any other. A code serves once, and so do all before it; so does each of the backup codes. A wrong code stays
+// counted as a failed login; a login without one takes its own count back and no other. A login in a session of the same account is not asked:
+// switching the factor on ended all sessions that had shown no code. The secret is locked under a key made of the pepper (depot/locked), backup
+// codes are kept as HMAC. It keeps those out who know the password, and protects nothing from whoever holds the server.
+//
+// # Starting anew
+//
+// [Service.Reset] is for who has lost both the password and the recovery code. It shuts the account; the person joins again with new keys
+// and the same id. Until then [Service.WithdrawInvitation] takes it back: the old keys stay for as long.
+//
 // # Sessions and tokens
 //
 // A session ends when it was idle for 30 days, and after 180 days in any case. Its use is written at most once
@@ -44,7 +57,8 @@
 // # Telling
 //
 // What changes who can get at an account is told to its owner, as part of the deed (depot/notice): a login from a place where they
-// were not for 90 days, a login with the recovery code, a new password, a new recovery code, a new role.
+// were not for 90 days, a login with the recovery code, a new password, a new recovery code, a new address (at the old one too), whatever becomes of
+// the second factor, a wrong code after the right password, a reset, a new role.
 //
 // When credentials end, "user:<id>" is published on the bus, so that open subscriptions look whether theirs
 // still stands.

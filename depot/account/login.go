@@ -143,7 +143,7 @@ func (s *Service) login(ctx context.Context, in LoginInput, byRecovery bool) (*L
 		case x.Reset:
 			refused = fault.New(fault.Forbidden, "this account was reset: open the new invitation, or ask an administrator for it")
 		default:
-			if refused, err = s.second(ctx, tx, x.ID, key, in, try); err != nil || refused != nil {
+			if refused, err = s.second(ctx, tx, x.ID, in, try); err != nil || refused != nil {
 				return err
 			}
 		}
