@@ -163,7 +163,7 @@ var rules = []rule{
 		why:    "keys are made and used in rooms that one person can review in a day; depot/locked holds no key of a user's data",
 	}, {
 		name:   "the knowing half runs anywhere",
-		from:   []string{"vault/chunk", "vault/seal", "vault/tree", "vault/backup", "vault/restore", "vault/keyring", "vault/manifest", "vault/order"},
+		from:   []string{"vault/chunk", "vault/seal", "vault/tree", "vault/backup", "vault/restore", "vault/keyring", "vault/manifest", "vault/order", "vault/archive", "vault/dump"},
 		never:  []string{"net", "net/http", "os", "os/exec", "os/user", "syscall", "golang.org/x/sys/unix"},
 		direct: true,
 		why:    "it gets readers and interfaces, so it runs on a device, in the browser and in a test",

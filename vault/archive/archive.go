@@ -7,7 +7,7 @@
 //	/media/…              the content of the one media folder, or a folder LABEL for each of several
 //
 // A download of such a tree is a ZIP of it, which plain tools can use: export writes it, intake reads it and what other
-// tools made.
+// tools made. docs/format-application.md describes both.
 //
 // The manifest is sealed with the content, like every file. It is not signed on its own, so that of a ZIP that somebody
 // uploads is believed only as far as intake finds it true. Where media folders were is a claim that nobody can check.

@@ -44,6 +44,7 @@ type found struct {
 	portable *portable
 	manifest *archive.Manifest
 	toc      bool  // of a dump in pg_dump's tar or directory format
+	other    bool  // nothing that is known
 	err      error // why it is not what it is called
 }
 
@@ -239,6 +240,7 @@ func (c *check) dump(f *found, name string, s io.Reader) error {
 		return refuse("%s is empty", name)
 	}
 	k := recognise(head)
+	f.other = k == unknownKind
 	if k == portableKind { // a lone one, whatever it is called
 		f.portable = newPortable()
 	} else if err := known(k, name); err != nil {

@@ -11,7 +11,7 @@
 // # What is refused
 //
 // With one sentence that says what to do: whatever is encrypted, damaged, cut off, empty or unknown; names that lead out, links that lead
-// out, devices; two things of one name; entries that share their bytes; more bytes or entries than [Options] allows, or two hundred times
+// out, devices; two things of one name; entries that share their bytes; more bytes or entries than [Options] allows, or four hundred times
 // as many as the archive has. Sizes that an archive claims are used to refuse it early, and never believed.
 //
 // # How it is read

@@ -122,6 +122,8 @@ func TestPartsOfALayout(t *testing.T) {
 		"files":                 {[]thing{{name: "a/x", text: "1"}, {name: "b", text: "2"}, {name: "c/d/x.sql", text: "3"}, {name: ".DS_Store", text: "?"}}, archive.Media, []string{"media/", "media/a/", "media/a/x", "media/b", "media/c/", "media/c/d/", "media/c/d/x.sql"}},
 		"files in a folder":     {[]thing{{name: "up/"}, {name: "up/a/x", text: "1"}, {name: "up/b", text: "2"}}, archive.Media, []string{"media/", "media/a/", "media/a/x", "media/b"}},
 		"a toc.dat of others":   {[]thing{{name: "toc.dat", text: "table of contents"}}, archive.Media, []string{"media/", "media/toc.dat"}},
+		"a folder named so":     {[]thing{{name: "x.sql/a", text: "1"}, {name: "b", text: "2"}}, archive.Media, []string{"media/", "media/x.sql/", "media/x.sql/a", "media/b"}},
+		"a dump of others":      {[]thing{{name: "core.dump", text: "\x7fELF"}, {name: "b", text: "2"}}, archive.Media, []string{"media/", "media/core.dump", "media/b"}},
 		"a folder twice":        {[]thing{{name: "media/"}, {name: "media/a", text: "1"}, {name: "media/"}}, archive.Media, []string{"media/", "media/a"}},
 		"archives":              {[]thing{{name: "a.zip", text: "PK\x03\x04"}, {name: "b.tar", text: "?"}}, archive.Media, []string{"media/", "media/a.zip", "media/b.tar"}},
 		"two of one letter":     {[]thing{{name: "a", text: "1"}, {name: "A", text: "2"}}, archive.Media, []string{"media/", "media/A", "media/a"}},

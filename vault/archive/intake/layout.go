@@ -190,13 +190,13 @@ func (c *check) parts(base string) (p picked, found bool, err error) {
 			continue
 		}
 		as := roleOf(e.path)
-		if as == noRole {
+		if as == noRole || e.typ == tree.Dir {
 			continue
 		}
 		if e.typ != tree.File || e.found == nil { // a hard link to what was not looked into
 			return p, false, refuse("%s: %s is a link: make the archive with what it leads to", c.quoted(), short(e.path))
 		}
-		if as == tocRole {
+		if as == tocRole || e.found.other && !strings.Contains(strings.ToLower(rel), ".sql") {
 			continue
 		}
 		if e.found.err != nil {

@@ -424,13 +424,17 @@ func TestLimits(t *testing.T) {
 	refused(t, "a table whose name is no UTF-8", []byte(strings.ReplaceAll(mysqlDump, "`t`", "`\xff`")), Options{}, "no UTF-8")
 	refused(t, "a packed one in a ZIP", zipOf(t, thing{name: "a.sql.gz", text: string(gz(t, []byte(dump)))}), small, "more than 1 MiB")
 
+	alike := strings.Replace(postgresDump, "1\n2\n", strings.Repeat("1\n", 20<<20), 1) // gzip makes a thousandth of it
+	if im, err := take(t, gz(t, []byte(alike)), Options{}); err != nil || im.Manifest.Tables[0].Rows != 20<<20+1 {
+		t.Errorf("rows that are all alike: %v", err)
+	}
 	w, err := zstd.NewWriter(nil, zstd.WithWindowSize(32<<20))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
 	w.Reset(&b)
-	if _, err := io.Copy(w, strings.NewReader(strings.Replace(postgresDump, "1\n2\n", strings.Repeat("1\n", 20<<20), 1))); err != nil {
+	if _, err := io.Copy(w, strings.NewReader(alike)); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {

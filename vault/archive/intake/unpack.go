@@ -34,10 +34,11 @@ func codecOf(k kind) codec {
 // String returns how the names of such files end.
 func (c codec) String() string { return [...]string{"", ".gz", ".zst"}[c] }
 
-// A stream may be this much longer than the file it came from, and from here on that counts.
+// What is unpacked may be this much longer than the file it came from, and from here on that counts. Deflate reaches 1,030 with zeros, zstd
+// thousands; dumps of tables whose rows are all alike reach some hundred for a while.
 const (
-	maxRatio  = 200
-	ratioFrom = 64 << 20
+	maxRatio  = 400
+	ratioFrom = 256 << 20
 )
 
 var errBomb = fault.New(fault.TooLarge, "it unpacks to more than %d times its size, as files made to fill disks do: if it is a good one, unpack it and take it in as it is", maxRatio)
