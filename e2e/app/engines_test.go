@@ -182,7 +182,7 @@ func newMariaDB(t *testing.T, rows int) *mariadb {
 	t.Helper()
 	server := mysqltest.Private(t)
 	m := &mariadb{server, server.New(t)}
-	m.d.Exec(t, "GRANT ALL PRIVILEGES ON `shop\\_copy`.* TO `"+m.d.User+"`@`127.0.0.1`", "GRANT ALL PRIVILEGES ON `by\\_hand`.* TO `"+m.d.User+"`@`127.0.0.1`")
+	m.d.Exec(t, "GRANT ALL PRIVILEGES ON `shop\\_copy`.* TO `"+m.d.User+"`@`127.0.0.1`", "GRANT SELECT ON mysql.proc TO `"+m.d.User+"`@`127.0.0.1`")
 	for _, text := range strings.Split(fmt.Sprintf(mySchema, rows/5, rows/5*2, rows/5*2), ";;") {
 		m.exec(t, text)
 	}
@@ -251,7 +251,7 @@ CREATE TABLE audit (id bigint AUTO_INCREMENT PRIMARY KEY, what varchar(200));;
 CREATE VIEW order_totals AS SELECT o.id, sum(i.sum) AS sum FROM orders o JOIN order_items i ON i.order_id = o.id GROUP BY o.id;;
 CREATE PROCEDURE tidy(IN least int) DELETE FROM audit WHERE id < least;;
 INSERT INTO customers (name, mail, photo) SELECT concat('Zoë ', seq, ' 🦊'), concat('c', seq, '@example.org'), unhex(concat(md5(seq), md5(seq*7))) FROM seq_1_to_%d;;
-INSERT INTO orders (customer_id, at, total) SELECT 1 + seq %% (SELECT count(*) FROM customers), timestamp '2020-01-01' + interval seq minute, seq %% 1000 FROM seq_1_to_%d;;
+INSERT INTO orders (customer_id, at, total) SELECT 1 + seq %% (SELECT count(*) FROM customers), timestamp '2020-01-01 00:00:00' + interval seq minute, seq %% 1000 FROM seq_1_to_%d;;
 INSERT INTO order_items (order_id, what, price, n) SELECT 1 + seq %% (SELECT count(*) FROM orders), concat('line one\nline two \\\\ \' ', seq), (seq %% 977) / 10, 1 + seq %% 5 FROM seq_1_to_%d;;
 CREATE TRIGGER noted AFTER UPDATE ON customers FOR EACH ROW INSERT INTO audit (what) SELECT concat('customer ', NEW.id) FROM DUAL WHERE NEW.mail IS NULL`
 
@@ -274,7 +274,7 @@ func (s *sqlite) exec(t *testing.T, text string) {
 
 func (s *sqlite) drop(t *testing.T, db string) {
 	t.Helper()
-	if err := os.Remove(db); err != nil {
+	if err := os.Remove(s.at(db)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -92,7 +92,7 @@ func (d *Database) shell(ctx context.Context, file string, args ...string) (*exe
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd := exec.CommandContext(ctx, path, append(append([]string{"-batch", "-bail", "-init", os.DevNull}, args...), "--", file)...)
+	cmd := exec.CommandContext(ctx, path, append(append([]string{"-batch", "-bail", "-init", os.DevNull}, args...), file)...)
 	cmd.Env = append(os.Environ(), "SQLITE_HISTORY="+os.DevNull)
 	cmd.WaitDelay = 5 * time.Second
 	said := &tail{}
