@@ -202,7 +202,7 @@ func (r *dumpReport) String() string {
 	b.WriteString("The dump of the next day has one row in a hundred of every table changed in its place, and one in a hundred new, at the table's end. ")
 	b.WriteString("Its words are made up, so how far it can be compressed says little about other databases.\n\n")
 	b.WriteString("Both dumps come through a pipe, as from a dump program: no size, no name of an earlier version. For Holdfast a program of the bench does it that calls `vault/backup` as the agent does with a device's credentials, without a cache, since `holdfast-agent` reads no standard input; ")
-	b.WriteString("restic 0.19.1 does it as `restic backup --stdin` to rest-server 0.14.0. Stored is what the server's folder holds. CPU is client + server; memory is the client's peak. Every repository cuts by a secret of its own, so the ratio varies from round to round. The second dump was restored every time and was as it had been.\n\n")
+	b.WriteString("restic 0.19.1 does it as `restic backup --stdin` to rest-server 0.14.0. Stored is what the server's folder holds. CPU is client + server. Every repository cuts by a secret of its own, so the ratio varies from round to round. The second dump was restored every time and was as it had been.\n\n")
 	fmt.Fprintf(&b, "The aim is that the second dump adds less than %.0f %% of what the first took.\n", 100*aim)
 	for _, res := range r.results {
 		b.WriteString("\n" + res.table(r.who))
@@ -257,9 +257,6 @@ func (res *spreadResult) table(who []string) string {
 	for _, step := range dumpSteps {
 		row("CPU, "+step, func(s sample) float64 { return (s.cost[step].cpu + s.server[step].CPU).Seconds() }, seconds)
 	}
-	row("client's peak memory", func(s sample) float64 {
-		return float64(max(s.cost[dumpSteps[0]].rss, s.cost[dumpSteps[1]].rss))
-	}, size)
 	return b.String()
 }
 
