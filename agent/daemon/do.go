@@ -54,6 +54,9 @@ func (s *service) do(ctx context.Context, w *remote.Work) Done {
 		d.Backup, d.Err = s.backup(working, w.Policy, k)
 	}
 	v := judge(d.Err, context.Cause(working), ctx.Err() != nil)
+	if v.code == string(fault.Invalid) && !w.Runs[0].Application.IsZero() {
+		v.code = codeNotReady // it is the machine that says so, not the server
+	}
 	log.Info("work ended", "outcome", string(v.outcome), "code", v.code, "retry", v.retry, "after", time.Since(began).Round(time.Millisecond))
 	if d.Err != nil {
 		log.Debug("work ended", "error", agent.Sentence(d.Err))

@@ -226,6 +226,7 @@ var sentences = map[string]string{
 	ApplicationRemoved:            "The device has the application no more.",
 	"NOTHING_FOUND":               "None of the folders that the policies name was found on the device, or they held less than can be true.",
 	"DISK_FULL":                   "The disk of the device is full.",
+	"NOT_READY":                   "Something that the application's backup or restore needs is not as it must be: the device says what to its owner.",
 	"ORDER_REFUSED":               "The device refused the order: it was not sealed for it by its owner, has expired, or was carried out before.",
 	string(fault.Invalid):         "The agent and the server do not understand one another: update the agent.",
 	string(fault.NotFound):        "Something that it needed is not there any more.",

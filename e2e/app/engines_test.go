@@ -182,7 +182,7 @@ func newMariaDB(t *testing.T, rows int) *mariadb {
 	t.Helper()
 	server := mysqltest.Private(t)
 	m := &mariadb{server, server.New(t)}
-	m.d.Exec(t, "GRANT ALL PRIVILEGES ON `shop\\_copy`.* TO `"+m.d.User+"`@`127.0.0.1`", "GRANT SELECT ON mysql.proc TO `"+m.d.User+"`@`127.0.0.1`")
+	m.d.Exec(t, "GRANT ALL PRIVILEGES ON `shop\\_copy%`.* TO `"+m.d.User+"`@`127.0.0.1`", "GRANT SELECT ON mysql.proc TO `"+m.d.User+"`@`127.0.0.1`")
 	for _, text := range strings.Split(fmt.Sprintf(mySchema, rows/5, rows/5*2, rows/5*2), ";;") {
 		m.exec(t, text)
 	}
