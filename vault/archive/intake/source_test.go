@@ -73,10 +73,10 @@ func store(ctx context.Context, im *Import, remote *vaulttest.Remote) (backup.Re
 	return res, tree.Open(objects, res.Root), objects, err
 }
 
-// narrow leaves an import a window of a megabyte.
+// narrow leaves an import a window of a quarter of a megabyte.
 func narrow(im *Import) *Import {
 	if s, ok := im.from.(*stream); ok {
-		s.window = 1 << 20
+		s.window = 256 << 10
 	}
 	return im
 }
@@ -149,8 +149,8 @@ func (p *passes) heldBytes() (n int64) {
 
 func TestPasses(t *testing.T) {
 	t.Parallel()
-	const window = 1 << 20
-	ordered := media(160, 40<<10)
+	const window = 256 << 10
+	ordered := media(160, 10<<10)
 	big := thing{name: "media/000050b", text: strings.Repeat(ordered[7].text+ordered[8].text, 40)} // more than the window
 	if len(big.text) <= window {
 		t.Fatal("it is small")
@@ -158,7 +158,7 @@ func TestPasses(t *testing.T) {
 	with := slices.Insert(slices.Clone(ordered), 51, big)
 	backwards := slices.Clone(ordered)
 	slices.Reverse(backwards)
-	most := int(total(ordered)/(window-40<<10)) + 1
+	most := int(total(ordered)/(window-10<<10)) + 1
 	for what, c := range map[string]struct {
 		list   []thing
 		passes int
@@ -270,7 +270,7 @@ func TestReadingAhead(t *testing.T) {
 // Several may read at once, each his share in order.
 func TestPassesForMany(t *testing.T) {
 	t.Parallel()
-	list := media(200, 40<<10)
+	list := media(200, 10<<10)
 	im := narrow(taken(t, gz(t, tarOf(t, shuffled(list)...))))
 	var files []*entry
 	for _, e := range im.list {
