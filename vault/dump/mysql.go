@@ -10,6 +10,7 @@ import (
 const (
 	maxStatement = 16 << 20 // bytes of one statement that is not rows: a procedure's body, a table with its partitions
 	never        = 999999   // the version that no server has
+	maxRaw       = 256      // bytes of an INSERT up to VALUES that are recognised when they come again
 	maxHead      = 64 << 10 // bytes of a statement up to its rows: INSERT INTO with the names of 1,000 columns
 )
 
@@ -30,6 +31,8 @@ type MySQLStatements struct {
 	head  []byte // its code so far: no comments, no marks of executed ones
 	words bool   // head may still grow
 	n     int    // bytes of the statement so far
+	raw   []byte // the first of them, up to maxRaw
+	last  []byte // raw up to VALUES, of the last INSERT, which was into rows
 	at    int    // of them before the first that went into head
 	since int    // the version of MySQL from which on a comment is executed
 	exec  bool   // it began in a comment that is executed
@@ -78,8 +81,10 @@ func NewMySQLStatements(each func(Statement) error) *MySQLStatements {
 // Tables returns the rows that were seen, by the tables' names.
 func (s *MySQLStatements) Tables() []Table { return s.tables.list(s.skip) }
 
-// Whole reports whether the end of a dump was seen.
-func (s *MySQLStatements) Whole() bool { return s.whole }
+// Whole reports whether the end of a dump was seen, and no statement after it.
+func (s *MySQLStatements) Whole() bool {
+	return s.whole && !s.rowin && len(bytes.TrimSpace(s.head)) == 0 && (s.mode == code || s.mode == lineComment)
+}
 
 // plain are the bytes that mean nothing in a statement's rows outside of strings.
 var plain = func() (t [256]bool) {
@@ -104,6 +109,11 @@ func (s *MySQLStatements) Write(p []byte) (int, error) {
 			from = i
 			continue
 		}
+		if s.n == 0 && len(s.last) > 0 && bytes.HasPrefix(p[i:], s.last) {
+			i += len(s.last)
+			s.rowin, s.whole = true, false
+			continue
+		}
 		end, values := s.step(p[i])
 		i++
 		if !end && !values {
@@ -114,6 +124,10 @@ func (s *MySQLStatements) Write(p []byte) (int, error) {
 		st := Statement{Text: s.text, Head: s.head, Code: min(s.at, len(s.text))}
 		if values {
 			st.Rows, st.Head, st.Into = true, nil, s.rows
+			s.whole = false
+			if s.last = s.last[:0]; s.n == len(s.raw) {
+				s.last = append(s.last, s.raw...)
+			}
 		} else {
 			s.look()
 		}
@@ -155,6 +169,7 @@ func (s *MySQLStatements) give(st Statement) error {
 // begin begins a statement.
 func (s *MySQLStatements) begin() {
 	s.head, s.words, s.exec, s.depth, s.match, s.n, s.at = s.head[:0], true, false, 0, 0, 0, 0
+	s.raw = s.raw[:0]
 }
 
 // row reads rows from p[i:] to the end of the statement or of p, and returns where that is.
@@ -232,6 +247,9 @@ func (s *MySQLStatements) quoted(c byte) {
 // step takes a byte of a statement that has no rows yet: is it its last one, or the last of VALUES?
 func (s *MySQLStatements) step(c byte) (end, values bool) {
 	s.n++
+	if len(s.raw) < maxRaw {
+		s.raw = append(s.raw, c)
+	}
 	switch s.mode {
 	case single, singleEsc, double, doubleEsc, back:
 		s.quoted(c)
@@ -419,7 +437,7 @@ func (s *MySQLStatements) insert() bool {
 func (s *MySQLStatements) look() {
 	if d, ok := word(s.head, "DELIMITER"); ok {
 		if d = bytes.TrimSpace(d); len(d) > 0 {
-			s.delim = string(d)
+			s.delim, s.last = string(d), nil
 		}
 		return
 	}
@@ -437,59 +455,6 @@ func (s *MySQLStatements) look() {
 			}
 		}
 	}
-	if rest, ok := word(s.head, "SET"); ok && bytes.HasPrefix(bytes.TrimSpace(rest), []byte("SQL_NOTES=@OLD_SQL_NOTES")) {
-		s.whole = true
-	}
+	rest, ok := word(s.head, "SET")
+	s.whole = ok && bytes.HasPrefix(bytes.TrimSpace(rest), []byte("SQL_NOTES=@OLD_SQL_NOTES"))
 }
-
-// word cuts a word off the beginning of a statement's head.
-func word(head []byte, w string) (rest []byte, ok bool) {
-	head = bytes.TrimLeft(head, " \t\r\n")
-	if len(head) < len(w) || !strings.EqualFold(string(head[:len(w)]), w) {
-		return head, false
-	}
-	if rest = head[len(w):]; len(rest) > 0 && !space(rest[0]) && rest[0] != '`' && rest[0] != '(' && rest[0] != '"' {
-		return head, false
-	}
-	return bytes.TrimLeft(rest, " \t\r\n"), true
-}
-
-// Word cuts a keyword off the beginning of a statement's head.
-func Word(head []byte, w string) (rest []byte, ok bool) { return word(head, w) }
-
-// Name returns the name that text begins with, as it is written, with the database's if that is there.
-func Name(text []byte) string { return string(name(text)) }
-
-// name returns the name that text begins with, as it is written, with the database's if that is there.
-func name(text []byte) []byte {
-	in := byte(0)
-	for i, c := range text {
-		switch {
-		case in != 0:
-			if c == in {
-				in = 0
-			}
-		case c == '`' || c == '"':
-			in = c
-		case space(c) || c == '(' || c == ';' || c == ',':
-			return text[:i]
-		}
-	}
-	return text
-}
-
-// bare takes the quotes, and the database's name, off a name.
-func bare(name string) string {
-	if i := strings.LastIndex(name, "`.`"); i >= 0 {
-		name = name[i+2:]
-	} else if i := strings.LastIndexByte(name, '.'); i >= 0 && !strings.ContainsAny(name, "`\"") {
-		name = name[i+1:]
-	}
-	if n := len(name); n >= 2 && (name[0] == '`' || name[0] == '"') && name[n-1] == name[0] {
-		q := name[:1]
-		name = strings.ReplaceAll(name[1:n-1], q+q, q)
-	}
-	return name
-}
-
-func space(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }

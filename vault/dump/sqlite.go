@@ -19,10 +19,17 @@ type SQLiteStatements struct {
 	ends   int  // in a trigger: 1 after its ";", 2 after "; END"
 	token  []byte
 	whole  bool
+
+	n     int    // bytes of the statement so far
+	raw   []byte // the first of them, up to maxRaw
+	last  []byte // raw of the last INSERT up to its first parenthesis; its head is lasth, its table lastt
+	lasth []byte
+	lastt string
 }
 
 const (
 	bracket       = mode(100) // […]
+	dotLine       = mode(101) // a command of the shell's, to the end of the line
 	maxSQLiteHead = 4 << 10   // bytes of a statement that are looked at
 )
 
@@ -35,8 +42,10 @@ func NewSQLiteStatements(each func(Statement) error) *SQLiteStatements {
 // Tables returns the rows that were seen, by the tables' names; SQLite's own tables are left out.
 func (s *SQLiteStatements) Tables() []Table { return s.tables.list(nil) }
 
-// Whole reports whether the dump's transaction was committed.
-func (s *SQLiteStatements) Whole() bool { return s.whole }
+// Whole reports whether the dump's transaction was committed, and nothing but settings came after it.
+func (s *SQLiteStatements) Whole() bool {
+	return s.whole && len(bytes.TrimSpace(s.head)) == 0 && (s.mode == code || s.mode == lineComment)
+}
 
 // quiet are the bytes that mean nothing outside of strings once the head is known.
 var quiet = func() (t [256]bool) {
@@ -49,9 +58,28 @@ var quiet = func() (t [256]bool) {
 // Write takes the next bytes, and fails if each fails.
 func (s *SQLiteStatements) Write(p []byte) (int, error) {
 	for i := 0; i < len(p); {
+		if s.n == 0 && len(s.last) > 0 && s.mode == code && bytes.HasPrefix(p[i:], s.last) {
+			i += len(s.last)
+			s.n, s.more, s.head = len(s.last), false, append(s.head, s.lasth...)
+			continue
+		}
 		c := p[i]
 		i++
+		if s.n++; len(s.raw) < maxRaw {
+			s.raw = append(s.raw, c)
+		}
 		switch s.mode {
+		case dotLine:
+			s.grow(c)
+			if c != '\n' {
+				continue
+			}
+			s.head = bytes.TrimRight(s.head, "\r\n")
+			s.mode = code
+			if err := s.end(); err != nil {
+				return 0, err
+			}
+			continue
 		case single, double, back, bracket, block, lineComment:
 			if until := closers[s.mode]; c != until {
 				n := bytes.IndexByte(p[i:], until)
@@ -126,9 +154,9 @@ func (s *SQLiteStatements) code(c byte) bool {
 	case '/':
 		s.mode = slash
 		return false
-	case '\n':
-		if len(s.head) > 0 && s.head[0] == '.' {
-			return true
+	case '.':
+		if len(s.head) == 0 {
+			s.mode = dotLine
 		}
 	}
 	if s.body {
@@ -141,6 +169,9 @@ func (s *SQLiteStatements) code(c byte) bool {
 	if c == '(' && s.more { // what matters of an INSERT stands before it
 		_, insert := word(s.head, "INSERT")
 		s.more = !insert
+		if s.last = s.last[:0]; insert && s.n == len(s.raw) {
+			s.last, s.lasth, s.lastt = append(s.last, s.raw...), append(s.lasth[:0], s.head...), ""
+		}
 	}
 	if s.more && (c == ' ' || c == '\n') {
 		s.body = isTrigger(s.head)
@@ -187,7 +218,7 @@ func (s *SQLiteStatements) grow(c byte) {
 // inside appends what stands in quotes to the head.
 func (s *SQLiteStatements) inside(p []byte) {
 	if s.more && !s.body && s.mode != block && s.mode != lineComment {
-		s.head = append(s.head, p[:min(len(p), maxSQLiteHead)]...)
+		s.head = append(s.head, p[:min(len(p), maxSQLiteHead-len(s.head))]...)
 		s.more = len(s.head) < maxSQLiteHead
 	}
 }
@@ -195,9 +226,16 @@ func (s *SQLiteStatements) inside(p []byte) {
 // end counts a statement that ended.
 func (s *SQLiteStatements) end() error {
 	head := s.head
-	if rest, ok := word(head, "INSERT"); ok {
+	_, pragma := word(head, "PRAGMA")
+	s.whole = s.whole && pragma
+	if s.lastt != "" && bytes.Equal(head, s.lasth) {
+		s.tables[s.lastt]++
+	} else if rest, ok := word(head, "INSERT"); ok {
 		if r, ok := word(rest, "INTO"); ok {
-			s.count(r, 1)
+			n := s.count(r, 1)
+			if bytes.Equal(head, s.lasth) {
+				s.lastt = n
+			}
 		}
 	} else if rest, ok := word(head, "CREATE"); ok {
 		if r, ok := word(rest, "TABLE"); ok {
@@ -215,14 +253,18 @@ func (s *SQLiteStatements) end() error {
 		err = s.each(Statement{Head: head})
 	}
 	s.head, s.more, s.body, s.ends, s.token = s.head[:0], true, false, 0, s.token[:0]
+	s.n, s.raw = 0, s.raw[:0]
 	return err
 }
 
-// count adds to the table whose name text begins with.
-func (s *SQLiteStatements) count(text []byte, rows int64) {
-	if n := sqliteName(text); n != "" && !strings.HasPrefix(strings.ToLower(n), "sqlite_") {
-		s.tables[n] += rows
+// count adds to the table whose name text begins with, and returns the name; "" for SQLite's own.
+func (s *SQLiteStatements) count(text []byte, rows int64) string {
+	n := sqliteName(text)
+	if n == "" || strings.HasPrefix(strings.ToLower(n), "sqlite_") {
+		return ""
 	}
+	s.tables[n] += rows
+	return n
 }
 
 // sqliteName returns the name that text begins with, without quotes.
