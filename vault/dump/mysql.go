@@ -435,6 +435,9 @@ func (s *MySQLStatements) insert() bool {
 
 // look learns what it can from a statement that ended.
 func (s *MySQLStatements) look() {
+	if len(bytes.TrimSpace(s.head)) == 0 { // comments
+		return
+	}
 	if d, ok := word(s.head, "DELIMITER"); ok {
 		if d = bytes.TrimSpace(d); len(d) > 0 {
 			s.delim, s.last = string(d), nil

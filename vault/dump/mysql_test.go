@@ -89,8 +89,8 @@ func TestMySQLStatements(t *testing.T) {
 	if _, err := s.Write([]byte(mysqlText)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
+	if err := s.Close(); err != nil || !s.Whole() {
+		t.Fatal(err, s.Whole())
 	}
 	if string(all) != mysqlText {
 		t.Error("the parts are not the whole")

@@ -108,7 +108,7 @@ type silent struct{}
 func (silent) Print(...any) {}
 
 // options writes a file of options, which only we can read, for the programs: a password on a command line is everybody's.
-func (a address) options(dir, prefix string) (path string, err error) {
+func (a address) options(dir, prefix string, maria bool) (path string, err error) {
 	f, err := os.CreateTemp(dir, prefix+"*"+optionsEnd) // 0600
 	if err != nil {
 		return "", fault.Wrap(err, fault.Unavailable, "cannot write the file that tells the database's programs the password")
@@ -133,17 +133,11 @@ func (a address) options(dir, prefix string) (path string, err error) {
 		line("port", a.port)
 		line("protocol", "tcp")
 	}
-	// MySQL's programs and MariaDB's each know one of the ways to say it.
-	switch a.tls {
-	case "true":
-		b.WriteString("loose-ssl\nloose-ssl-verify-server-cert\nloose-ssl-mode=VERIFY_IDENTITY\n")
-	case "skip-verify":
-		b.WriteString("loose-ssl\nloose-skip-ssl-verify-server-cert\nloose-ssl-mode=REQUIRED\n")
-	case "false":
-		b.WriteString("loose-skip-ssl\nloose-ssl-mode=DISABLED\n")
-	default:
-		b.WriteString("loose-skip-ssl-verify-server-cert\nloose-ssl-mode=PREFERRED\n")
+	mode := map[string]string{"true": "ssl-mode=VERIFY_IDENTITY", "skip-verify": "ssl-mode=REQUIRED", "false": "ssl-mode=DISABLED", "": "ssl-mode=PREFERRED"}
+	if maria { // older ones verify nothing unless told, newer ones everything
+		mode = map[string]string{"true": "ssl\nssl-verify-server-cert", "skip-verify": "ssl\nskip-ssl-verify-server-cert", "false": "skip-ssl", "": "skip-ssl-verify-server-cert"}
 	}
+	b.WriteString(mode[a.tls] + "\n")
 	if _, err := f.WriteString(b.String()); err != nil {
 		f.Close()
 		return "", err

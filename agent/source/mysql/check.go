@@ -35,9 +35,12 @@ func (d *Database) Check(ctx context.Context) (source.Check, error) {
 	switch t, err := d.find(ctx, dumpers(s)); {
 	case err != nil:
 		l.wrong("dump program", "%s", sentence(err))
+	case s.maria && !t.maria:
+		l.Tool = t.version
+		l.wrong("dump program", "%s does not know sequences of MariaDB: install the package mariadb-client", t.version)
 	case t.maria != s.maria:
 		l.Tool = t.version
-		l.wrong("dump program", "%s is not of the server's kind, and its dumps may not be whole: install the client package of the server", t.version)
+		l.ok("dump program", "%s is of MariaDB, and the server of MySQL: mysqldump, where it can be had, knows the server better", t.version)
 	default:
 		l.Tool = t.version
 		l.ok("dump program", "%s", t.version)
@@ -62,7 +65,14 @@ func (d *Database) Check(ctx context.Context) (source.Check, error) {
 	} else {
 		l.ok("rights to read", "%s may read tables, views, triggers and events", d.at.user)
 	}
-	return l.Check, d.routines(ctx, l)
+	if err := d.routines(ctx, l); err != nil {
+		return l.Check, err
+	}
+	broken, err := d.broken(ctx, d.at.name)
+	if err == nil && len(broken) > 0 {
+		l.ok("views", "these views stand on something that is gone, and are left out of dumps: %s", strings.Join(broken, ", "))
+	}
+	return l.Check, err
 }
 
 // connection connects.
@@ -150,6 +160,11 @@ func (d *Database) Preflight(ctx context.Context, o source.Restore) (source.Chec
 		if err := d.others(ctx, l); err != nil {
 			return l.Check, err
 		}
+		if text, err := d.referrers(ctx, target); err != nil {
+			return l.Check, err
+		} else if text != "" {
+			l.wrong("foreign keys", "%s", text)
+		}
 	}
 	if !s.atomic() {
 		l.ok("atomic", "this server's RENAME TABLE is not atomic if the server itself is killed in that moment: what was begun is then finished when the agent looks again")
@@ -176,17 +191,24 @@ func (d *Database) mayLoad(ctx context.Context, l *look, target string) error {
 	if err != nil {
 		return err
 	}
-	fine := true
-	for _, p := range []struct{ name, pattern string }{{target, pattern(target)}, {target + mark + "00000000", pattern(target+mark) + "%"}} {
-		if m := r.missing(rightsToLoad, p.name); len(m) > 0 {
-			fine = false
-			l.wrong("rights to restore", "%s", d.please(m, p.pattern))
-		}
+	wanting := d.wanting(r, target)
+	for _, w := range wanting {
+		l.wrong("rights to restore", "%s", w)
 	}
-	if fine {
+	if len(wanting) == 0 {
 		l.ok("rights to restore", "%s may build a database beside %s and swap", d.at.user, target)
 	}
 	return nil
+}
+
+// wanting returns a sentence for each right that a restore lacks.
+func (d *Database) wanting(r rights, target string) (wanting []string) {
+	for _, p := range []struct{ name, pattern string }{{target, pattern(target)}, {target + mark + "00000000", pattern(target+mark) + "%"}} {
+		if m := r.missing(rightsToLoad, p.name); len(m) > 0 {
+			wanting = append(wanting, d.please(m, p.pattern))
+		}
+	}
+	return wanting
 }
 
 // please is the GRANT that is missing.

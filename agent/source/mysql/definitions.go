@@ -41,23 +41,26 @@ func (d *Database) connect(ctx context.Context, database string) (c *sql.Conn, d
 		c.Raw(func(any) error { return driver.ErrBadConn })
 		c.Close()
 	}
-	if _, err := c.ExecContext(ctx, "USE "+quote(database)); err != nil {
-		done()
-		return nil, nil, d.failed(ctx, err, "use "+database)
+	for _, s := range []string{"USE " + quote(database), "SET SESSION lock_wait_timeout = " + lockWait} {
+		if _, err := c.ExecContext(ctx, s); err != nil {
+			done()
+			return nil, nil, d.failed(ctx, err, "use "+database)
+		}
 	}
 	return c, done, nil
 }
+
+const sqlViews = "SELECT 'VIEW', table_name, '' FROM information_schema.views WHERE table_schema = ? ORDER BY table_name"
 
 // kinds are how things are listed and shown: the columns of SHOW CREATE differ.
 var kinds = []struct {
 	list string
 	text string // the column with the text
-	zone bool
 }{
-	{"SELECT 'TRIGGER', trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = ? ORDER BY event_object_table, action_timing, event_manipulation, action_order, trigger_name", "SQL Original Statement", false},
-	{"SELECT routine_type, routine_name, '' FROM information_schema.routines WHERE routine_schema = ? ORDER BY routine_type, routine_name", "Create ", false},
-	{"SELECT 'VIEW', table_name, '' FROM information_schema.views WHERE table_schema = ? ORDER BY table_name", "Create View", false},
-	{"SELECT 'EVENT', event_name, '' FROM information_schema.events WHERE event_schema = ? ORDER BY event_name", "Create Event", true},
+	{"SELECT 'TRIGGER', trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = ? ORDER BY event_object_table, action_timing, event_manipulation, action_order, trigger_name", "SQL Original Statement"},
+	{"SELECT routine_type, routine_name, '' FROM information_schema.routines WHERE routine_schema = ? ORDER BY routine_type, routine_name", "Create "},
+	{sqlViews, "Create View"},
+	{"SELECT 'EVENT', event_name, '' FROM information_schema.events WHERE event_schema = ? ORDER BY event_name", "Create Event"},
 }
 
 // definitions reads them all. It is Forbidden if one exists whose text we may not read.
@@ -169,7 +172,11 @@ func (o object) create(ctx context.Context, c *sql.Conn) error {
 			return err
 		}
 	}
-	_, err := c.ExecContext(ctx, string(o.SQL))
+	text := string(o.SQL)
+	if rest, ok := strings.CutPrefix(text, "CREATE "); ok && o.Kind == "VIEW" && !strings.HasPrefix(rest, "OR ") {
+		text = "CREATE OR REPLACE " + rest
+	}
+	_, err := c.ExecContext(ctx, text)
 	if _, e := c.ExecContext(ctx, "SET NAMES utf8mb4"); err == nil {
 		err = e
 	}

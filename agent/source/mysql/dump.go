@@ -2,9 +2,12 @@ package mysql
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/holdfast-backup/holdfast/agent/source"
 	"github.com/holdfast-backup/holdfast/vault/dump"
@@ -37,13 +40,44 @@ func (s *session) Close() error { return nil }
 // dumpArgs are how a dump is made. Rows are asked for in the order of the primary key, because a server may prefer
 // another index, and does when it is smaller. Blobs are not written in hexadecimal, which doubles them, and would make
 // a row of more than half of max_allowed_packet one that cannot be loaded again.
-func dumpArgs(t tool, database string) []string {
+func dumpArgs(t tool, database string, without []string) []string {
 	args := []string{"--single-transaction", "--quick", "--order-by-primary", "--routines", "--triggers", "--events", "--skip-hex-blob", "--skip-dump-date",
 		"--no-tablespaces", "--default-character-set=utf8mb4", "--max-allowed-packet=1G"}
 	if !t.maria {
 		args = append(args, "--set-gtid-purged=OFF", "--column-statistics=0")
 	}
+	for _, view := range without {
+		args = append(args, "--ignore-table="+database+"."+view)
+	}
 	return append(args, "--", database)
+}
+
+// broken returns the views that the server itself cannot read any more, because what they stand on is gone. A dump program stops at them,
+// and none could create them again.
+func (d *Database) broken(ctx context.Context, database string) ([]string, error) {
+	c, done, err := d.connect(ctx, database)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	var views []object
+	if err := d.list(ctx, c, sqlViews, database, &views); err != nil {
+		return nil, d.failed(ctx, err, "list its views")
+	}
+	var names []string
+	for _, v := range views {
+		rows, err := c.QueryContext(ctx, "SHOW FIELDS FROM "+quote(v.Name))
+		if err == nil {
+			err = rows.Close()
+		}
+		var e *mysql.MySQLError
+		if errors.As(err, &e) && e.Number == 1356 {
+			names = append(names, v.Name)
+		} else if err != nil {
+			return nil, d.failed(ctx, err, "describe the view "+v.Name)
+		}
+	}
+	return names, nil
 }
 
 // Dump starts the dump.
@@ -52,8 +86,12 @@ func (s *session) Dump(ctx context.Context) (source.Dump, error) {
 	if err != nil {
 		return nil, err
 	}
+	without, err := s.d.broken(ctx, s.d.at.name)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
-	cmd, said, forget, err := s.d.command(ctx, t, dumpArgs(t, s.d.at.name)...)
+	cmd, said, forget, err := s.d.command(ctx, t, dumpArgs(t, s.d.at.name, without)...)
 	if err != nil {
 		cancel()
 		return nil, err

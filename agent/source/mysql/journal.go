@@ -9,18 +9,20 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
 // A journal is what a restore needs to know after it was killed.
 type journal struct {
-	Version  int    `json:"version"` // 1
-	Target   string `json:"target"`  // the live database, or the copy to be made
-	Fresh    string `json:"fresh"`   // with the new tables
-	Old      string `json:"old"`     // for the old ones
-	Made     bool   `json:"made"`    // there was no Target before
-	Swapping bool   `json:"swapping"`
+	Version  int    `json:"version"`  // 1
+	Target   string `json:"target"`   // the live database, or the copy to be made
+	Fresh    string `json:"fresh"`    // with the new tables
+	Old      string `json:"old"`      // for the old ones
+	Made     bool   `json:"made"`     // there was no Target before
+	Swapping bool   `json:"swapping"` // Target is being changed
+	Ended    bool   `json:"ended"`    // Target is what it shall be: Fresh and Old are to be dropped
 
 	Charset   string `json:"charset"` // of Target and whatever is made beside it
 	Collation string `json:"collation"`
@@ -39,7 +41,7 @@ func (d *Database) remembered() string {
 
 func (d *Database) journalPath() string { return filepath.Join(d.o.Journal, d.remembered()+"json") }
 
-// load returns the journal, or nil.
+// journal returns the journal, or nil.
 func (d *Database) journal() (*journal, error) {
 	b, err := os.ReadFile(d.journalPath())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -76,6 +78,22 @@ func (d *Database) write(j *journal) error {
 		return syncDir(d.o.Journal)
 	}(); err != nil {
 		return fault.Wrap(err, fault.Unavailable, "cannot write down what a restore is about to do, in %s", d.o.Journal)
+	}
+	return nil
+}
+
+// tidy removes files of options that were left behind, which have the password.
+func (d *Database) tidy() error {
+	entries, err := os.ReadDir(d.o.Journal)
+	if err != nil {
+		return fault.Wrap(err, fault.Unavailable, "cannot look for what an earlier restore left behind, in %s", d.o.Journal)
+	}
+	for _, e := range entries {
+		if n := e.Name(); strings.HasPrefix(n, d.remembered()) && strings.HasSuffix(n, optionsEnd) {
+			if err := os.Remove(filepath.Join(d.o.Journal, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fault.Wrap(err, fault.Unavailable, "cannot remove %s, which holds a password", n)
+			}
+		}
 	}
 	return nil
 }

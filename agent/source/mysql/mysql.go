@@ -43,7 +43,8 @@ const (
 	oldEnd = "_old"        // at the end of the name of what holds the old tables
 
 	connectTimeout = 15 * time.Second
-	cleanUp        = 2 * time.Minute // for removing what was built, after the context ended
+	cleanUp        = 5 * time.Minute // for removing what was built, and for a swap, after the context ended
+	lockWait       = "60"            // seconds that a swap waits for others' transactions, each time
 )
 
 // A Database is a database of MySQL or MariaDB. It implements source.Database.

@@ -73,20 +73,35 @@ func (d *Database) plan(ctx context.Context, o source.Restore) (*journal, error)
 	if err != nil {
 		return nil, d.failed(ctx, err, "tell the character set of "+target)
 	}
-	// A key of another database would go on pointing at the old table.
+	others, err := d.referrers(ctx, target)
+	if err == nil && others != "" {
+		err = fault.New(fault.Conflict, "%s", others)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, err := d.rights(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if wanting := d.wanting(r, target); len(wanting) > 0 {
+		return nil, fault.New(fault.Forbidden, "%s", strings.Join(wanting, "; "))
+	}
+	return j, nil
+}
+
+// referrers returns a sentence about tables of other databases whose foreign keys would go on pointing at the old tables; "" if there are none.
+func (d *Database) referrers(ctx context.Context, target string) (string, error) {
 	rows, err := d.db.QueryContext(ctx, "SELECT DISTINCT CONCAT(table_schema, '.', table_name) FROM information_schema.key_column_usage"+
 		" WHERE referenced_table_schema = ? AND table_schema <> ? ORDER BY 1", target, target)
 	if err != nil {
-		return nil, d.failed(ctx, err, "tell what refers to "+target)
+		return "", d.failed(ctx, err, "tell what refers to "+target)
 	}
 	others, err := names(rows)
-	if err != nil {
-		return nil, d.failed(ctx, err, "tell what refers to "+target)
+	if err != nil || len(others) == 0 {
+		return "", d.failed(ctx, err, "tell what refers to "+target)
 	}
-	if len(others) > 0 {
-		return nil, fault.New(fault.Conflict, "tables of other databases refer to %s by foreign keys, which would go on pointing at the old tables: restore a copy, or drop the keys of %s first", target, strings.Join(others, ", "))
-	}
-	return j, nil
+	return "tables of other databases refer to " + target + " by foreign keys, which would go on pointing at the old tables: restore a copy, or drop the keys of " + strings.Join(others, ", ") + " first", nil
 }
 
 // load makes the fresh database and fills it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -40,24 +41,31 @@ func (d *Database) prepare(ctx context.Context, j *journal, f *filter) (err erro
 func (d *Database) swap(ctx context.Context, j *journal) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
 	defer cancel()
-	if err := d.move(ctx, j); err != nil {
-		moved, e := d.moved(ctx, j)
-		if e != nil || moved { // the answer was lost: Mend finds out, now or when the server is there again
-			return errors.Join(err, e)
-		}
-		return errors.Join(err, d.back(ctx, j))
+	err := d.move(ctx, j)
+	if err == nil {
+		d.stop("moved")
+		err = d.forward(ctx, j)
 	}
-	d.stop("moved")
-	return d.forward(ctx, j)
+	if err == nil {
+		return nil
+	}
+	if _, e := d.takeBack(ctx, j); e != nil { // Mend does, when the server is there again
+		return errors.Join(err, e)
+	}
+	return err
 }
 
 // move takes triggers and events away and moves all tables at once.
 func (d *Database) move(ctx context.Context, j *journal) error {
-	if err := d.makeIfMissing(ctx, j, j.Old); err != nil {
-		return err
+	for _, name := range []string{j.Old, j.Target} {
+		if err := d.makeIfMissing(ctx, j, name); err != nil {
+			return err
+		}
 	}
-	if err := d.makeIfMissing(ctx, j, j.Target); err != nil {
+	if taken, err := d.tables(ctx, j.Target, true); err != nil {
 		return err
+	} else if j.Made && len(taken) > 0 {
+		return fault.New(fault.Conflict, "somebody else has made a database %s meanwhile: choose another name", j.Target)
 	}
 	d.stop("made")
 	c, done, err := d.connect(ctx, j.Target)
@@ -65,31 +73,71 @@ func (d *Database) move(ctx context.Context, j *journal) error {
 		return err
 	}
 	defer done()
-	if _, err := c.ExecContext(ctx, "SET SESSION lock_wait_timeout = 60"); err != nil {
-		return d.failed(ctx, err, "wait for locks")
+	var inTheWay []object // a name is a table's or a view's
+	for _, v := range j.Was.Views {
+		if slices.Contains(j.NewTables, v.Name) {
+			inTheWay = append(inTheWay, v)
+		}
 	}
-	for _, side := range []struct {
-		database string
-		list     []object
-	}{{j.Target, j.Was.Events}, {j.Target, j.Was.Triggers}, {j.Fresh, j.New.Triggers}} {
-		for _, o := range side.list {
-			if err := o.drop(ctx, c, side.database); err != nil {
+	if err := d.take(ctx, c, j.Target, j.Was.Events, inTheWay, j.Was.Triggers); err != nil {
+		return err
+	}
+	if err := d.take(ctx, c, j.Fresh, j.New.Triggers); err != nil {
+		return err
+	}
+	d.stop("bare")
+	moves, _, err := d.moves(ctx, j)
+	if err != nil {
+		return err
+	}
+	return d.rename(ctx, c, moves)
+}
+
+// take takes objects away from a database, if they are there.
+func (d *Database) take(ctx context.Context, c *sql.Conn, database string, lists ...[]object) error {
+	for _, list := range lists {
+		for _, o := range list {
+			if err := o.drop(ctx, c, database); err != nil {
 				return d.failed(ctx, err, "take away "+o.Name)
 			}
 		}
 	}
-	d.stop("bare")
-	var moves []string
+	return nil
+}
+
+// moves returns what is left to be renamed, and whether some of it was done already. It is all or nothing, but for old servers
+// that were killed in that moment.
+func (d *Database) moves(ctx context.Context, j *journal) (moves []string, begun bool, err error) {
+	left, err := d.tables(ctx, j.Fresh, true)
+	if err != nil {
+		return nil, false, err
+	}
+	out, err := d.tables(ctx, j.Old, true)
+	if err != nil {
+		return nil, false, err
+	}
 	for _, t := range j.OldTables {
-		moves = append(moves, in(j.Target, t)+" TO "+in(j.Old, t))
+		if slices.Contains(out, t) {
+			begun = true
+		} else {
+			moves = append(moves, in(j.Target, t)+" TO "+in(j.Old, t))
+		}
 	}
 	for _, t := range j.NewTables {
-		moves = append(moves, in(j.Fresh, t)+" TO "+in(j.Target, t))
+		if slices.Contains(left, t) {
+			moves = append(moves, in(j.Fresh, t)+" TO "+in(j.Target, t))
+		} else {
+			begun = true
+		}
 	}
+	return moves, begun || len(moves) == 0, nil
+}
+
+func (d *Database) rename(ctx context.Context, c *sql.Conn, moves []string) error {
 	if len(moves) == 0 {
 		return nil
 	}
-	_, err = c.ExecContext(ctx, "RENAME TABLE "+strings.Join(moves, ", "))
+	_, err := c.ExecContext(ctx, "RENAME TABLE "+strings.Join(moves, ", "))
 	return d.failed(ctx, err, "move the tables")
 }
 
@@ -102,108 +150,84 @@ func (d *Database) makeIfMissing(ctx context.Context, j *journal, name string) e
 	return d.makeDatabase(ctx, j, name)
 }
 
-// moved reports whether the tables were moved.
-func (d *Database) moved(ctx context.Context, j *journal) (bool, error) {
-	if len(j.NewTables) > 0 {
-		left, err := d.tables(ctx, j.Fresh, true)
-		return len(left) == 0, err
-	}
-	old, err := d.tables(ctx, j.Old, true)
-	return len(old) == len(j.OldTables), err
-}
-
 // forward makes everything else of the live database what the new one has, and drops what is left. It may be done again.
 func (d *Database) forward(ctx context.Context, j *journal) error {
+	if err := d.settle(ctx, j.Target, j.New, j.Was); err != nil {
+		return err
+	}
+	return d.clear(ctx, j)
+}
+
+// takeBack makes the live database what it was, and drops the new one. It may be done again. It reports whether there was something
+// to take back: a restore that has got as far as dropping the old tables is finished instead.
+func (d *Database) takeBack(ctx context.Context, j *journal) (bool, error) {
+	if j.Ended {
+		return false, d.clear(ctx, j)
+	}
+	_, begun, err := d.moves(ctx, j)
+	if err != nil {
+		return false, err
+	}
+	if begun {
+		if err := d.moveBack(ctx, j); err != nil {
+			return false, err
+		}
+	}
+	if !j.Made {
+		if err := d.settle(ctx, j.Target, j.Was, j.New); err != nil {
+			return false, err
+		}
+	} else if left, err := d.tables(ctx, j.Target, true); err != nil {
+		return false, err
+	} else if len(left) == 0 { // else it is somebody else's
+		if err := d.dropDatabase(ctx, j.Target); err != nil {
+			return false, err
+		}
+	}
+	return true, d.clear(ctx, j)
+}
+
+// moveBack is the other way about of move.
+func (d *Database) moveBack(ctx context.Context, j *journal) error {
 	c, done, err := d.connect(ctx, j.Target)
 	if err != nil {
 		return err
 	}
 	defer done()
-	for _, list := range [][]object{j.Was.Events, j.Was.Triggers, j.Was.Views, j.Was.Routines, j.New.Events, j.New.Triggers, j.New.Views, j.New.Routines} {
-		for _, o := range list {
-			if err := o.drop(ctx, c, j.Target); err != nil {
-				return d.failed(ctx, err, "take away "+o.Name)
-			}
-		}
+	if err := d.take(ctx, c, j.Target, j.New.Events, j.New.Triggers, j.New.Views); err != nil {
+		return err
 	}
-	for _, list := range [][]object{j.New.Routines, j.New.Views, j.New.Triggers, j.New.Events} {
-		if err := d.createAll(ctx, c, list); err != nil {
-			return err
-		}
-		d.stop("created")
-	}
-	return d.clear(ctx, j)
-}
-
-// back gives the live database what move has taken away, and drops what was loaded. It may be done again.
-func (d *Database) back(ctx context.Context, j *journal) error {
-	if j.Made {
-		if left, err := d.tables(ctx, j.Target, true); err != nil {
-			return err
-		} else if len(left) == 0 {
-			if err := d.dropDatabase(ctx, j.Target); err != nil {
-				return err
-			}
-		}
-		return d.clear(ctx, j)
-	}
-	c, done, err := d.connect(ctx, j.Target)
+	left, err := d.tables(ctx, j.Fresh, true)
 	if err != nil {
 		return err
 	}
-	defer done()
-	for _, list := range [][]object{j.Was.Triggers, j.Was.Events} {
-		for _, o := range list {
-			if err := o.drop(ctx, c, j.Target); err != nil {
-				return d.failed(ctx, err, "take away "+o.Name)
-			}
-		}
-		if err := d.createAll(ctx, c, list); err != nil {
-			return err
-		}
-	}
-	return d.clear(ctx, j)
-}
-
-// createAll creates objects in a database. Views may stand on each other in any order, so those that cannot be made yet wait for the
-// others.
-func (d *Database) createAll(ctx context.Context, c *sql.Conn, list []object) error {
-	for len(list) > 0 {
-		var later []object
-		var last error
-		for _, o := range list {
-			if err := d.createOr(ctx, c, o); err != nil {
-				if o.Kind != "VIEW" {
-					return d.failed(ctx, err, "create "+o.Name)
-				}
-				later, last = append(later, o), d.failed(ctx, err, "create the view "+o.Name)
-			}
-		}
-		if len(later) == len(list) {
-			return last
-		}
-		list = later
-	}
-	return nil
-}
-
-// createOr creates an object; as our own if we may not create it as somebody else's.
-func (d *Database) createOr(ctx context.Context, c *sql.Conn, o object) error {
-	err := o.create(ctx, c)
-	var e *mysql.MySQLError
-	if !errors.As(err, &e) || e.Number != 1227 && e.Number != 1449 {
+	out, err := d.tables(ctx, j.Old, true)
+	if err != nil {
 		return err
 	}
-	loc := definer.FindIndex(o.SQL)
-	if loc == nil {
-		return err
+	var moves []string
+	for _, t := range j.NewTables {
+		if !slices.Contains(left, t) {
+			moves = append(moves, in(j.Target, t)+" TO "+in(j.Fresh, t))
+		}
 	}
-	o.SQL = append(append([]byte{}, o.SQL[:loc[0]]...), o.SQL[loc[1]:]...)
-	return o.create(ctx, c)
+	for _, t := range j.OldTables {
+		if slices.Contains(out, t) {
+			moves = append(moves, in(j.Old, t)+" TO "+in(j.Target, t))
+		}
+	}
+	return d.rename(ctx, c, moves)
 }
 
-// clear drops the two databases beside the live one, and the journal.
+// clear drops the two databases beside the live one, and the journal. Which of them was live is not asked any more.
 func (d *Database) clear(ctx context.Context, j *journal) error {
+	if !j.Ended {
+		j.Ended = true
+		if err := d.write(j); err != nil {
+			return err
+		}
+	}
+	d.stop("ended")
 	for _, name := range []string{j.Fresh, j.Old} {
 		if err := d.dropDatabase(ctx, name); err != nil {
 			return err
@@ -215,6 +239,9 @@ func (d *Database) clear(ctx context.Context, j *journal) error {
 
 // Mend takes back a restore that was killed before its tables moved, and finishes one that was killed after that.
 func (d *Database) Mend(ctx context.Context) (string, error) {
+	if err := d.tidy(); err != nil {
+		return "", err
+	}
 	j, err := d.journal()
 	if err != nil || j == nil {
 		return "", err
@@ -222,24 +249,50 @@ func (d *Database) Mend(ctx context.Context) (string, error) {
 	if _, err := d.server(ctx); err != nil {
 		return "", err
 	}
+	ctx, cancel := context.WithTimeout(ctx, cleanUp)
+	defer cancel()
 	if !j.Swapping {
 		if err := d.remove(ctx, j); err != nil {
 			return "", err
 		}
 		return "a restore that had not begun to change " + j.Target + " was removed", nil
 	}
-	moved, err := d.moved(ctx, j)
-	if err != nil {
+	if j.Ended {
+		if err := d.clear(ctx, j); err != nil {
+			return "", err
+		}
+		return "what a restore of " + j.Target + " had left was removed", nil
+	}
+	if finished, err := d.finish(ctx, j); err == nil && finished {
+		return "a restore of " + j.Target + " was finished", nil
+	} else if err != nil && !answered(err) { // the server is away
 		return "", err
 	}
-	if moved {
-		if err := d.forward(ctx, j); err != nil {
-			return "", fault.Wrap(err, fault.KindOf(err), "a restore of %s was begun and cannot be finished: %s", j.Target, sentence(err))
-		}
-		return "a restore of " + j.Target + " was finished", nil
-	}
-	if err := d.back(ctx, j); err != nil {
-		return "", fault.Wrap(err, fault.KindOf(err), "a restore of %s was begun and cannot be taken back: %s", j.Target, sentence(err))
+	if _, err := d.takeBack(ctx, j); err != nil {
+		return "", fault.Wrap(err, fault.KindOf(err), "a restore of %s was begun, and can be neither finished nor taken back: %s", j.Target, sentence(err))
 	}
 	return "a restore of " + j.Target + " was taken back", nil
+}
+
+// finish brings forward a restore whose tables have begun to move.
+func (d *Database) finish(ctx context.Context, j *journal) (bool, error) {
+	moves, begun, err := d.moves(ctx, j)
+	if err != nil || !begun {
+		return false, err
+	}
+	c, done, err := d.connect(ctx, j.Target)
+	if err != nil {
+		return false, err
+	}
+	err = d.rename(ctx, c, moves)
+	if done(); err != nil {
+		return false, err
+	}
+	return true, d.forward(ctx, j)
+}
+
+// answered reports whether an error is the server's answer, and not its silence.
+func answered(err error) bool {
+	var e *mysql.MySQLError
+	return errors.As(err, &e)
 }

@@ -77,7 +77,7 @@ func environment() []string {
 // command returns a program's command, which knows who we are, reads no other files of options, and dies with ctx. When it is done
 // with, forget must be called.
 func (d *Database) command(ctx context.Context, t tool, args ...string) (cmd *exec.Cmd, said *tail, forget func(), err error) {
-	file, err := d.at.options(d.o.Journal, d.remembered())
+	file, err := d.at.options(d.o.Journal, d.remembered(), t.maria)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -87,6 +87,7 @@ func (s *Server) Open(t testing.TB, database string) *sql.DB {
 	t.Helper()
 	c := mysql.NewConfig()
 	c.User, c.Net, c.Addr, c.DBName, c.MultiStatements = "root", "tcp", s.Addr(), database, true
+	c.Logger = silent{} // a server that was killed is no news
 	con, err := mysql.NewConnector(c)
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +96,10 @@ func (s *Server) Open(t testing.TB, database string) *sql.DB {
 	t.Cleanup(func() { db.Close() })
 	return db
 }
+
+type silent struct{}
+
+func (silent) Print(...any) {}
 
 // Exec runs statements as root.
 func (d *Database) Exec(t testing.TB, statements ...string) {

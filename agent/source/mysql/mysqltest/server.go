@@ -29,7 +29,8 @@ func (s *Server) Socket() string { return filepath.Join(s.dir, "s") }
 // Addr returns the server's address on loopback.
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
 
-// start makes a data folder and starts a server in it.
+// start makes a data folder and starts a server in it. Temporary tables have their place there, too: a server that starts removes whatever
+// there is of them, another server's as well.
 func start() (*Server, error) {
 	dir, err := os.MkdirTemp("", "hfmy")
 	if err != nil {
@@ -71,6 +72,7 @@ func (s *Server) install() error {
 	}
 	cmd := exec.Command(install, "--no-defaults", "--datadir="+filepath.Join(s.dir, "data"), "--auth-root-authentication-method=normal",
 		"--skip-test-db", "--debug-no-sync", "--innodb-flush-method=nosync", "--innodb-log-file-size=16M")
+	cmd.Env = append(os.Environ(), "TMPDIR="+s.dir)
 	if cmd.SysProcAttr, err = attr(s.dir); err != nil {
 		return err
 	}
@@ -95,7 +97,8 @@ func (s *Server) run() error {
 		l.Close()
 	}
 	// Nothing is synced: what a killed process wrote is there all the same.
-	cmd := exec.Command(program, "--no-defaults", "--datadir="+filepath.Join(s.dir, "data"), "--socket="+s.Socket(), "--bind-address=127.0.0.1",
+	cmd := exec.Command(program, "--no-defaults", "--datadir="+filepath.Join(s.dir, "data"), "--tmpdir="+s.dir,
+		"--socket="+s.Socket(), "--bind-address=127.0.0.1",
 		"--port="+strconv.Itoa(s.port), "--pid-file="+filepath.Join(s.dir, "pid"), "--skip-name-resolve", "--skip-log-bin", "--event-scheduler=ON",
 		"--debug-no-sync", "--innodb-flush-method=nosync", "--innodb-log-file-size=16M", "--innodb-buffer-pool-size=96M", "--max-connections=400")
 	if cmd.SysProcAttr, err = attr(s.dir); err != nil {
