@@ -26,7 +26,8 @@ func Name(text []byte) string { return string(name(text)) }
 // name returns the name that text begins with, as it is written, with the database's if that is there.
 func name(text []byte) []byte {
 	in := byte(0)
-	for i, c := range text {
+	for i := 0; i < len(text); i++ {
+		c := text[i]
 		switch {
 		case in != 0:
 			if c == in {
@@ -34,7 +35,13 @@ func name(text []byte) []byte {
 			}
 		case c == '`' || c == '"':
 			in = c
-		case space(c) || c == '(' || c == ';' || c == ',':
+		case space(c): // there may be some around the point
+			after := bytes.TrimLeft(text[i:], " \t\r\n")
+			if !bytes.HasPrefix(after, []byte(".")) && !bytes.HasSuffix(bytes.TrimRight(text[:i], " \t\r\n"), []byte(".")) {
+				return text[:i]
+			}
+			i = len(text) - len(after) - 1
+		case c == '(' || c == ';' || c == ',':
 			return text[:i]
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -41,7 +42,7 @@ func (d *Database) connect(ctx context.Context, database string) (c *sql.Conn, d
 		c.Raw(func(any) error { return driver.ErrBadConn })
 		c.Close()
 	}
-	for _, s := range []string{"USE " + quote(database), "SET SESSION lock_wait_timeout = " + lockWait} {
+	for _, s := range []string{"USE " + quote(database), "SET SESSION lock_wait_timeout = " + strconv.Itoa(d.lockWait)} {
 		if _, err := c.ExecContext(ctx, s); err != nil {
 			done()
 			return nil, nil, d.failed(ctx, err, "use "+database)

@@ -33,6 +33,9 @@ var (
 	definer     = regexp.MustCompile("(?is)\\bDEFINER\\s*=\\s*(?:CURRENT_USER(?:\\s*\\(\\s*\\))?|(?:`(?:[^`]|``)*`|'[^']*'|\"[^\"]*\"|[\\w.$-]+)(?:\\s*@\\s*(?:`(?:[^`]|``)*`|'[^']*'|\"[^\"]*\"|[\\w.%$:-]+))?)")
 	objectKind  = regexp.MustCompile(`(?i)\b(VIEW|TRIGGER|PROCEDURE|FUNCTION|EVENT|PACKAGE)\b`)
 	enable      = regexp.MustCompile(`(?i)\b(ON\s+COMPLETION\s+(?:NOT\s+)?PRESERVE\s+)ENABLE\b`)
+	setValue    = regexp.MustCompile(`(?i)^\s*SETVAL\s*\(`)
+	decimal     = regexp.MustCompile(`(^|[^\w$.])[0-9]+\.[0-9]$`)
+	library     = regexp.MustCompile(`(?i)\bSONAME\b`)
 	disable     = regexp.MustCompile(`(?i)\b(ON\s+COMPLETION\s+(?:NOT\s+)?PRESERVE\s+)DISABLE\b`)
 )
 
@@ -79,29 +82,30 @@ func (f *filter) statement(st dump.Statement) ([]byte, error) {
 				return append(bytes.Clone(comments), bytes.Replace(code, []byte(name), []byte(quote(f.fresh)), 1)...), f.only(unquote(name))
 			}
 		}
-		for _, kind := range []string{"TEMPORARY", "TABLE", "VIEW", "SEQUENCE", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "PACKAGE", "BODY", "IF", "EXISTS"} {
-			if r, ok := dump.Word(rest, kind); ok {
-				rest = r
-				continue
-			}
+		if account(rest) {
+			return nil, f.refuse(st.Head)
 		}
-		if r, ok := dump.Word(rest, "USER"); ok || account(rest) {
-			return nil, f.refuse(verb + " " + string(r))
-		}
-		return st.Text, f.own([]byte(dump.Name(rest)))
+		return st.Text, f.own(rest)
 	case "SET":
 		if s := strings.ToUpper(string(rest)); strings.Contains(s, "GLOBAL") || strings.Contains(s, "PERSIST") || strings.Contains(s, "SQL_LOG_BIN") {
 			return nil, nil
 		} else if strings.HasPrefix(s, "PASSWORD") || strings.HasPrefix(s, "ROLE") || strings.HasPrefix(s, "DEFAULT ROLE") {
-			return nil, f.refuse("SET " + s)
+			return nil, f.refuse(st.Head)
 		}
 		return st.Text, nil
 	case "CHANGE": // --master-data
 		return nil, nil
-	case "INSERT", "REPLACE", "LOCK", "UNLOCK", "DELIMITER", "DO", "SELECT", "COMMIT", "BEGIN", "START", "ANALYZE":
+	case "SELECT", "DO": // sequences
+		if !setValue.Match(rest) {
+			return nil, f.refuse(st.Head)
+		}
+		return st.Text, f.own(rest)
+	case "LOCK":
+		return st.Text, f.own(rest)
+	case "UNLOCK", "DELIMITER", "COMMIT", "BEGIN", "START":
 		return st.Text, nil
 	}
-	return nil, f.refuse(string(st.Head))
+	return nil, f.refuse(st.Head)
 }
 
 // create returns what becomes of CREATE.
@@ -120,7 +124,7 @@ func (f *filter) create(st dump.Statement, rest []byte) ([]byte, error) {
 		}
 	}
 	if account(rest) {
-		return nil, f.refuse("CREATE " + string(rest))
+		return nil, f.refuse(st.Head)
 	}
 	kind := objectKind.FindIndex(rest)
 	at := definer.FindIndex(rest)
@@ -130,9 +134,14 @@ func (f *filter) create(st dump.Statement, rest []byte) ([]byte, error) {
 		}
 	}
 	if kind == nil || isTable(rest) {
-		for _, w := range []string{"TEMPORARY", "TABLE", "SEQUENCE", "UNIQUE", "FULLTEXT", "SPATIAL", "INDEX", "IF", "NOT", "EXISTS"} {
+		for _, w := range []string{"TEMPORARY", "TABLE", "SEQUENCE", "IF", "NOT", "EXISTS"} {
 			if r, ok := dump.Word(rest, w); ok {
 				rest = r
+			}
+		}
+		for _, w := range []string{"UNIQUE", "FULLTEXT", "SPATIAL", "INDEX"} {
+			if _, ok := dump.Word(rest, w); ok {
+				return st.Text, f.own(rest)
 			}
 		}
 		return st.Text, f.own([]byte(dump.Name(rest)))
@@ -145,6 +154,9 @@ func (f *filter) create(st dump.Statement, rest []byte) ([]byte, error) {
 	name := dump.Name(named)
 	if err := f.own([]byte(name)); err != nil {
 		return nil, err
+	}
+	if what == "FUNCTION" && library.Match(rest) { // a program of the server's
+		return nil, f.refuse(st.Head)
 	}
 	code = bytes.Clone(code)
 	if loc := definer.FindIndex(code); !f.definer && at != nil && at[0] < kind[0] && loc != nil {
@@ -173,29 +185,49 @@ func (f *filter) only(name string) error {
 	return nil
 }
 
-// own refuses a name that leads into another database.
+// own refuses a name, or a list of them, that leads into another database.
 func (f *filter) own(name []byte) error {
-	in := byte(0)
-	for _, c := range name {
-		switch {
-		case in != 0:
-			if c == in {
-				in = 0
-			}
-		case c == '`' || c == '"':
-			in = c
-		case c == '.':
-			return fault.New(fault.Invalid, "the dump names %s together with its database, so it would reach beyond the one it is loaded into: make a dump without", name)
-		}
+	if point(name) {
+		return fault.New(fault.Invalid, "the dump names %s together with its database, so it would reach beyond the one it is loaded into: make a dump without", shown(name))
 	}
 	return nil
 }
 
-func (f *filter) refuse(text string) error {
-	if len(text) > 60 {
-		text = text[:60] + "…"
+// plain refuses a statement in which any name leads into another database.
+func (f *filter) plain(rest []byte) error { return f.own(rest) }
+
+// point reports whether there is a point outside of quotes that is not one of a number.
+func point(text []byte) bool {
+	in := byte(0)
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case in != 0:
+			if c == '\\' && in != '`' {
+				i++
+			} else if c == in {
+				in = 0
+			}
+		case c == '`' || c == '"' || c == '\'':
+			in = c
+		case c == '.' && !decimal.Match(text[:min(i+2, len(text))]):
+			return true
+		}
 	}
-	return fault.New(fault.Invalid, "the dump holds a statement that no dump of one database has, %q: it is not loaded", strings.ToValidUTF8(text, "?"))
+	return false
+}
+
+func (f *filter) refuse(head []byte) error {
+	return fault.New(fault.Invalid, "the dump holds a statement that no dump of one database has, %q: it is not loaded", shown(head))
+}
+
+// shown is the beginning of a text.
+func shown(text []byte) string {
+	s := strings.Join(strings.Fields(strings.ToValidUTF8(string(text[:min(len(text), 60)]), "?")), " ")
+	if len(text) > 60 {
+		s += "…"
+	}
+	return s
 }
 
 // account reports whether CREATE, DROP or ALTER is about accounts or the server.

@@ -44,7 +44,7 @@ const (
 
 	connectTimeout = 15 * time.Second
 	cleanUp        = 5 * time.Minute // for removing what was built, and for a swap, after the context ended
-	lockWait       = "60"            // seconds that a swap waits for others' transactions, each time
+	lockWait       = 60              // seconds that a swap waits for others' transactions, each time
 )
 
 // A Database is a database of MySQL or MariaDB. It implements source.Database.
@@ -53,7 +53,8 @@ type Database struct {
 	o  source.Options
 	db *sql.DB
 
-	stop func(step string) // tests die here
+	stop     func(step string) // tests die here
+	lockWait int
 }
 
 // Open returns the database at an address. Nothing is connected yet.
@@ -68,7 +69,7 @@ func Open(url string, o source.Options) (*Database, error) {
 	}
 	db := sql.OpenDB(con)
 	db.SetMaxIdleConns(2)
-	return &Database{at: a, o: o, db: db, stop: func(string) {}}, nil
+	return &Database{at: a, o: o, db: db, stop: func(string) {}, lockWait: lockWait}, nil
 }
 
 // Engine returns MySQL, for MariaDB, too.

@@ -122,4 +122,11 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (t *tail) String() string { return strings.ToValidUTF8(strings.TrimSpace(string(t.b)), "?") }
+// String leaves out the statement, with its rows, that the client shows before its complaint.
+func (t *tail) String() string {
+	s := string(t.b)
+	if i := strings.LastIndex(s, "\nERROR "); i >= 0 {
+		s = s[i:]
+	}
+	return strings.ToValidUTF8(strings.TrimSpace(s), "?")
+}
