@@ -14,8 +14,9 @@ import (
 // and reaches no further:
 //
 //   - CREATE DATABASE, DROP DATABASE and USE are left out; a dump of more than one database is refused.
-//   - A name with a database before it, where something is created, filled or dropped, is refused, unless it is the dump's own,
-//     and so is whatever a dump tool does not write. The client's own commands are off (--binary-mode).
+//   - A name with a database before it, where something is created, filled or dropped, is refused, and so is whatever a dump tool does
+//     not write. Only views, triggers and routines may have the dump's own, which is taken off. The client's own commands
+//     are off (--binary-mode).
 //   - Settings of the whole server are left out: logs, replication.
 //   - DEFINER is left out if we may not name another: whoever restores defines then.
 //   - Events are created disabled, so that none works on the tables before they are live.
@@ -34,6 +35,7 @@ var (
 	objectKind  = regexp.MustCompile(`(?i)\b(VIEW|TRIGGER|PROCEDURE|FUNCTION|EVENT|PACKAGE)\b`)
 	enable      = regexp.MustCompile(`(?i)\b(ON\s+COMPLETION\s+(?:NOT\s+)?PRESERVE\s+)ENABLE\b`)
 	setValue    = regexp.MustCompile(`(?i)^\s*SETVAL\s*\(`)
+	onTable     = regexp.MustCompile(`(?i)\b(BEFORE|AFTER)\s+(INSERT|UPDATE|DELETE)\s+ON\s+`)
 	decimal     = regexp.MustCompile(`(^|[^\w$.])[0-9]+\.[0-9]$`)
 	library     = regexp.MustCompile(`(?i)\bSONAME\b`)
 	disable     = regexp.MustCompile(`(?i)\b(ON\s+COMPLETION\s+(?:NOT\s+)?PRESERVE\s+)DISABLE\b`)
@@ -152,20 +154,26 @@ func (f *filter) create(st dump.Statement, rest []byte) ([]byte, error) {
 		named, _ = dump.Word(named, w)
 	}
 	name := dump.Name(named)
-	if err := f.own([]byte(name)); err != nil {
+	code, err := f.home(bytes.Clone(code), name)
+	if err != nil {
 		return nil, err
 	}
 	if what == "FUNCTION" && library.Match(rest) { // a program of the server's
 		return nil, f.refuse(st.Head)
 	}
-	code = bytes.Clone(code)
 	if loc := definer.FindIndex(code); !f.definer && at != nil && at[0] < kind[0] && loc != nil {
 		code = append(code[:loc[0]], code[loc[1]:]...)
 	}
 	switch what {
+	case "TRIGGER":
+		if on := onTable.FindIndex(named); on != nil {
+			if code, err = f.home(code, dump.Name(named[on[1]:])); err != nil {
+				return nil, err
+			}
+		}
 	case "EVENT":
 		if loc := enable.FindSubmatchIndex(code); loc != nil {
-			f.enabled[unquote(name)] = true
+			f.enabled[unquote(last(name))] = true
 			code = append(append(bytes.Clone(code[:loc[3]]), "DISABLE"...), code[loc[1]:]...)
 		}
 	case "VIEW":
@@ -174,6 +182,36 @@ func (f *filter) create(st dump.Statement, rest []byte) ([]byte, error) {
 		}
 	}
 	return append(bytes.Clone(comments), code...), nil
+}
+
+// home takes the dump's database off a name in a statement: the server keeps it where somebody wrote it. Another database's is refused.
+func (f *filter) home(code []byte, name string) ([]byte, error) {
+	own := last(name)
+	if own == name {
+		return code, nil
+	}
+	if err := f.only(unquote(strings.TrimRight(strings.TrimSuffix(name, own), " \t\r\n."))); err != nil {
+		return nil, f.own([]byte(name))
+	}
+	return bytes.Replace(code, []byte(name), []byte(own), 1), nil
+}
+
+// last is the last part of a name that may have the database's before it.
+func last(name string) string {
+	in := byte(0)
+	for i := 0; i < len(name); i++ {
+		switch c := name[i]; {
+		case in != 0:
+			if c == in {
+				in = 0
+			}
+		case c == '`' || c == '"':
+			in = c
+		case c == '.':
+			return last(strings.TrimLeft(name[i+1:], " \t\r\n"))
+		}
+	}
+	return name
 }
 
 // only remembers the dump's database, and refuses a second one.

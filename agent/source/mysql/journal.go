@@ -31,6 +31,7 @@ type journal struct {
 	OldTables []string    `json:"old_tables"`
 	New       definitions `json:"new"`
 	Was       definitions `json:"was"`
+	Broken    []string    `json:"broken"` // views of Was
 }
 
 // remembered is what the names of our files in the journal's folder begin with.

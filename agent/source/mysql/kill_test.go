@@ -241,10 +241,10 @@ func clean0(t *testing.T, d *Database) {
 }
 
 // The programs are killed half-way.
-// children are our processes of that name.
-func children(t *testing.T, name string) (pids []int) {
+// loaders are our processes that load into a database beside that one.
+func loaders(t *testing.T, name string) (pids []int) {
 	t.Helper()
-	out, err := exec.Command("pgrep", "-P", strconv.Itoa(os.Getpid()), "-x", name).Output()
+	out, err := exec.Command("pgrep", "-P", strconv.Itoa(os.Getpid()), "-f", "--", "--database="+name+mark).Output()
 	if err != nil {
 		t.Errorf("no %s: %v", name, err)
 	}
@@ -273,7 +273,7 @@ func TestProgramIsKilled(t *testing.T) {
 	now, _ := dumped(t, d)
 	// The client reads from a pipe that we feed, so it is alive when half was read.
 	half := io.MultiReader(strings.NewReader(before[:len(before)/2]), readerFunc(func([]byte) (int, error) {
-		for _, pid := range children(t, "mariadb") {
+		for _, pid := range loaders(t, at.Name) {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
 		return 0, io.EOF

@@ -25,6 +25,9 @@ func (d *Database) prepare(ctx context.Context, j *journal, f *filter) (err erro
 		if j.Was, err = d.definitions(ctx, j.Target); err != nil {
 			return err
 		}
+		if j.Broken, err = d.broken(ctx, j.Target); err != nil {
+			return err
+		}
 		if j.OldTables, err = d.tables(ctx, j.Target, true); err != nil {
 			return err
 		}
@@ -73,13 +76,7 @@ func (d *Database) move(ctx context.Context, j *journal) error {
 		return err
 	}
 	defer done()
-	var inTheWay []object // a name is a table's or a view's
-	for _, v := range j.Was.Views {
-		if slices.Contains(j.NewTables, v.Name) {
-			inTheWay = append(inTheWay, v)
-		}
-	}
-	if err := d.take(ctx, c, j.Target, j.Was.Events, inTheWay, j.Was.Triggers); err != nil {
+	if err := d.take(ctx, c, j.Target, j.Was.Events, named(j.Was.Views, j.NewTables), j.Was.Triggers); err != nil {
 		return err
 	}
 	if err := d.take(ctx, c, j.Fresh, j.New.Triggers); err != nil {
@@ -91,6 +88,16 @@ func (d *Database) move(ctx context.Context, j *journal) error {
 		return err
 	}
 	return d.rename(ctx, c, moves)
+}
+
+// named are the views that have a table's name, and so are in its way.
+func named(views []object, tables []string) (in []object) {
+	for _, v := range views {
+		if slices.Contains(tables, v.Name) {
+			in = append(in, v)
+		}
+	}
+	return in
 }
 
 // take takes objects away from a database, if they are there.
@@ -152,7 +159,7 @@ func (d *Database) makeIfMissing(ctx context.Context, j *journal, name string) e
 
 // forward makes everything else of the live database what the new one has, and drops what is left. It may be done again.
 func (d *Database) forward(ctx context.Context, j *journal) error {
-	if err := d.settle(ctx, j.Target, j.New, j.Was); err != nil {
+	if err := d.settle(ctx, j.Target, j.New, j.Was, nil); err != nil {
 		return err
 	}
 	return d.clear(ctx, j)
@@ -174,7 +181,8 @@ func (d *Database) takeBack(ctx context.Context, j *journal) (bool, error) {
 		}
 	}
 	if !j.Made {
-		if err := d.settle(ctx, j.Target, j.Was, j.New); err != nil {
+		// A view that was broken cannot be made again where it was replaced.
+		if err := d.settle(ctx, j.Target, j.Was, j.New, j.Broken); err != nil {
 			return false, err
 		}
 	} else if left, err := d.tables(ctx, j.Target, true); err != nil {
@@ -194,7 +202,11 @@ func (d *Database) moveBack(ctx context.Context, j *journal) error {
 		return err
 	}
 	defer done()
-	if err := d.take(ctx, c, j.Target, j.New.Events, j.New.Triggers, j.New.Views); err != nil {
+	if err := d.take(ctx, c, j.Target, j.New.Events, j.New.Triggers, named(j.New.Views, j.OldTables)); err != nil {
+		return err
+	}
+	live, err := d.tables(ctx, j.Target, true)
+	if err != nil {
 		return err
 	}
 	left, err := d.tables(ctx, j.Fresh, true)
@@ -207,7 +219,7 @@ func (d *Database) moveBack(ctx context.Context, j *journal) error {
 	}
 	var moves []string
 	for _, t := range j.NewTables {
-		if !slices.Contains(left, t) {
+		if slices.Contains(live, t) && !slices.Contains(left, t) {
 			moves = append(moves, in(j.Target, t)+" TO "+in(j.Fresh, t))
 		}
 	}
