@@ -342,6 +342,10 @@ func (r *restoring) media(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		var whose *owner
+		if r.about.Origin == archive.Import { // an archive of others does not know who owns what here
+			whose = ownerOf(to)
+		}
 		done := r.out.Result
 		got, err := restore.Run(ctx, restore.Config{
 			Objects: r.in.Objects, Root: r.in.Root, Conflict: r.in.Conflict, Select: restore.Select{Paths: []string{from}},
@@ -350,7 +354,7 @@ func (r *restoring) media(ctx context.Context) error {
 				p.TotalBytes = r.size
 				r.in.progress(PhaseMedia, p)
 			},
-		}, under{s, from})
+		}, under{s, from, whose})
 		r.add(got)
 		if err != nil {
 			return err

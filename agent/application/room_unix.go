@@ -25,3 +25,16 @@ func room(dir string) (int64, error) {
 		}
 	}
 }
+
+// ownerOf is who owns a folder, or the one in which it will lie.
+func ownerOf(dir string) *owner {
+	for path := dir; ; path = filepath.Dir(path) {
+		var st unix.Stat_t
+		if unix.Stat(path, &st) == nil {
+			return &owner{st.Uid, st.Gid}
+		}
+		if filepath.Dir(path) == path {
+			return nil
+		}
+	}
+}
