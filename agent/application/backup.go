@@ -53,6 +53,11 @@ func Backup(ctx context.Context, dir *state.Dir, a *App, in BackupInput) (Made, 
 		return Made{}, err
 	}
 	defer release()
+	return backUp(ctx, dir, a, in)
+}
+
+// backUp is Backup for who has the folder's lock.
+func backUp(ctx context.Context, dir *state.Dir, a *App, in BackupInput) (_ Made, err error) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	src := &snapshot{app: a, part: in.Part, origin: in.Origin, portable: in.Portable, excludeLogs: in.ExcludeLogs, skip: dir.Path(), end: end}

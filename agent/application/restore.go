@@ -54,9 +54,15 @@ type Restored struct {
 }
 
 // Restore puts an application back. The error is about the whole; what concerns single files of the media is in the
-// Result.
+// Result. Backups of the device wait, and are waited for: one that began meanwhile would take what is being built for the
+// remains of a restore that was killed, and remove it.
 func Restore(ctx context.Context, dir *state.Dir, a *App, in RestoreInput) (Restored, error) {
 	began := time.Now()
+	release, err := agent.LockWait(ctx, dir)
+	if err != nil {
+		return Restored{}, err
+	}
+	defer release()
 	r := &restoring{dir: dir, app: a, in: in}
 	defer r.close()
 	in.progress(PhaseCheck, restore.Progress{})
@@ -302,7 +308,7 @@ func (r *restoring) safety(ctx context.Context) error {
 		}
 		r.in.progress(PhaseSafety, restore.Progress{Files: p.Files, Bytes: p.Bytes, TotalFiles: p.TotalFiles, TotalBytes: p.TotalBytes})
 	}
-	made, err := Backup(ctx, r.dir, r.app, in)
+	made, err := backUp(ctx, r.dir, r.app, in)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)

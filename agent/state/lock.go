@@ -14,11 +14,11 @@ import (
 // errLocked is what the system-specific lock returns if another process holds it.
 var errLocked = errors.New("locked")
 
-// Lock makes sure that one backup at a time uses the folder: two would void each other's sessions. The
+// Lock makes sure that one backup, or restore of an application, at a time uses the folder: two backups would void each other's sessions. The
 // system drops the lock when the process ends, however it ends. A second Lock is a fault.Conflict that names
 // the process which holds it.
 func (d *Dir) Lock() (unlock func(), err error) {
-	return d.hold("lock", "another backup of this device is running%s: wait until it is done")
+	return d.hold("lock", "a backup of this device, or a restore of an application, is running%s: wait until it is done")
 }
 
 // LockService makes sure that one resident service at a time uses the folder, as [Dir.Lock] does for backups.

@@ -143,7 +143,7 @@ func TestLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Lock(); !errors.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "another backup") {
+	if _, err := d.Lock(); !errors.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "is running") {
 		t.Errorf("the second lock: %v", err)
 	}
 	unlock()
