@@ -250,13 +250,9 @@ func (r *restoring) lookMedia(ctx context.Context) error {
 	if r.size, err = r.mediaBytes(ctx); err != nil {
 		return err
 	}
-	for _, to := range targets {
-		free, err := room(to)
-		if err != nil {
+	for from, to := range targets {
+		if err := r.fits(ctx, from, to); err != nil {
 			return err
-		}
-		if r.in.Folder != "" && free < r.size {
-			return fault.New(fault.StorageFull, "%s has room for %s, and the media are %s", to, agent.Size(free), agent.Size(r.size))
 		}
 	}
 	return nil
