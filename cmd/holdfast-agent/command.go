@@ -24,6 +24,8 @@ type command struct {
 	min, max   int // positional arguments; max -1: any number
 	flags      func(*pflag.FlagSet, *call)
 	run        func(*call) error
+	sub        []*command // what the first argument chooses from; then nothing else here counts but name and texts
+	of         string     // the command whose sub this is, once it was found; "" for none
 }
 
 // call is one run of one command: its flags, arguments and streams.
@@ -69,8 +71,10 @@ func commands() []*command {
 	}
 }
 
-func find(name string) *command {
-	for _, cmd := range commands() {
+func find(name string) *command { return among(commands(), name) }
+
+func among(list []*command, name string) *command {
+	for _, cmd := range list {
 		if cmd.name == name {
 			return cmd
 		}
@@ -78,9 +82,18 @@ func find(name string) *command {
 	return nil
 }
 
+// under returns one of a command's own.
+func (cmd *command) under(name string) *command {
+	s := among(cmd.sub, name)
+	if s != nil {
+		s.of = cmd.name + " "
+	}
+	return s
+}
+
 // suggest names the command that was probably meant.
-func suggest(name string) string {
-	for _, cmd := range commands() {
+func suggest(list []*command, name string) string {
+	for _, cmd := range list {
 		if len(name) >= 2 && strings.HasPrefix(cmd.name, name) || distance(name, cmd.name) <= 2 && len(name) >= 4 {
 			return " (did you mean " + cmd.name + "?)"
 		}
@@ -110,7 +123,7 @@ func distance(a, b string) int {
 }
 
 func (cmd *command) line() string {
-	return strings.TrimSpace("holdfast-agent " + cmd.name + " " + cmd.args)
+	return strings.TrimSpace("holdfast-agent " + cmd.of + cmd.name + " " + cmd.args)
 }
 
 func (cmd *command) flagSet(c *call) *pflag.FlagSet {
@@ -128,6 +141,10 @@ func (cmd *command) flagSet(c *call) *pflag.FlagSet {
 }
 
 func (cmd *command) help(w io.Writer) {
+	if cmd.sub != nil {
+		cmd.group(w)
+		return
+	}
 	fmt.Fprintf(w, "%s\n\n%s\n", cmd.line(), cmd.summary)
 	if cmd.long != "" {
 		fmt.Fprintf(w, "\n%s\n", strings.TrimSpace(cmd.long))
@@ -136,13 +153,25 @@ func (cmd *command) help(w io.Writer) {
 	fmt.Fprintf(w, "\n%s", cmd.flagSet(c).FlagUsages())
 }
 
-func help(w io.Writer) {
-	fmt.Fprint(w, "holdfast-agent backs up this machine to a Holdfast server. Nobody but you can read what it stores.\n\n")
+// group is the help of a command that has others.
+func (cmd *command) group(w io.Writer) {
+	fmt.Fprintf(w, "holdfast-agent %s COMMAND …\n\n%s\n\n%s\n\n", cmd.name, cmd.summary, strings.TrimSpace(cmd.long))
+	list(w, cmd.name+" ", cmd.sub)
+	fmt.Fprintf(w, "\nholdfast-agent %s COMMAND --help says more.\n", cmd.name)
+}
+
+// list prints commands, one a line.
+func list(w io.Writer, of string, commands []*command) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, cmd := range commands() {
-		fmt.Fprintf(t, "  %s\t%s\n", cmd.name, cmd.summary)
+	for _, cmd := range commands {
+		fmt.Fprintf(t, "  %s%s\t%s\n", of, cmd.name, cmd.summary)
 	}
 	t.Flush()
+}
+
+func help(w io.Writer) {
+	fmt.Fprint(w, "holdfast-agent backs up this machine to a Holdfast server. Nobody but you can read what it stores.\n\n")
+	list(w, "", commands())
 	fmt.Fprint(w, "\nholdfast-agent COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 usage, 3 done with warnings.\n")
 }
 

@@ -101,6 +101,9 @@ func dispatch(c *call, args []string) error {
 	case "help", "-h", "--help":
 		if len(args) > 1 && name == "help" {
 			if cmd := find(args[1]); cmd != nil {
+				if len(args) > 2 && cmd.under(args[2]) != nil {
+					cmd = cmd.under(args[2])
+				}
 				cmd.help(c.out)
 				return nil
 			}
@@ -116,7 +119,20 @@ func dispatch(c *call, args []string) error {
 		if strings.HasPrefix(name, "-") {
 			return usagef("the command comes first: holdfast-agent COMMAND %s …", name)
 		}
-		return usagef("there is no command %q%s: holdfast-agent help lists them", name, suggest(name))
+		return usagef("there is no command %q%s: holdfast-agent help lists them", name, suggest(commands(), name))
+	}
+	if cmd.sub != nil {
+		group := cmd
+		if args = args[1:]; len(args) == 0 {
+			group.help(c.err)
+			return failedUsage{}
+		} else if args[0] == "-h" || args[0] == "--help" {
+			group.help(c.out)
+			return nil
+		}
+		if cmd = group.under(args[0]); cmd == nil {
+			return usagef("there is no command %q%s: holdfast-agent %s --help lists them", group.name+" "+args[0], suggest(group.sub, args[0]), group.name)
+		}
 	}
 	fs := cmd.flagSet(c)
 	// Errors of parsing, too, are JSON if that was asked for.
