@@ -231,9 +231,6 @@ func (f *filter) own(name []byte) error {
 	return nil
 }
 
-// plain refuses a statement in which any name leads into another database.
-func (f *filter) plain(rest []byte) error { return f.own(rest) }
-
 // point reports whether there is a point outside of quotes that is not one of a number.
 func point(text []byte) bool {
 	in := byte(0)
