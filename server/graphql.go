@@ -30,8 +30,11 @@ const (
 // largeBodies is how many bodies over personBody are held in memory at a time.
 const largeBodies = 4
 
-// deviceTime replaces requestTime for devices: commitSnapshot looks at every new tree node.
+// deviceTime replaces requestTime for devices and imports: commitSnapshot looks at every new tree node.
 const deviceTime = 15 * time.Minute
+
+// commits reports whether the caller may commit a snapshot, which takes more than other requests do.
+func commits(a actor.Actor) bool { return a.IsDevice() || a.IsImport() }
 
 // post is the transport of queries and mutations: a JSON object in the body.
 type post struct{ server *Server }
@@ -66,7 +69,7 @@ func (p post) read(w http.ResponseWriter, r *http.Request) (params *graphql.RawP
 	switch {
 	case a.IsNobody():
 		limit = strangerBody
-	case a.IsDevice():
+	case commits(a):
 		limit = deviceBody
 	}
 	if r.ContentLength > limit {
@@ -148,7 +151,7 @@ func (get) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor
 // status that fits when it was refused as a whole.
 func run(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor, params *graphql.RawParams) {
 	limit := requestTime
-	if actor.FromContext(r.Context()).IsDevice() {
+	if commits(actor.FromContext(r.Context())) {
 		limit = deviceTime
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), limit)
