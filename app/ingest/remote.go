@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/app/talk"
@@ -21,13 +22,13 @@ type remote struct {
 	out  Outside
 	send talk.Send
 	app  id.Application
-	part string
+	part string // as the API spells it: DATABASE, MEDIA, FULL
 	used bool
 	info backup.Info
 }
 
 func newRemote(out Outside, in talk.Send, part string) (*remote, error) {
-	r := &remote{out: out, send: in, part: part}
+	r := &remote{out: out, send: in, part: strings.ToUpper(part)}
 	b, err := parse[id.Backup](in.Backup)
 	if err != nil {
 		return nil, err
