@@ -73,7 +73,7 @@ func (a *album) fill(ctx context.Context) error {
 		return err
 	}
 	if err := a.take(newcomer, []sight{
-		{"new-dashboard", "/", nil}, {"new-files", "/files", nil}, {"new-devices", "/devices", nil}, {"new-activity", "/runs", nil}, {"new-trash", "/trash", nil},
+		{"new-dashboard", "/", nil}, {"new-files", "/files", nil}, {"new-devices", "/devices", nil}, {"new-applications", "/applications", nil}, {"new-activity", "/runs", nil}, {"new-trash", "/trash", nil},
 		{"new-notifications", "/notifications", nil}, {"new-nothing-here", "/admin/people", nil},
 	}); err != nil {
 		return err
@@ -115,18 +115,23 @@ func (a *album) sights(ctx context.Context) ([]sight, error) {
 				Node struct {
 					ID, State, Kind string
 					Device          struct{ ID string }
+					Application     *struct{ ID string }
 				}
 			}
 		}
 		Policies []struct{ ID string }
 	}
-	if err := a.admin.Do(ctx, `{ runs(first: 200) { edges { node { id state kind device { id } } } } policies { id } }`, nil, &out); err != nil {
+	if err := a.admin.Do(ctx, `{ runs(first: 200) { edges { node { id state kind device { id } application { id } } } } policies { id } }`, nil, &out); err != nil {
 		return nil, err
 	}
 	var runs []sight
 	seen := map[string]bool{}
 	for _, e := range out.Runs.Edges {
-		if kind := strings.ToLower(e.Node.Kind + "-" + e.Node.State); !seen[kind] {
+		kind := strings.ToLower(e.Node.Kind + "-" + e.Node.State)
+		if e.Node.Application != nil {
+			kind = "application-" + kind
+		}
+		if !seen[kind] {
 			seen[kind] = true
 			runs = append(runs, sight{"run-" + kind, "/runs/" + e.Node.ID, nil})
 		}
@@ -166,6 +171,7 @@ func (a *album) sights(ctx context.Context) ([]sight, error) {
 		{"device-add", "/devices/add", nil},
 		{"activity", "/runs", nil},
 	}
+	list = append(list, a.applications()...)
 	list = append(list, runs...)
 	list = append(list, []sight{
 		{"trash", "/trash", nil},
@@ -204,8 +210,12 @@ func (a *album) sights(ctx context.Context) ([]sight, error) {
 
 // take goes to each sight and takes its pictures.
 func (a *album) take(p *chrome.Page, sights []sight) error {
+	took := strings.HasPrefix(sights[0].name, a.only)
 	for _, s := range sights {
-		if a.only != "" && s.address != "" && !strings.HasPrefix(s.name, a.only) {
+		if s.address != "" { // what has none goes on from the one before
+			took = strings.HasPrefix(s.name, a.only)
+		}
+		if !took {
 			continue
 		}
 		if err := p.Look(chrome.Desk); err != nil {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -74,12 +75,15 @@ func content(r *rand.Rand, size int, random bool) []byte {
 		}
 		return []byte(b.String())
 	}
-	var seed [32]byte
-	for i := range seed {
-		seed[i] = byte(r.Uint32())
-	}
+	return noise(r.Uint64(), size)
+}
+
+// noise is what no program can make smaller.
+func noise(seed uint64, size int) []byte {
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], seed)
 	b := make([]byte, size)
-	rand.NewChaCha8(seed).Read(b) //nolint:errcheck // it never fails
+	rand.NewChaCha8(key).Read(b) //nolint:errcheck // it never fails
 	return b
 }
 

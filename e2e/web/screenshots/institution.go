@@ -58,6 +58,7 @@ type institution struct {
 	users   map[string]string // e-mail -> id
 	devices []*device
 	film    string // a policy that is slow
+	host    *host
 }
 
 // password is a person's, as package stack makes it.
@@ -65,7 +66,7 @@ func password(name string) string { return "correct horse battery " + name }
 
 // live founds the institution and lets days pass.
 func (i *institution) live(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{i.join, i.organise, i.pass, i.trouble, i.under} {
+	for _, step := range []func(context.Context) error{i.join, i.open, i.organise, i.pass, i.trouble, i.upset, i.under, i.busy} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -80,6 +81,9 @@ func (i *institution) leave() {
 			d.service.Process.Kill() //nolint:errcheck // it may have ended
 			d.service.Wait()         //nolint:errcheck // it was killed
 		}
+	}
+	if i.host != nil {
+		i.host.leave()
 	}
 }
 
@@ -168,6 +172,7 @@ func (i *institution) organise(ctx context.Context) error {
 	films["uploadLimit"] = 96 << 10
 	office := of(0, "", "Office documents", at("12:30", "22:00"), weeks)
 	office["presets"], office["extensions"] = []string{"documents", "spreadsheets", "presentations", "images"}, []string{".csv"}
+	office["roots"] = []string{i.devices[0].home, i.stick()}
 	audit := map[string]any{"name": "Before the audit", "enabled": false, "targets": map[string]any{"groups": []string{groups["Administration"]}}, "roots": []string{"~"},
 		"schedule": map[string]any{"kind": "CRON", "cron": "0 4 * * 6"}, "retention": map[string]any{"yearly": 10}}
 	for _, p := range []map[string]any{
@@ -189,6 +194,9 @@ func (i *institution) organise(ctx context.Context) error {
 	}
 	return i.enable(ctx, i.film, false) // its turn comes in the end
 }
+
+// stick is a folder of Ada's that is not always there.
+func (i *institution) stick() string { return filepath.Join(i.dir, "Memory stick") }
 
 func (i *institution) enable(ctx context.Context, policy string, on bool) error {
 	return i.admin.Do(ctx, `mutation($id: ID!, $on: Boolean!) { enablePolicy(input: {id: $id, enabled: $on}) { policy { id } } }`, map[string]any{"id": policy, "on": on}, nil)
@@ -248,9 +256,12 @@ func (i *institution) pass(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
+	if err := write(filepath.Join(i.stick(), "Talk for the museum.pptx"), noise(8, 300<<10)); err != nil {
+		return err
+	}
 	for day := range days {
 		away := -1
-		if day == 4 || day == 9 {
+		if day == 4 || day == 7 || day == 9 {
 			away = day % len(i.devices)
 			if err := os.Rename(i.devices[away].home, i.devices[away].home+" away"); err != nil {
 				return err
@@ -267,7 +278,7 @@ func (i *institution) pass(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := i.await(ctx, "over", runs...); err != nil {
+		if err := errors.Join(i.evening(ctx, day), i.await(ctx, "over", runs...)); err != nil {
 			return err
 		}
 		if away >= 0 {
@@ -293,6 +304,7 @@ func yesterday(ctx context.Context, db *sqlx.DB) error {
 		{"notifications", "true", "created_at"},
 		{"users", "true", "created_at"},
 		{"devices", "true", "created_at"},
+		{"applications", "true", "created_at"},
 		{"audit_events", "true", "at"},
 	} {
 		var sets []string
@@ -321,16 +333,19 @@ func (i *institution) trouble(ctx context.Context) error {
 	if err := ada.agent.Unlocked(ctx, "restore", "latest", "--on", "ada-laptop", "--wait").Err(); err != nil {
 		return err
 	}
-	// A file that grows while it is read.
-	stop := make(chan struct{})
-	grown := make(chan error)
-	go func() { grown <- grow(filepath.Join(ada.home, "Documents", "Minutes being typed.docx"), stop) }()
+	// A stick that was taken out, and files that grow while they are read.
+	if err := os.RemoveAll(i.stick()); err != nil {
+		return err
+	}
+	still := []func() error{typing(filepath.Join(ada.home, "Documents", "Minutes being typed.docx")), typing(filepath.Join(ada.home, "Documents", "Measurements", "Tide gauge, second by second.csv"))}
 	runs, err := i.backUp(ctx, ada, i.devices[2], i.devices[3], i.devices[5])
 	if err == nil {
-		err = i.await(ctx, "over", runs...)
+		err = errors.Join(i.await(ctx, "WARNED", runs[0]), i.await(ctx, "over", runs[1:]...))
 	}
-	close(stop)
-	if err := errors.Join(err, <-grown, os.Rename(grace.home, grace.home+" away")); err != nil {
+	for _, end := range still {
+		err = errors.Join(err, end())
+	}
+	if err := errors.Join(err, os.Rename(grace.home, grace.home+" away")); err != nil {
 		return err
 	}
 	if runs, err = i.backUp(ctx, grace); err != nil {
@@ -339,9 +354,21 @@ func (i *institution) trouble(ctx context.Context) error {
 	return i.await(ctx, "FAILED", runs...)
 }
 
-// grow appends to a file without a pause until stop is closed.
+// typing writes a file that goes on changing, without a pause, until end is called: it takes longer to read than to change.
+func typing(path string) (end func() error) {
+	stop, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- grow(path, stop) }()
+	return func() error {
+		close(stop)
+		return <-ended
+	}
+}
+
 func grow(path string, stop <-chan struct{}) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err := write(path, noise(7, 3<<20)); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
