@@ -292,6 +292,38 @@ func TestImportIsRefused(t *testing.T) {
 	wantKind(t, err, fault.Conflict)
 	w.exec(`UPDATE devices SET revoked_at = now(); UPDATE applications SET removed_at = NULL`)
 	_, _, err = w.BeginImport(w.ctx, anna, shop.id)
+	wantKind(t, err, fault.Conflict) // not UNAUTHENTICATED: her login is good, and a page that reads that throws it away
+}
+
+// Who began an import has an end to it at hand: its token is good for no longer than the login, or the API token, that it was begun with.
+func TestImportEndsWithItsLogin(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	anna := w.user()
+	shop := w.application(w.device(anna), "Shop")
+	program := actor.Actor{User: anna.User, Role: actor.Staff, APIToken: id.APIToken{}.New()}
+	w.exec(`INSERT INTO api_tokens (id, user_id, token_hash, name, created_at) VALUES ($1, $2, '\x01', 'p', now())`, program.APIToken, anna.User)
+	begin := func(a actor.Actor) string {
+		t.Helper()
+		_, text, err := w.BeginImport(w.ctx, a, shop.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		must(w.AuthenticateImport(w.ctx, text))(t)
+		return text
+	}
+	byLogin, byProgram := begin(anna), begin(program)
+	w.exec(`DELETE FROM sessions WHERE id = $1`, anna.Session) // logged out, or a new password
+	_, err := w.AuthenticateImport(w.ctx, byLogin)
+	wantKind(t, err, fault.Unauthenticated)
+	must(w.AuthenticateImport(w.ctx, byProgram))(t)
+	w.exec(`UPDATE api_tokens SET expires_at = now()`)
+	_, err = w.AuthenticateImport(w.ctx, byProgram)
+	wantKind(t, err, fault.Unauthenticated)
+	w.exec(`UPDATE api_tokens SET expires_at = now() + interval '1 hour'`)
+	must(w.AuthenticateImport(w.ctx, byProgram))(t)
+	w.exec(`DELETE FROM api_tokens`)
+	_, err = w.AuthenticateImport(w.ctx, byProgram)
 	wantKind(t, err, fault.Unauthenticated)
 }
 

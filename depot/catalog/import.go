@@ -19,7 +19,8 @@ const maxImports = 4
 
 // BeginImport begins a session into which the owner of an application writes something that was saved elsewhere, in the name of the application's
 // device and beside that device's own session: neither ends the other. The token that it returns opens this one session: see
-// actor.RequireWriter. It ends with the session, by commit, abort or silence. Only the owner may.
+// actor.RequireWriter. It ends with the session, by commit, abort or silence, and with the login or the API token that the owner came with. Only the
+// owner may.
 func (s *Service) BeginImport(ctx context.Context, a actor.Actor, app id.Application) (*Begun, string, error) {
 	me, err := a.Person()
 	if err != nil {
@@ -36,11 +37,14 @@ func (s *Service) BeginImport(ctx context.Context, a actor.Actor, app id.Applica
 		if row == nil || row.Owner != me {
 			return fault.New(fault.NotFound, "there is no such application")
 		}
-		if row.Removed {
+		switch {
+		case row.Removed:
 			return fault.New(fault.Conflict, "the device has the application “%s” no more: register it there again", row.Name)
+		case row.Revoked:
+			return fault.New(fault.Conflict, "the device of the application “%s” was revoked: nothing can be added to it", row.Name)
 		}
 		device = row.Device
-		if _, err := s.begin(ctx, tx, device, b, &app, &hash); err != nil {
+		if _, err := s.begin(ctx, tx, device, b, &importing{app, hash, credential(a)}); err != nil {
 			return err
 		}
 		// begin holds the device's row, so that two that begin count one another.
@@ -58,8 +62,23 @@ func (s *Service) BeginImport(ctx context.Context, a actor.Actor, app id.Applica
 	return b, text, nil
 }
 
-// AuthenticateImport returns the import that a token stands for. It fails with UNAUTHENTICATED if the token is unknown, or its session ended
-// more than an hour ago; until then the session itself says why it takes no more.
+// importing is what makes a session one of an import.
+type importing struct {
+	app   id.Application
+	token []byte // its hash
+	by    string // the credential, as its UUID
+}
+
+// credential names what a person came with: a login session or an API token.
+func credential(a actor.Actor) string {
+	if a.Session.IsZero() {
+		return a.APIToken.UUID()
+	}
+	return a.Session.UUID()
+}
+
+// AuthenticateImport returns the import that a token stands for. It fails with UNAUTHENTICATED if the token is unknown, the credential ended with which
+// it was begun, or its session ended more than an hour ago; until then the session itself says why it takes no more.
 func (s *Service) AuthenticateImport(ctx context.Context, text string) (actor.Actor, error) {
 	refused := fault.New(fault.Unauthenticated, "this import has ended: begin it again")
 	if token.Kind(text) != proto.TokenImport {

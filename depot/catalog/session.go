@@ -33,7 +33,7 @@ func (s *Service) Begin(ctx context.Context, a actor.Actor, parent *id.Snapshot)
 	}
 	b := s.begun()
 	err = s.inTx(ctx, func(tx *sqlx.Tx) error {
-		space, err := s.begin(ctx, tx, device, b, nil, nil)
+		space, err := s.begin(ctx, tx, device, b, nil)
 		if err != nil || parent == nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func (s *Service) begun() *Begun {
 
 // begin makes the row of a session in the name of a device, and says in b what is known of it. A device's own ends its older one; an import leaves
 // that alone. It returns the owner's space.
-func (s *Service) begin(ctx context.Context, tx *sqlx.Tx, device id.Device, b *Begun, importOf *id.Application, token *[]byte) (*spaceRow, error) {
+func (s *Service) begin(ctx context.Context, tx *sqlx.Tx, device id.Device, b *Begun, imports *importing) (*spaceRow, error) {
 	w, err := lockWriter(ctx, tx, device)
 	if err != nil {
 		return nil, err
@@ -78,12 +78,12 @@ func (s *Service) begin(ctx context.Context, tx *sqlx.Tx, device id.Device, b *B
 	if err := lockShared(ctx, tx, space.ID); err != nil {
 		return nil, err
 	}
-	if importOf == nil {
+	if imports == nil {
 		if err := voidOlder(ctx, tx, device); err != nil {
 			return nil, err
 		}
 	}
-	if b.Fence, err = insertSession(ctx, tx, b.ID, space.ID, device, importOf, token); err != nil {
+	if b.Fence, err = insertSession(ctx, tx, b.ID, space.ID, device, imports); err != nil {
 		return nil, err
 	}
 	b.ChunkMin, b.ChunkAvg, b.ChunkMax = space.ChunkMin, space.ChunkAvg, space.ChunkMax

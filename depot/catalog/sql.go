@@ -165,11 +165,17 @@ func lockSession(ctx context.Context, tx *sqlx.Tx, ttl time.Duration, backup id.
 	return maybe[sessionRow](ctx, tx, sessionQuery+` FOR UPDATE OF b`, ttl.Seconds(), backup, w.device, w.imports)
 }
 
-// insertSession makes a session; with the hash of a token, one for an import of an application.
-func insertSession(ctx context.Context, tx *sqlx.Tx, backup id.Backup, space int, device id.Device, importOf *id.Application, token *[]byte) (fence int64, err error) {
+// insertSession makes a session: of a device's own (nil), or of an import.
+func insertSession(ctx context.Context, tx *sqlx.Tx, backup id.Backup, space int, device id.Device, imports *importing) (fence int64, err error) {
+	var app *id.Application
+	var token *[]byte
+	var by *string
+	if imports != nil {
+		app, token, by = &imports.app, &imports.token, &imports.by
+	}
 	err = tx.GetContext(ctx, &fence, `
-		INSERT INTO backups (id, space_id, device_id, started_at, last_seen_at, import_application_id, import_token)
-		VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp(), $4, $5) RETURNING fence`, backup, space, device, importOf, token)
+		INSERT INTO backups (id, space_id, device_id, started_at, last_seen_at, import_application_id, import_token, import_by)
+		VALUES ($1, $2, $3, clock_timestamp(), clock_timestamp(), $4, $5, $6) RETURNING fence`, backup, space, device, app, token, by)
 	return fence, err
 }
 
@@ -181,11 +187,13 @@ type importRow struct {
 	Device id.Device
 }
 
-// importByToken returns the session that the hash of a token opens, nil if there is none.
+// importByToken returns the session that the hash of a token opens, nil if there is none, or the credential has ended with which it was begun.
 func importByToken(ctx context.Context, q sqlx.QueryerContext, hash []byte) (*importRow, error) {
 	return maybe[importRow](ctx, q, `
-		SELECT id, device_id AS device FROM backups WHERE import_token = $1
-			AND (ended_at IS NULL OR ended_at > clock_timestamp() - make_interval(secs => $2))`, hash, importTime.Seconds())
+		SELECT b.id, b.device_id AS device FROM backups b WHERE b.import_token = $1
+			AND (b.ended_at IS NULL OR b.ended_at > clock_timestamp() - make_interval(secs => $2))
+			AND (EXISTS (SELECT 1 FROM sessions s WHERE s.id = b.import_by AND s.expires_at > clock_timestamp())
+				OR EXISTS (SELECT 1 FROM api_tokens t WHERE t.id = b.import_by AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())))`, hash, importTime.Seconds())
 }
 
 // applicationRow is an application that an import is for, with what is asked of its device.
@@ -194,13 +202,38 @@ type applicationRow struct {
 	Owner   id.User   `db:"user_id"`
 	Name    string
 	Removed bool
+	Revoked bool // the device
 }
 
 // applicationOf returns an application, or nil.
 func applicationOf(ctx context.Context, q sqlx.QueryerContext, app id.Application) (*applicationRow, error) {
 	return maybe[applicationRow](ctx, q, `
-		SELECT a.device_id, d.user_id, a.name, a.removed_at IS NOT NULL AS removed
+		SELECT a.device_id, d.user_id, a.name, a.removed_at IS NOT NULL AS removed, d.revoked_at IS NOT NULL AS revoked
 		FROM applications a JOIN devices d ON d.id = a.device_id WHERE a.id = $1`, app)
+}
+
+// lostDevice makes the row of a device of which nothing is left but snapshots: revoked, without keys, with a token that no hash of one is. It follows
+// the query of what to insert: id, owner, since when.
+const lostDevice = `
+	INSERT INTO devices (id, user_id, name, hostname, os, arch, agent_version, public_key, mac, token_hash, created_at, revoked_at)
+	SELECT l.id, l.owner, 'recovered device', 'unknown', 'unknown', 'unknown', 'unknown', '', '', uuid_send(l.id), l.since, clock_timestamp() FROM lost l
+	ON CONFLICT DO NOTHING`
+
+// insertLostDevice makes the device that a record of a snapshot is of, unless there is one, or the space has no owner yet. Without it its owner's
+// list could not say of what device the snapshot is.
+func insertLostDevice(ctx context.Context, tx *sqlx.Tx, space int, r *record.Snapshot) error {
+	_, err := tx.ExecContext(ctx, `WITH lost AS (SELECT $2::uuid AS id, owner_id AS owner, $3::timestamptz AS since FROM spaces WHERE id = $1 AND owner_id IS NOT NULL)`+lostDevice,
+		space, r.Device, r.Created)
+	return err
+}
+
+// insertLostDevices does so for all snapshots of a space.
+func insertLostDevices(ctx context.Context, tx *sqlx.Tx, space int) error {
+	_, err := tx.ExecContext(ctx, `
+		WITH lost AS (
+			SELECT sn.device_id AS id, s.owner_id AS owner, min(sn.created_at) AS since FROM snapshots sn JOIN spaces s ON s.id = sn.space_id
+			WHERE sn.space_id = $1 AND s.owner_id IS NOT NULL AND NOT EXISTS (SELECT FROM devices d WHERE d.id = sn.device_id) GROUP BY 1, 2)`+lostDevice, space)
+	return err
 }
 
 // insertApplication makes the application that a record of a snapshot is of, as one that its device has no more, unless there is one of its id or

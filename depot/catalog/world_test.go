@@ -56,7 +56,10 @@ func (w *world) user() actor.Actor {
 	u := id.User{}.New()
 	w.exec(`INSERT INTO users (id, email, email_key, name, role, kdf_salt, kdf_time, kdf_memory, kdf_threads, auth_hash, bundle,
 		recovery_auth_hash, recovery_bundle, identity_public) VALUES ($1, $2, $2, 'n', 'staff', '', 1, 1, 1, '', '', '', '', '')`, u, u.String())
-	return actor.Actor{User: u, Role: actor.Staff}
+	ses := id.Session{}.New()
+	w.exec(`INSERT INTO sessions (id, user_id, token_hash, client, address, created_at, last_seen_at, expires_at)
+		VALUES ($1, $2, $3, 'c', 'a', now(), now(), now() + interval '1 day')`, ses, u, ses[:])
+	return actor.Actor{User: u, Role: actor.Staff, Session: ses}
 }
 
 // device makes a device of a person.
