@@ -73,7 +73,7 @@ func TestCareOfApplications(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		exec(`UPDATE snapshots SET created_at = created_at - make_interval(days => $2) WHERE id = $1`, sn.ID, days)
+		exec(`UPDATE snapshots SET created_at = created_at - make_interval(days => $2), schedule_id = CASE WHEN origin = 'backup' THEN $3::uuid END WHERE id = $1`, sn.ID, days, s.ID) // as the end of a run does
 		return sn.ID
 	}
 	one := 1

@@ -70,7 +70,7 @@ func (s *Service) Commit(ctx context.Context, a actor.Actor, in CommitInput) (*S
 			return err
 		}
 		// There is a row only if a rebuild found the record that an earlier try of this commit left.
-		if _, err := insertSnapshot(ctx, tx, row.SpaceID, r, nil, 0); err != nil {
+		if _, err := insertSnapshot(ctx, tx, row.SpaceID, unruled(r), nil, 0); err != nil {
 			return err
 		}
 		if done, err = snapshotOfBackup(ctx, tx, in.Backup); err != nil {

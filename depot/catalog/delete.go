@@ -202,6 +202,12 @@ func MarkScheduled(ctx context.Context, tx *sqlx.Tx, device id.Device, snapshot 
 	return err
 }
 
+// MadeBySchedule notes, as part of tx, that a run of a schedule has made this snapshot of its application: from then on it is subject to the schedule's
+// retention. Nothing changes if there is no such schedule any more, or the snapshot is no backup of its application.
+func MadeBySchedule(ctx context.Context, tx *sqlx.Tx, snapshot id.Snapshot, schedule id.ApplicationSchedule) error {
+	return setMadeBy(ctx, tx, snapshot, schedule)
+}
+
 // title names a snapshot for people who read the audit log.
 func (r *snapshotRow) title() string {
 	return r.ID.String() + " of " + r.CreatedAt.UTC().Format(time.RFC3339)

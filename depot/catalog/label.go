@@ -48,12 +48,23 @@ type Label struct {
 	Part        Part
 	Origin      Origin
 	Title       string                  // that somebody gave it; may be empty
-	Schedule    *id.ApplicationSchedule // whose retention applies; nil: no rule of a schedule deletes it
+	Schedule    *id.ApplicationSchedule // whose retention applies, from when its run ended with the snapshot; nil: no rule of a schedule deletes it
 }
 
 // record is the label as the record of a snapshot keeps it, with the name of the application.
 func (l *Label) record(name string) *record.Application {
 	return &record.Application{ID: l.Application, Name: name, Part: string(l.Part), Origin: string(l.Origin), Title: l.Title, Schedule: l.Schedule}
+}
+
+// unruled returns the record of a snapshot as its row begins: subject to no schedule's rule, until the run ends that made it ([MadeBySchedule]). Of a
+// schedule there is one run a slot; what a device says would be as many snapshots as it likes, and each would push an older one out.
+func unruled(r *record.Snapshot) *record.Snapshot {
+	if r.Application == nil {
+		return r
+	}
+	row, app := *r, *r.Application
+	app.Schedule, row.Application = nil, &app
+	return &row
 }
 
 // check returns a label in its one spelling.

@@ -626,6 +626,13 @@ func setScheduled(ctx context.Context, tx *sqlx.Tx, device id.Device, snapshot i
 	return changed(tx.ExecContext(ctx, `UPDATE snapshots SET scheduled = true WHERE id = $2 AND device_id = $1`, device, snapshot))
 }
 
+func setMadeBy(ctx context.Context, tx *sqlx.Tx, snapshot id.Snapshot, schedule id.ApplicationSchedule) error {
+	_, err := tx.ExecContext(ctx, `
+		UPDATE snapshots sn SET schedule_id = sc.id FROM application_schedules sc
+		WHERE sn.id = $1 AND sn.origin = 'backup' AND sc.id = $2 AND sc.application_id = sn.application_id`, snapshot, schedule)
+	return err
+}
+
 // retainedRow is what retention looks at.
 type retainedRow struct {
 	ID        id.Snapshot

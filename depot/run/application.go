@@ -32,7 +32,7 @@ type ApplicationInput struct {
 	Schedule *id.ApplicationSchedule // whose retention is to apply; nil: none
 }
 
-// BackUpApplication asks for a backup of an application: its owner may, and administrators. If one of the same part and title, and by
+// BackUpApplication asks for a backup of an application: its owner may, and administrators. If one of the same part, title and options, and by
 // the same schedule, waits already because somebody asked, that is due at once and returned instead.
 func (s *Service) BackUpApplication(ctx context.Context, a actor.Actor, in ApplicationInput) (*Run, error) {
 	title, err := named.Optional("title", in.Title, catalog.MaxTitle)
@@ -51,7 +51,7 @@ func (s *Service) BackUpApplication(ctx context.Context, a actor.Actor, in Appli
 			return nil, "", err
 		}
 		for _, r := range open {
-			if r.State == Waiting && *r.Part == in.Part && *r.Title == title && same(r.ScheduleID, in.Schedule) {
+			if r.State == Waiting && *r.Part == in.Part && *r.Title == title && application.Options(*r.Options) == in.Options && same(r.ScheduleID, in.Schedule) {
 				return r, "", nil
 			}
 		}

@@ -90,6 +90,11 @@ func TestApplicationIsBackedUp(t *testing.T) {
 		_, err := w.End(t.Context(), w.laptop.actor, run.EndInput{Runs: ids(work.Runs), Lease: work.Lease, Outcome: run.OutcomeSucceeded, Snapshot: wrong})
 		w.want(err, fault.Conflict, "something else")
 	}
+	// And it must hold all that was asked for.
+	half := w.saved(w.laptop, app, catalog.MadeByBackup)
+	w.exec(`UPDATE snapshots SET part = 'media' WHERE id = $1`, half)
+	_, err = w.End(t.Context(), w.laptop.actor, run.EndInput{Runs: ids(work.Runs), Lease: work.Lease, Outcome: run.OutcomeSucceeded, Snapshot: half})
+	w.want(err, fault.Conflict, "something else")
 	sn := w.saved(w.laptop, app, catalog.MadeByBackup)
 	w.end(w.laptop, work, run.EndInput{Outcome: run.OutcomeSucceeded, Snapshot: sn})
 	w.is(run.Succeeded, r.ID)

@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/policy"
 	"github.com/holdfast-backup/holdfast/depot/run"
 	"github.com/holdfast-backup/holdfast/plan"
+	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
 // everyHour is a schedule of a database.
@@ -49,7 +50,14 @@ func TestScheduleMakesRuns(t *testing.T) {
 		!r.DeadlineAt.Equal(slot.Add(time.Hour)) || *work.Options != s.Options {
 		t.Errorf("%+v, %+v", r, work.Options)
 	}
-	w.end(w.laptop, work, run.EndInput{Outcome: run.OutcomeSucceeded, Snapshot: w.saved(w.laptop, app, catalog.MadeByBackup)})
+	// Its rule is for the snapshot that ends the run, and for no other that the device makes meanwhile.
+	beside, made := w.saved(w.laptop, app, catalog.MadeByBackup), w.saved(w.laptop, app, catalog.MadeByBackup)
+	w.end(w.laptop, work, run.EndInput{Outcome: run.OutcomeSucceeded, Snapshot: made})
+	for sn, want := range map[*id.Snapshot]bool{beside: false, made: true} {
+		if got := get[bool](w, `SELECT schedule_id IS NOT DISTINCT FROM $2 FROM snapshots WHERE id = $1`, sn, s.ID); got != want {
+			t.Errorf("subject to the schedule's rule: %t, want %t", got, want)
+		}
+	}
 
 	// What is asked for by hand is not what the slot has made, and says of which schedule it is.
 	w.nextHour()
@@ -61,6 +69,12 @@ func TestScheduleMakesRuns(t *testing.T) {
 	in.Schedule = nil
 	if by := w.ask(w.ann, in); by.ScheduleID != nil {
 		t.Errorf("%+v", by)
+	}
+	// Nor is it the same if it is to be made in another way.
+	in.Portable = true
+	by := w.ask(w.ann, in)
+	if in.Portable = false; by.ID == w.ask(w.ann, in).ID {
+		t.Error("who asked for the portable form gets a backup without it")
 	}
 }
 

@@ -170,16 +170,23 @@ func (r *row) again(now time.Time, by, code string, delay time.Duration) error {
 	return nil
 }
 
-// ended is what follows from runs that are over: snapshots of files that were made for them are subject to the retention of policies (those of
-// applications say themselves of which schedule they are), and their owner is told.
+// ended is what follows from runs that are over: snapshots that were made for them are subject to the retention of policies, or of the schedule of the
+// application, and their owner is told.
 func ended(ctx context.Context, tx *sqlx.Tx, rows []*row, n *news) error {
 	seen := map[id.Snapshot]bool{}
 	for _, r := range rows {
-		if r.Kind != Backup || r.ApplicationID != nil || !r.State.good() || seen[*r.SnapshotID] {
+		if r.Kind != Backup || !r.State.good() || seen[*r.SnapshotID] {
 			continue
 		}
 		seen[*r.SnapshotID] = true
-		if err := catalog.MarkScheduled(ctx, tx, r.DeviceID, *r.SnapshotID); err != nil {
+		var err error
+		switch {
+		case r.ApplicationID == nil:
+			err = catalog.MarkScheduled(ctx, tx, r.DeviceID, *r.SnapshotID)
+		case r.ScheduleID != nil:
+			err = catalog.MadeBySchedule(ctx, tx, *r.SnapshotID, *r.ScheduleID)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -273,15 +273,16 @@ type snapshotRow struct {
 
 	ApplicationID *id.Application `db:"application_id"` // nil: files of the device
 	Origin        *catalog.Origin
+	Part          *catalog.Part
 	Live          bool
 }
 
 const snapshotColumns = `
-	SELECT id, backup_id, created_at, files, bytes, problems, uploaded_bytes, application_id, origin, deleted_at IS NULL AS live FROM snapshots`
+	SELECT id, backup_id, created_at, files, bytes, problems, uploaded_bytes, application_id, origin, part, deleted_at IS NULL AS live FROM snapshots`
 
-// answers reports whether the snapshot is what a backup run was for.
+// answers reports whether the snapshot is what a backup run was for, and all of it.
 func (sn *snapshotRow) answers(r *row) bool {
-	return r.of(sn.ApplicationID) && (sn.Origin == nil || *sn.Origin == catalog.MadeByBackup)
+	return r.of(sn.ApplicationID) && (r.ApplicationID == nil || *sn.Origin == catalog.MadeByBackup && sn.Part.Holds(*r.Part))
 }
 
 func snapshotOf(ctx context.Context, q sqlx.QueryerContext, device id.Device, snapshot id.Snapshot) (*snapshotRow, error) {
