@@ -34,6 +34,7 @@ type Database interface {
 	Begin(ctx context.Context) (Session, error)
 
 	// Preflight is Check for a restore, beside it: rights, room and versions at the place where it goes.
+	// With o.Portable it is for an Import.
 	Preflight(ctx context.Context, o Restore) (Check, error)
 
 	// Restore reads a dump to its end and puts it in place. Nothing changes at the target before the dump was loaded
@@ -41,18 +42,16 @@ type Database interface {
 	// the dump. When ctx ends, what was built beside is removed.
 	Restore(ctx context.Context, in io.Reader, o Restore, progress func(bytes int64)) error
 
+	// Import is Restore for what Session.Portable wrote, of this engine or another: it makes tables with their own types, or the
+	// nearest, their primary keys and rows, and nothing else. o.Format, o.From and o.Want mean nothing; the rows are compared with those that
+	// were read, and returned. A value that the engine cannot hold is fault.Invalid: none is ever changed to fit.
+	Import(ctx context.Context, in io.Reader, o Restore, progress func(bytes int64)) ([]dump.Table, error)
+
 	// Mend finishes or removes what a Restore left behind that was killed. It is called before anything else is done
 	// with the database, and says what it did: "" if there was nothing.
 	Mend(ctx context.Context) (string, error)
 
 	Close() error
-}
-
-// An Importer is a Database that can take what Session.Portable wrote, its own or another engine's.
-type Importer interface {
-	// Import is Restore for database_dump.json: tables with the nearest types, their primary keys and rows, and nothing
-	// else. o.Format and o.Want mean nothing; the rows are compared with those that were read.
-	Import(ctx context.Context, in io.Reader, o Restore, progress func(bytes int64)) error
 }
 
 // A Session reads a database as it was at one moment.
@@ -105,11 +104,12 @@ func (c Check) OK() bool {
 
 // Restore says what a restore is to do.
 type Restore struct {
-	Format dump.Format
-	From   string       // version of the server that the dump is of, such as 15.4; "" if unknown
-	Bytes  int64        // of the dump, as it is read
-	As     string       // the name, or path, of another database that does not exist yet; "": in place
-	Want   []dump.Table // what must be there afterwards; nil: what the dump itself holds, as it is counted while read
+	Format   dump.Format
+	Portable bool         // it is no native dump but database_dump.json, for Import
+	From     string       // version of the server that the dump is of, such as 15.4; "" if unknown
+	Bytes    int64        // of the dump, as it is read
+	As       string       // the name, or path, of another database that does not exist yet; "": in place
+	Want     []dump.Table // what must be there afterwards; nil: what the dump itself holds, as it is counted while read
 }
 
 // Redact returns an address as it may be shown: without a password.

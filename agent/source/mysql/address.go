@@ -99,6 +99,7 @@ func (a address) config() *mysql.Config {
 	c.Collation = "utf8mb4_general_ci"
 	c.InterpolateParams = true // one trip instead of three
 	c.Timeout = connectTimeout
+	c.MaxAllowedPacket = maxPacket
 	c.Logger = silent{}
 	return c
 }

@@ -128,10 +128,12 @@ func (d *Database) Preflight(ctx context.Context, o source.Restore) (source.Chec
 	if err != nil || !ok {
 		return l.Check, err
 	}
-	if o.Format != dump.MySQLSQL {
+	if !o.Portable && o.Format != dump.MySQLSQL {
 		l.wrong("format", "a dump of the kind %q cannot be loaded into MySQL or MariaDB", o.Format)
 	}
-	if t, err := d.find(ctx, clients(s)); err != nil {
+	if o.Portable {
+		l.ok("portable form", "it is loaded over the connection")
+	} else if t, err := d.find(ctx, clients(s)); err != nil {
 		l.wrong("client program", "%s", sentence(err))
 	} else {
 		l.Tool = t.version

@@ -44,6 +44,7 @@ const (
 
 	connectTimeout = 15 * time.Second
 	cleanUp        = 5 * time.Minute // for removing what was built, and for a swap, after the context ended
+	maxPacket      = 1 << 30         // bytes of a statement that servers may be set to take
 	lockWait       = 60              // seconds that a swap waits for others' transactions, each time
 )
 

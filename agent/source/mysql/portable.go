@@ -5,22 +5,14 @@ import (
 	"context"
 	"database/sql"
 	"io"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/agent/source/portable"
 	"github.com/holdfast-backup/holdfast/vault/dump"
 )
-
-// wordOf are the portable words for MySQL's types.
-var wordOf = map[string]portable.Type{
-	"tinyint": portable.Int, "smallint": portable.Int, "mediumint": portable.Int, "int": portable.Int, "bigint": portable.Int, "year": portable.Int,
-	"decimal": portable.Decimal, "float": portable.Float, "double": portable.Float,
-	"char": portable.Text, "varchar": portable.Text, "tinytext": portable.Text, "text": portable.Text, "mediumtext": portable.Text, "longtext": portable.Text,
-	"enum": portable.Text, "set": portable.Text, "inet6": portable.Text, "inet4": portable.Text,
-	"binary": portable.Bytes, "varbinary": portable.Bytes, "tinyblob": portable.Bytes, "blob": portable.Bytes, "mediumblob": portable.Bytes, "longblob": portable.Bytes, "bit": portable.Bytes,
-	"date": portable.Date, "time": portable.Time, "datetime": portable.Timestamp, "timestamp": portable.TimestampTZ, "json": portable.JSON, "uuid": portable.UUID,
-}
 
 // Portable streams the tables, at a moment of their own.
 func (s *session) Portable(ctx context.Context) (io.ReadCloser, error) {
@@ -56,7 +48,7 @@ func (s *session) export(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer done()
-	for _, set := range []string{"SET NAMES utf8mb4", "SET SESSION time_zone = '+00:00'", "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"} {
+	for _, set := range []string{"SET NAMES utf8mb4", "SET SESSION sql_mode = ''", "SET SESSION time_zone = '+00:00'", "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"} {
 		if _, err := c.ExecContext(ctx, set); err != nil {
 			return d.failed(ctx, err, "begin to read")
 		}
@@ -70,27 +62,38 @@ func (s *session) export(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	for _, t := range tables {
-		if err := d.rows(ctx, c, w, t); err != nil {
+		if err := d.rows(ctx, c, s.server, w, t); err != nil {
 			return err
 		}
 	}
 	return w.Close()
 }
 
-// columns describes a table. Columns that are computed are not among them.
-func (d *Database) columns(ctx context.Context, c *sql.Conn, name string) (t portable.Table, err error) {
+const sqlColumns = "SELECT column_name, data_type, column_type, is_nullable, COALESCE(CONCAT(' CHARACTER SET ', character_set_name, ' COLLATE ', collation_name), '')" +
+	" FROM information_schema.columns WHERE table_schema = ? AND table_name = ? AND COALESCE(generation_expression, '') = '' ORDER BY ordinal_position"
+
+// columns describes a table. Columns that are computed are not among them. MariaDB's json is a longtext that is checked.
+func (d *Database) columns(ctx context.Context, c *sql.Conn, s server, name string) (t portable.Table, err error) {
 	t.Name = name
-	rows, err := c.QueryContext(ctx, "SELECT column_name, data_type, column_type, is_nullable, column_key FROM information_schema.columns"+
-		" WHERE table_schema = ? AND table_name = ? AND extra NOT LIKE '%GENERATED%' ORDER BY ordinal_position", d.at.name, name)
+	isJSON, err := d.jsonColumns(ctx, c, s, name)
+	if err != nil {
+		return t, err
+	}
+	rows, err := c.QueryContext(ctx, sqlColumns, d.at.name, name)
 	if err != nil {
 		return t, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var col portable.Column
-		var kind, nullable, key string
-		if err := rows.Scan(&col.Name, &kind, &col.Native, &nullable, &key); err != nil {
+		var kind, nullable, set string
+		if err := rows.Scan(&col.Name, &kind, &col.Native, &nullable, &set); err != nil {
 			return t, err
+		}
+		if isJSON[col.Name] {
+			kind, col.Native = "json", "json"
+		} else if set != "" && kind != "json" {
+			col.Native += set
 		}
 		col.Nullable = nullable == "YES"
 		if col.Type = wordOf[strings.ToLower(kind)]; col.Type == "" {
@@ -109,9 +112,27 @@ func (d *Database) columns(ctx context.Context, c *sql.Conn, name string) (t por
 	return t, err
 }
 
+// jsonColumns are those that MariaDB checks to hold JSON.
+func (d *Database) jsonColumns(ctx context.Context, c *sql.Conn, s server, name string) (map[string]bool, error) {
+	if !s.maria {
+		return nil, nil
+	}
+	rows, err := c.QueryContext(ctx, "SELECT constraint_name FROM information_schema.check_constraints WHERE constraint_schema = ? AND table_name = ?"+
+		" AND check_clause = CONCAT('json_valid(`', REPLACE(constraint_name, '`', '``'), '`)')", d.at.name, name)
+	if err != nil {
+		return nil, err
+	}
+	list, err := names(rows)
+	is := map[string]bool{}
+	for _, n := range list {
+		is[n] = true
+	}
+	return is, err
+}
+
 // rows writes a table, in the order of its primary key.
-func (d *Database) rows(ctx context.Context, c *sql.Conn, w *portable.Writer, name string) error {
-	t, err := d.columns(ctx, c, name)
+func (d *Database) rows(ctx context.Context, c *sql.Conn, s server, w *portable.Writer, name string) error {
+	t, err := d.columns(ctx, c, s, name)
 	if err != nil {
 		return d.failed(ctx, err, "describe "+name)
 	}
@@ -125,11 +146,13 @@ func (d *Database) rows(ctx context.Context, c *sql.Conn, w *portable.Writer, na
 		}
 		return strings.Join(out, ", ")
 	}
-	var cols []string
-	for _, col := range t.Columns {
-		cols = append(cols, col.Name)
+	cols := make([]string, len(t.Columns))
+	for i, col := range t.Columns {
+		if cols[i] = quote(col.Name); isFloat(col) { // which the server shows with six digits
+			cols[i] += " + 0e0"
+		}
 	}
-	query := "SELECT " + quoted(cols) + " FROM " + in(d.at.name, name)
+	query := "SELECT " + strings.Join(append(cols, "1"), ", ") + " FROM " + in(d.at.name, name) // 1: all columns may be computed ones
 	if len(t.PrimaryKey) > 0 {
 		query += " ORDER BY " + quoted(t.PrimaryKey)
 	}
@@ -138,8 +161,8 @@ func (d *Database) rows(ctx context.Context, c *sql.Conn, w *portable.Writer, na
 		return d.failed(ctx, err, "read "+name)
 	}
 	defer rows.Close()
-	raw := make([]sql.RawBytes, len(cols))
-	into, values := make([]any, len(cols)), make([]portable.Value, len(cols))
+	raw := make([]sql.RawBytes, len(cols)+1)
+	into, values := make([]any, len(raw)), make([]portable.Value, len(cols))
 	for i := range raw {
 		into[i] = &raw[i]
 	}
@@ -147,8 +170,8 @@ func (d *Database) rows(ctx context.Context, c *sql.Conn, w *portable.Writer, na
 		if err := rows.Scan(into...); err != nil {
 			return d.failed(ctx, err, "read "+name)
 		}
-		for i, v := range raw {
-			values[i] = value(t.Columns[i].Type, v)
+		for i := range values {
+			values[i] = value(t.Columns[i], raw[i])
 		}
 		if err := w.Row(values); err != nil {
 			return err
@@ -157,11 +180,22 @@ func (d *Database) rows(ctx context.Context, c *sql.Conn, w *portable.Writer, na
 	return d.failed(ctx, rows.Err(), "read "+name)
 }
 
+// isFloat reports whether a column has numbers of 32 bits.
+func isFloat(c portable.Column) bool { return strings.HasPrefix(c.Native, "float") }
+
 // value is a column's text in the portable form.
-func value(kind portable.Type, v sql.RawBytes) portable.Value {
+func value(c portable.Column, v sql.RawBytes) portable.Value {
+	kind := c.Type
 	switch {
 	case v == nil:
 		return nil
+	case isFloat(c):
+		f, err := strconv.ParseFloat(string(v), 64)
+		short := strconv.AppendFloat(nil, f, 'g', -1, 32)
+		if back, e := strconv.ParseFloat(string(short), 64); err != nil || e != nil || float64(float32(back)) != f || math.Abs(back) > math.MaxFloat32 {
+			return portable.Value(v)
+		}
+		return short
 	case kind == portable.Timestamp || kind == portable.TimestampTZ:
 		out := bytes.Replace(v, []byte(" "), []byte("T"), 1)
 		if bytes.IndexByte(out, '.') >= 0 {

@@ -19,6 +19,11 @@ func (d *Database) Restore(ctx context.Context, in io.Reader, o source.Restore, 
 	if o.Format != dump.MySQLSQL {
 		return fault.New(fault.Invalid, "a dump of the kind %q cannot be loaded into MySQL or MariaDB", o.Format)
 	}
+	return d.build(ctx, o, func(s server, j *journal) (*filter, error) { return d.load(ctx, s, j, in, o.Want, progress) })
+}
+
+// build lets fill make a fresh database and fill it, and swaps.
+func (d *Database) build(ctx context.Context, o source.Restore, fill func(server, *journal) (*filter, error)) error {
 	s, err := d.server(ctx)
 	if err != nil {
 		return err
@@ -36,7 +41,7 @@ func (d *Database) Restore(ctx context.Context, in io.Reader, o source.Restore, 
 		return err
 	}
 	d.stop("planned")
-	f, err := d.load(ctx, s, j, in, o.Want, progress)
+	f, err := fill(s, j)
 	if err == nil {
 		d.stop("loaded")
 		err = d.prepare(ctx, j, f)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/holdfast-backup/holdfast/vault/dump"
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -43,18 +44,50 @@ func Load(ctx context.Context, in io.Reader, to Target) ([]dump.Table, error) {
 	return l.tables, to.End(ctx)
 }
 
-// A source remembers how reading failed, so that this is not taken for a fault of the file's.
+// A source remembers how reading failed, so that this is not taken for a fault of the file's. What is no UTF-8 it refuses: the decoder would
+// put other characters there.
 type source struct {
-	in  io.Reader
-	err error
+	in    io.Reader
+	err   error
+	begun []byte // of a character, up to three bytes
 }
+
+var errNotUTF8 = fault.New(fault.Invalid, "database_dump.json cannot be used: it is no UTF-8. Make it again")
 
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.in.Read(p)
 	if err != nil && err != io.EOF {
 		s.err = err
 	}
+	if n > 0 && !s.valid(p[:n]) || err == io.EOF && len(s.begun) > 0 {
+		s.err = errNotUTF8
+		return 0, s.err
+	}
 	return n, err
+}
+
+// valid looks at the next bytes.
+func (s *source) valid(p []byte) bool {
+	for len(s.begun) > 0 && len(p) > 0 {
+		s.begun = append(s.begun, p[0])
+		if p = p[1:]; utf8.FullRune(s.begun) {
+			if !utf8.Valid(s.begun) {
+				return false
+			}
+			s.begun = s.begun[:0]
+		}
+	}
+	whole := len(p)
+	for i := 1; i <= min(len(p), utf8.UTFMax-1); i++ {
+		if b := p[len(p)-i]; utf8.RuneStart(b) {
+			if !utf8.FullRune(p[len(p)-i:]) {
+				whole = len(p) - i
+			}
+			break
+		}
+	}
+	s.begun = append(s.begun, p[whole:]...)
+	return utf8.Valid(p[:whole])
 }
 
 type load struct {

@@ -30,6 +30,7 @@ import (
 	"io"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/holdfast-backup/holdfast/vault/dump"
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -149,7 +150,12 @@ func (w *Writer) Row(values []Value) error {
 		if i > 0 {
 			w.w.WriteByte(',')
 		}
-		if err := w.value(w.table.Columns[i].Type, v); err != nil {
+		c := w.table.Columns[i]
+		if v != nil && !writable(c.Type, v) {
+			return fault.New(fault.Invalid, "row %d of the table %s has in %s %s, which cannot be written into the portable form as %s: mend it, or back up without database_dump.json",
+				w.rows, w.table.Name, c.Name, shown(v), c.Type)
+		}
+		if err := w.value(c.Type, v); err != nil {
 			return err
 		}
 	}
@@ -167,12 +173,29 @@ func (w *Writer) value(t Type, v Value) error {
 		enc.Write(v)
 		enc.Close()
 		err = w.w.WriteByte('"')
-	case t == Bool && (string(v) == "true" || string(v) == "false"), t == Float && number(v):
+	case t == Bool, t == Float && number(v):
 		_, err = w.w.Write(v)
 	default:
 		_, err = w.w.Write(quoted(string(v)))
 	}
 	return err
+}
+
+// writable reports whether Load would take what value writes. A text that is no UTF-8 would become another one.
+func writable(t Type, v Value) bool {
+	switch t {
+	case Bytes:
+		return true
+	case Int:
+		return digits(string(v))
+	case Decimal:
+		return special(string(v)) || numeric(string(v))
+	case Float:
+		return special(string(v)) || number(v)
+	case Bool:
+		return string(v) == "true" || string(v) == "false"
+	}
+	return utf8.Valid(v)
 }
 
 // number reports whether a float's text is a number of JSON.

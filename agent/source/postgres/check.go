@@ -122,23 +122,14 @@ func (d *Database) Preflight(ctx context.Context, o source.Restore) (source.Chec
 	defer p.close()
 	l.Version = p.server.words
 	l.ok("connection", "PostgreSQL %s lets %s in", p.server.words, p.server.user)
-	if o.Format.Engine() != dump.Postgres {
-		l.wrong("format", "a dump of the kind %q cannot be loaded into PostgreSQL", o.Format)
-	}
-	if o.Format == dump.PostgresCustom {
-		if err := d.program(ctx, l, "pg_restore", p.server); err != nil {
+	if !o.Portable {
+		if err := d.native(ctx, l, o, p.server); err != nil {
 			return l.Check, err
 		}
 	}
-	if err := d.program(ctx, l, "psql", p.server); err != nil {
-		return l.Check, err
-	}
-	if err := tooNew(o.From, p.server); err != nil {
-		l.wrong("version", "%s", sentence(err))
-	} else if o.From != "" {
-		l.ok("version", "the dump is of PostgreSQL %s", o.From)
-	}
 	switch {
+	case p.inPlace && o.Portable:
+		l.wrong("way", "%s", sentence(noRoomBeside(p)))
 	case p.inPlace:
 		l.ok("way", "the restore is one transaction in %s itself, which locks its tables for as long as it lasts, because %s", p.target, p.why)
 	case !p.exists:
@@ -162,6 +153,27 @@ func (d *Database) Preflight(ctx context.Context, o source.Restore) (source.Chec
 	}
 	l.ok("room", "how much room the server has cannot be asked; the restore needs about %d MiB, beside what is there", (max(o.Bytes, l.Bytes)+1<<20-1)>>20)
 	return l.Check, nil
+}
+
+// native looks at what a native dump needs.
+func (d *Database) native(ctx context.Context, l *look, o source.Restore, s server) error {
+	if o.Format.Engine() != dump.Postgres {
+		l.wrong("format", "a dump of the kind %q cannot be loaded into PostgreSQL", o.Format)
+	}
+	if o.Format == dump.PostgresCustom {
+		if err := d.program(ctx, l, "pg_restore", s); err != nil {
+			return err
+		}
+	}
+	if err := d.program(ctx, l, "psql", s); err != nil {
+		return err
+	}
+	if err := tooNew(o.From, s); err != nil {
+		l.wrong("version", "%s", sentence(err))
+	} else if o.From != "" {
+		l.ok("version", "the dump is of PostgreSQL %s", o.From)
+	}
+	return nil
 }
 
 // bound looks for what stands in the way of a swap.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/lib/pq"
@@ -24,6 +25,7 @@ type importer struct {
 	table   portable.Table
 	copy    *sql.Stmt
 	args    []any
+	row     int64 // of the table
 }
 
 // Begin begins the transaction.
@@ -39,6 +41,9 @@ func (m *importer) Table(ctx context.Context, t portable.Table) error {
 		return err
 	}
 	schema, name := split(t.Name)
+	if err := m.names(t, schema, name); err != nil {
+		return err
+	}
 	if !m.schemas[schema] {
 		if _, err := m.tx.ExecContext(ctx, "CREATE SCHEMA "+quote(schema)); err != nil {
 			return m.d.failed(ctx, err, "make the schema %s", schema)
@@ -66,13 +71,29 @@ func (m *importer) Table(ctx context.Context, t portable.Table) error {
 	if _, err := m.tx.ExecContext(ctx, fmt.Sprintf("CREATE TABLE %s.%s (%s)", quote(schema), quote(name), strings.Join(parts, ", "))); err != nil {
 		return m.d.failed(ctx, err, "make the table %s", t.Name)
 	}
-	m.table, m.args = t, make([]any, len(columns))
+	m.table, m.row, m.args = t, 0, make([]any, len(columns))
 	if len(columns) == 0 { // COPY knows no rows of nothing
 		return nil
 	}
 	var err error
 	m.copy, err = m.tx.PrepareContext(ctx, fmt.Sprintf("COPY %s.%s (%s) FROM STDIN", quote(schema), quote(name), strings.Join(columns, ", ")))
 	return m.d.failed(ctx, err, "fill the table %s", t.Name)
+}
+
+// maxIdentifier is how many bytes of a name PostgreSQL keeps; it cuts off the rest.
+const maxIdentifier = 63
+
+// names refuses names that the server would change.
+func (m *importer) names(t portable.Table, names ...string) error {
+	for _, c := range t.Columns {
+		names = append(names, c.Name)
+	}
+	for _, n := range names {
+		if len(n) > maxIdentifier || strings.IndexByte(n, 0) >= 0 {
+			return fault.New(fault.Invalid, "the table %s has the name %q in it, and PostgreSQL holds names of at most %d bytes, without zero bytes: rename it where it comes from and make the export again", t.Name, n, maxIdentifier)
+		}
+	}
+	return nil
 }
 
 // kind returns the type of a column here: its own, if it is one of the server's, else the nearest.
@@ -91,6 +112,7 @@ func (m *importer) kind(ctx context.Context, c portable.Column) (string, error) 
 
 // Row adds a row.
 func (m *importer) Row(ctx context.Context, values []portable.Value) error {
+	m.row++
 	if m.copy == nil {
 		_, err := m.tx.ExecContext(ctx, "INSERT INTO "+m.at()+" DEFAULT VALUES")
 		return m.d.failed(ctx, err, "fill the table %s", m.table.Name)
@@ -103,7 +125,7 @@ func (m *importer) Row(ctx context.Context, values []portable.Value) error {
 			m.args[i] = []byte(v)
 		default:
 			if strings.IndexByte(string(v), 0) >= 0 {
-				return fault.New(fault.Invalid, "the table %s has in %s a text with a zero byte, which PostgreSQL cannot hold", m.table.Name, m.table.Columns[i].Name)
+				return portable.Unfit(m.table, m.row, i, v, "has a zero byte, as no text of PostgreSQL can have")
 			}
 			m.args[i] = string(v)
 		}
@@ -117,11 +139,17 @@ func (m *importer) at() string {
 	return quote(schema) + "." + quote(name)
 }
 
+// place is where COPY found fault: the row, and the column with what it holds.
+var place = regexp.MustCompile(`(?s)^COPY .*?, line ([0-9]+), column (.{1,100})`)
+
 // filled turns an error of COPY into one for people: mostly a value that the type does not take.
 func (m *importer) filled(ctx context.Context, err error) error {
 	var e *pq.Error
 	if errors.As(err, &e) && (e.Code.Class() == "22" || e.Code.Class() == "23") {
-		return fault.New(fault.Invalid, "the table %s cannot be filled: %s", m.table.Name, e.Message)
+		if at := place.FindStringSubmatch(e.Where); at != nil {
+			return fault.New(fault.Invalid, "row %s of the table %s cannot be kept, because of %s: %s. Change it where it comes from and make the export again", at[1], m.table.Name, at[2], e.Message)
+		}
+		return fault.New(fault.Invalid, "the table %s cannot be filled: %s. Change it where it comes from and make the export again", m.table.Name, e.Message)
 	}
 	return m.d.failed(ctx, err, "fill the table %s", m.table.Name)
 }

@@ -3,13 +3,13 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/holdfast-backup/holdfast/agent/source"
 	"github.com/holdfast-backup/holdfast/agent/source/portable"
+	"github.com/holdfast-backup/holdfast/vault/dump"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
@@ -170,7 +170,7 @@ func (s *session) rows(ctx context.Context, w *portable.Writer, t table) error {
 		return s.d.failed(ctx, err, "read %s", t.name)
 	}
 	defer rows.Close()
-	raw := make([]sql.RawBytes, len(t.columns))
+	raw := make([][]byte, len(t.columns)) // a RawBytes of an empty text is nil, like null
 	into := make([]any, len(raw))
 	for i := range raw {
 		into[i] = &raw[i]
@@ -209,10 +209,10 @@ func export1(t portable.Type, v []byte) portable.Value {
 }
 
 // Import makes a database of the portable form and puts it in place.
-func (d *Database) Import(ctx context.Context, in io.Reader, o source.Restore, progress func(bytes int64)) error {
-	return d.build(ctx, o, func(p *plan) error {
+func (d *Database) Import(ctx context.Context, in io.Reader, o source.Restore, progress func(bytes int64)) (have []dump.Table, err error) {
+	err = d.build(ctx, o, func(p *plan) error {
 		if p.inPlace {
-			return fault.New(fault.Forbidden, "the portable form needs a database beside %s, and %s", p.target, p.why)
+			return noRoomBeside(p)
 		}
 		db, err := d.open(p.fresh)
 		if err != nil {
@@ -227,8 +227,7 @@ func (d *Database) Import(ctx context.Context, in io.Reader, o source.Restore, p
 		l := &loader{in: in, progress: progress}
 		to := &importer{d: d, conn: c}
 		defer to.abandon()
-		have, err := portable.Load(ctx, l, to)
-		if err != nil {
+		if have, err = portable.Load(ctx, l, to); err != nil {
 			return err
 		}
 		for i := range have {
@@ -236,4 +235,10 @@ func (d *Database) Import(ctx context.Context, in io.Reader, o source.Restore, p
 		}
 		return d.check(ctx, p, have)
 	})
+	return have, err
+}
+
+// noRoomBeside refuses an import in one transaction.
+func noRoomBeside(p *plan) error {
+	return fault.New(fault.Forbidden, "the portable form needs a database beside %s, and %s", p.target, p.why)
 }

@@ -41,7 +41,7 @@ import (
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
-// A Database is a database of PostgreSQL. It implements source.Database and source.Importer.
+// A Database is a database of PostgreSQL. It implements source.Database.
 type Database struct {
 	at     address
 	o      source.Options
@@ -53,7 +53,6 @@ type Database struct {
 
 var (
 	_ source.Database = (*Database)(nil)
-	_ source.Importer = (*Database)(nil)
 )
 
 // Open returns the database at an address. Nothing is connected yet.

@@ -2,10 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"strings"
 
 	"github.com/holdfast-backup/holdfast/agent/source"
@@ -13,131 +10,137 @@ import (
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
-// session reads the file.
-type session struct{ d *Database }
+// sqlTables lists the tables with rows of their own. What virtual tables keep their content in is not among them.
+const sqlTables = `SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY name;`
 
-// Begin looks whether the file is there. There is nothing to hold: see the package's comment.
-func (d *Database) Begin(context.Context) (source.Session, error) {
-	if _, err := os.Stat(d.path); err != nil {
-		return nil, fault.Wrap(err, fault.NotFound, "%s cannot be read (%s)", d.path, reason(err))
-	}
-	return &session{d}, nil
-}
-
-// Close has nothing to end.
-func (s *session) Close() error { return nil }
-
-// settings are what a file has beside its content, as statements for a new one.
-func (d *Database) settings(ctx context.Context) (string, error) {
-	names := []string{"encoding", "page_size", "auto_vacuum", "user_version", "application_id", "journal_mode"}
-	out, err := d.ask(ctx, d.path, "PRAGMA "+strings.Join(names, ";\nPRAGMA ")+";\n")
-	if err != nil {
-		return "", err
-	}
-	values := strings.Split(out, "\n")
-	if len(values) != len(names) {
-		return "", fault.New(fault.Unavailable, "sqlite3 told %d settings of %s, and %d were asked for", len(values), d.path, len(names))
-	}
-	var b strings.Builder
-	for i, n := range names {
-		switch v := values[i]; {
-		case n == "encoding":
-			fmt.Fprintf(&b, "PRAGMA encoding=%s;\n", literal(v))
-		case n != "journal_mode":
-			fmt.Fprintf(&b, "PRAGMA %s=%s;\n", n, v)
-		case v == "wal":
-			b.WriteString("PRAGMA journal_mode=wal;\n")
-		}
-	}
-	return b.String(), nil
+// sqlColumns lists the columns that are stored.
+func sqlColumns(table string) string {
+	return `SELECT name, type, "notnull", pk FROM pragma_table_xinfo(` + literal(table) + ") WHERE hidden = 0 ORDER BY cid;"
 }
 
 // Dump starts the dump.
 func (s *session) Dump(ctx context.Context) (source.Dump, error) {
-	before, err := s.d.settings(ctx)
+	if err := s.noZeroes(ctx); err != nil {
+		return nil, err
+	}
+	done, err := s.say(ctx, ".mode list\n.dump\n")
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	cmd, said, err := s.d.shell(ctx, s.d.path, "-readonly", "-safe")
+	return &reader{ctx: ctx, s: s, done: done, fresh: true, left: []byte(s.settings), scan: dump.NewScanner(dump.SQLiteSQL)}, nil
+}
+
+// noZeroes fails if there are texts with zero bytes: the shell's .dump cuts them off there, and says nothing.
+func (s *session) noZeroes(ctx context.Context) error {
+	tables, err := s.query(ctx, sqlTables)
 	if err != nil {
-		cancel()
-		return nil, err
+		return err
 	}
-	cmd.Stdin = strings.NewReader(".timeout " + busy + "\n.dump\n")
-	r := &reader{ctx: ctx, cmd: cmd, said: said, scan: dump.NewScanner(dump.SQLiteSQL), cancel: cancel}
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
+	for _, t := range tables {
+		name := string(t[0])
+		if string(t[1]) != "table" {
+			continue
+		}
+		columns, err := s.query(ctx, sqlColumns(name))
+		if err != nil {
+			return err
+		}
+		var any []string
+		for _, c := range columns {
+			any = append(any, "max(typeof("+quote(string(c[0]))+") = 'text' AND instr("+quote(string(c[0]))+", char(0)) > 0)")
+		}
+		found, err := s.query(ctx, "SELECT "+strings.Join(any, ", ")+" FROM "+quote(name)+";")
+		if err != nil {
+			return err
+		}
+		for i, v := range found[0] {
+			if string(v) == "1" {
+				return zeroes(name, string(columns[i][0]))
+			}
+		}
 	}
-	if err != nil {
-		cancel()
-		return nil, fault.Wrap(err, fault.Unavailable, "sqlite3 could not be started")
-	}
-	r.out = io.MultiReader(strings.NewReader(before), out)
-	return r, nil
+	return nil
+}
+
+func zeroes(table, column string) error {
+	return fault.New(fault.Invalid, "the table %s has in %s texts with zero bytes, which sqlite3 would cut off: make them blobs, or take the zero bytes out (they are found with instr(%s, char(0)) > 0)", table, column, quote(column))
 }
 
 // reader is a dump that is being read.
 type reader struct {
-	ctx    context.Context
-	cmd    *exec.Cmd
-	out    io.Reader
-	said   *tail
-	scan   *dump.Scanner
-	cancel context.CancelFunc
-	err    error // how it ended
+	ctx   context.Context
+	s     *session
+	done  func() error
+	fresh bool   // a line begins
+	left  []byte // that nobody has read yet
+	buf   []byte
+	scan  *dump.Scanner
+	err   error // how it ended
 }
+
+const piece = 64 << 10
 
 // Read returns io.EOF only for a dump that is whole.
 func (r *reader) Read(p []byte) (int, error) {
-	if r.err != nil {
+	for len(r.left) == 0 && r.err == nil {
+		r.buf = r.buf[:0]
+		for len(r.buf) < piece && r.err == nil && (len(r.buf) == 0 || r.s.out.Buffered() > 0) {
+			l, err := r.s.line(r.ctx, r.fresh)
+			if err != nil {
+				r.err = r.finish(err)
+				break
+			}
+			r.buf = append(r.buf, l...)
+			r.fresh = l[len(l)-1] == '\n'
+		}
+		r.left = r.buf
+	}
+	if len(r.left) == 0 {
 		return 0, r.err
 	}
-	n, err := r.out.Read(p)
-	if _, e := r.scan.Write(p[:n]); e != nil {
-		err = e
+	n := copy(p, r.left)
+	if _, err := r.scan.Write(r.left[:n]); err != nil {
+		r.err, r.left = r.finish(err), nil
+		return 0, r.err
 	}
-	if err == nil {
-		return n, nil
+	if r.left = r.left[n:]; len(r.left) == 0 && r.err == io.EOF {
+		r.whole()
 	}
-	r.err = r.finish(err)
-	if n > 0 {
-		return n, nil
-	}
-	return 0, r.err
+	return n, nil
 }
 
-// finish waits for the shell and returns how it went.
+// finish returns how it went.
 func (r *reader) finish(read error) error {
-	defer r.cancel()
 	if read != io.EOF {
-		r.cmd.Process.Kill()
-		r.cmd.Wait()
-		if r.ctx.Err() != nil {
-			return context.Cause(r.ctx)
-		}
-		return fault.Wrap(read, fault.Unavailable, "what sqlite3 wrote could not be read")
+		r.s.Close()
+		return read
 	}
-	if err := ended(r.ctx, r.cmd.Wait(), r.said); err != nil {
+	if err := r.done(); err != nil {
 		return err
 	}
-	if err := r.scan.Whole(); err != nil { // it rolls back at damage, and exits as if all were well
-		return fault.Wrap(err, fault.Unavailable, "sqlite3 could not read all of the database: check it with PRAGMA integrity_check")
+	if len(r.buf) == 0 {
+		r.err = io.EOF
+		r.whole()
+		return r.err
 	}
 	return io.EOF
+}
+
+// whole looks at a dump that was read to its end.
+func (r *reader) whole() {
+	if err := r.scan.Whole(); err != nil { // it rolls back at damage, and exits as if all were well
+		r.err = fault.Wrap(err, fault.Unavailable, "sqlite3 could not read all of the database: check it with PRAGMA integrity_check")
+	}
 }
 
 // Tables returns the rows of every table.
 func (r *reader) Tables() []dump.Table { return r.scan.Tables() }
 
-// Close kills the shell if it still runs.
+// Close ends the session if the dump was not read to its end.
 func (r *reader) Close() error {
 	if r.err == nil {
-		r.err = fault.New(fault.Conflict, "the dump was closed before it ended")
-		r.cmd.Process.Kill()
-		r.cmd.Wait()
-		r.cancel()
+		r.err, r.left = fault.New(fault.Conflict, "the dump was closed before it ended"), nil
+		r.s.Close()
 	}
 	return nil
 }

@@ -1,23 +1,22 @@
 package sqlite
 
 import (
-	"bufio"
 	"context"
-	"encoding/hex"
-	"errors"
+	"encoding/binary"
 	"io"
+	"math"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/holdfast-backup/holdfast/agent/source/portable"
 	"github.com/holdfast-backup/holdfast/vault/dump"
-	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
-// Portable streams the tables, at a moment of their own. A column of SQLite holds values of any type: its word is that of its
-// affinity, and Text where the declared type says nothing.
+// Portable streams the tables, at the moment of the session. A column of SQLite holds values of any type: its word is that of what is in it.
 func (s *session) Portable(ctx context.Context) (io.ReadCloser, error) {
+	if s.over != nil {
+		return nil, s.over
+	}
 	r, w := io.Pipe()
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -44,15 +43,11 @@ func (e *exporting) Close() error {
 }
 
 func (s *session) export(ctx context.Context, out io.Writer) error {
-	_, version, err := s.d.tool(ctx)
+	list, err := s.query(ctx, sqlTables)
 	if err != nil {
 		return err
 	}
-	list, err := s.d.query(ctx, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name;")
-	if err != nil {
-		return err
-	}
-	w, err := portable.NewWriter(out, portable.Header{Engine: dump.SQLite, Server: version, TakenAt: time.Now().UTC()})
+	w, err := portable.NewWriter(out, portable.Header{Engine: dump.SQLite, Server: s.version, TakenAt: s.at})
 	if err != nil {
 		return err
 	}
@@ -65,19 +60,16 @@ func (s *session) export(ctx context.Context, out io.Writer) error {
 }
 
 func (s *session) table(ctx context.Context, w *portable.Writer, name string) error {
-	t := portable.Table{Name: name}
-	columns, err := s.d.query(ctx, "SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo("+literal(name)+") ORDER BY cid;")
+	t := portable.Table{Name: name, Columns: []portable.Column{}}
+	columns, err := s.query(ctx, sqlColumns(name))
 	if err != nil {
 		return err
 	}
 	keys := map[string]string{}
-	var names []string
+	var kinds []string
 	for _, c := range columns {
-		if string(c[4]) != "0" { // computed
-			continue
-		}
-		t.Columns = append(t.Columns, portable.Column{Name: string(c[0]), Type: wordOf(string(c[1])), Native: string(c[1]), Nullable: string(c[2]) == "0"})
-		names = append(names, quote(string(c[0])))
+		t.Columns = append(t.Columns, portable.Column{Name: string(c[0]), Native: string(c[1]), Nullable: string(c[2]) == "0"})
+		kinds = append(kinds, sqlKinds(string(c[0])))
 		if k := string(c[3]); k != "0" {
 			keys[k] = string(c[0])
 		}
@@ -85,16 +77,86 @@ func (s *session) table(ctx context.Context, w *portable.Writer, name string) er
 	for n := 1; n <= len(keys); n++ {
 		t.PrimaryKey = append(t.PrimaryKey, keys[strconv.Itoa(n)])
 	}
+	found, err := s.query(ctx, "SELECT "+strings.Join(kinds, ", ")+" FROM "+quote(name)+";")
+	if err != nil {
+		return err
+	}
+	reads := make([]string, len(t.Columns))
+	for i := range t.Columns {
+		c := &t.Columns[i]
+		has, _ := strconv.Atoi(string(found[0][i])) // of no rows it is null
+		if has&zeroKind != 0 {
+			return zeroes(name, c.Name)
+		}
+		c.Type = wordOf(c.Native, has)
+		at := quote(c.Name)
+		switch c.Type {
+		case portable.Bytes:
+			reads[i] = "CAST(" + at + " AS BLOB)"
+		case portable.Int, portable.Bool:
+			reads[i] = at
+		default: // as text its last digits may be other ones
+			reads[i] = "CASE typeof(" + at + ") WHEN 'real' THEN ieee754_to_blob(" + at + ") ELSE " + at + " END"
+		}
+	}
 	if err := w.Table(t); err != nil {
 		return err
 	}
-	return s.d.each(ctx, "SELECT "+strings.Join(names, ", ")+" FROM "+quote(name)+";", w.Row)
+	values := make([]portable.Value, len(reads))
+	return s.each(ctx, "SELECT "+strings.Join(reads, ", ")+" FROM "+quote(name)+";", func(row []literalValue) error {
+		for i, v := range row {
+			values[i] = value(t.Columns[i].Type, v)
+		}
+		return w.Row(values)
+	})
 }
 
-// wordOf is the portable word for a declared type: the rules of SQLite's affinities, and the names that programs use for dates.
-func wordOf(declared string) portable.Type {
+// value is a literal in the portable form.
+func value(t portable.Type, v literalValue) portable.Value {
+	switch {
+	case v.text == nil:
+		return nil
+	case t == portable.Bool:
+		return portable.Value(strconv.FormatBool(string(v.text) == "1"))
+	case t == portable.Bytes || !v.blob || len(v.text) != 8:
+		return v.text
+	}
+	f := math.Float64frombits(binary.BigEndian.Uint64(v.text))
+	switch {
+	case math.IsInf(f, 1):
+		return portable.Value("Infinity")
+	case math.IsInf(f, -1):
+		return portable.Value("-Infinity")
+	}
+	text := strconv.FormatFloat(f, 'g', -1, 64)
+	if !strings.ContainsAny(text, ".e") { // so that it is not taken for a whole number
+		text += ".0"
+	}
+	return portable.Value(text)
+}
+
+// Kinds of values.
+const (
+	integerKind = 1 << iota
+	realKind
+	textKind
+	blobKind
+	zeroKind  // a text with a zero byte
+	countKind // a whole number other than 0 and 1
+)
+
+// sqlKinds is the sum of the kinds of values that are in a column.
+func sqlKinds(column string) string {
+	c := quote(column)
+	is := func(kind string) string { return "max(typeof(" + c + ") = '" + kind + "'" }
+	return is("integer") + ") + 2 * " + is("real") + ") + 4 * " + is("text") + ") + 8 * " + is("blob") + ") + 16 * " + is("text") + " AND instr(" + c + ", char(0)) > 0) + 32 * " +
+		is("integer") + " AND " + c + " NOT IN (0, 1))"
+}
+
+// wordOf is the portable word for a column: of what is in it, and of how it was declared, by the rules of SQLite's affinities.
+func wordOf(declared string, has int) portable.Type {
 	u := strings.ToUpper(declared)
-	has := func(words ...string) bool {
+	says := func(words ...string) bool {
 		for _, w := range words {
 			if strings.Contains(u, w) {
 				return true
@@ -103,134 +165,34 @@ func wordOf(declared string) portable.Type {
 		return false
 	}
 	switch {
-	case has("INT"):
-		return portable.Int
-	case has("BLOB"):
+	case has&blobKind != 0:
 		return portable.Bytes
-	case has("REAL", "FLOA", "DOUB"):
+	case has&textKind != 0:
+		return portable.Text
+	case has&realKind != 0 && (has&integerKind != 0 || says("DEC", "NUM")):
+		return portable.Decimal
+	case has&realKind != 0:
 		return portable.Float
+	case has&integerKind != 0 && says("BOOL") && has&countKind == 0:
+		return portable.Bool
+	case has&integerKind != 0 && says("DEC", "NUM"):
+		return portable.Decimal
+	case has&integerKind != 0:
+		return portable.Int
+	}
+	switch { // nothing is in it
+	case says("INT"):
+		return portable.Int
+	case says("CHAR", "CLOB", "TEXT"):
+		return portable.Text
+	case says("BLOB"):
+		return portable.Bytes
+	case says("REAL", "FLOA", "DOUB"):
+		return portable.Float
+	case says("BOOL"):
+		return portable.Bool
+	case says("DEC", "NUM"):
+		return portable.Decimal
 	}
 	return portable.Text
-}
-
-// query returns all rows of a small answer.
-func (d *Database) query(ctx context.Context, statement string) (list [][]portable.Value, err error) {
-	err = d.each(ctx, statement, func(values []portable.Value) error {
-		row := make([]portable.Value, len(values))
-		for i, v := range values {
-			row[i] = append(portable.Value{}, v...)
-		}
-		list = append(list, row)
-		return nil
-	})
-	return list, err
-}
-
-// each calls fn for each row of an answer, which the shell writes as SQL literals.
-func (d *Database) each(ctx context.Context, statement string, fn func([]portable.Value) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	cmd, said, err := d.shell(ctx, d.path, "-readonly", "-safe")
-	if err != nil {
-		return err
-	}
-	cmd.Stdin = strings.NewReader(".timeout " + busy + "\n.mode quote\n" + statement + "\n")
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		return fault.Wrap(err, fault.Unavailable, "sqlite3 could not be started")
-	}
-	r := &literals{in: bufio.NewReaderSize(out, 256<<10)}
-	for err == nil {
-		var row []portable.Value
-		if row, err = r.row(); err == nil {
-			err = fn(row)
-		}
-	}
-	if !errors.Is(err, io.EOF) {
-		cancel()
-		cmd.Wait()
-		return err
-	}
-	return ended(ctx, cmd.Wait(), said)
-}
-
-// literals reads rows of SQL literals: NULL, numbers, 'text', X'hex', between commas.
-type literals struct {
-	in     *bufio.Reader
-	values []portable.Value
-}
-
-// row reads a line; io.EOF after the last one.
-func (l *literals) row() ([]portable.Value, error) {
-	l.values = l.values[:0]
-	for {
-		v, end, err := l.value()
-		if err != nil {
-			return nil, err
-		}
-		l.values = append(l.values, v)
-		if end {
-			return l.values, nil
-		}
-	}
-}
-
-var garbled = fault.New(fault.Unavailable, "what sqlite3 wrote cannot be understood")
-
-// value reads a literal and says whether the row ends with it.
-func (l *literals) value() (v portable.Value, end bool, err error) {
-	c, err := l.in.ReadByte()
-	if err != nil {
-		return nil, false, err
-	}
-	isHex := c == 'X'
-	if isHex {
-		if c, err = l.in.ReadByte(); err != nil || c != '\'' {
-			return nil, false, garbled
-		}
-	}
-	if c == '\'' {
-		v = portable.Value{}
-		for {
-			if c, err = l.in.ReadByte(); err != nil {
-				return nil, false, garbled
-			}
-			if c == '\'' {
-				next, err := l.in.ReadByte()
-				if err != nil {
-					return nil, false, garbled
-				}
-				if next != '\'' {
-					if isHex {
-						if v, err = hex.DecodeString(string(v)); err != nil {
-							return nil, false, garbled
-						}
-					}
-					return v, next == '\n', after(next)
-				}
-			}
-			v = append(v, c)
-		}
-	}
-	for c != ',' && c != '\n' {
-		v = append(v, c)
-		if c, err = l.in.ReadByte(); err != nil {
-			return nil, false, garbled
-		}
-	}
-	if string(v) == "NULL" {
-		v = nil
-	}
-	return v, c == '\n', nil
-}
-
-// after checks what follows a literal.
-func after(c byte) error {
-	if c != ',' && c != '\n' {
-		return garbled
-	}
-	return nil
 }

@@ -1,17 +1,23 @@
 // Package sqlite reads and writes databases of SQLite through SQLite's own shell, the program sqlite3.
 //
-// A dump is what .dump writes, in one read transaction, with the settings of the file before it that .dump leaves out (encoding, page size,
-// user_version, application_id, write-ahead log). What Session.Portable reads is of a moment of its own.
+// A dump is what .dump writes, with the settings of the file before it that .dump leaves out (encoding, page size, user_version,
+// application_id, write-ahead log). A Session is one shell in one read transaction, so dump and portable export are of one moment. Without a write-ahead
+// log, those who write wait for as long as that lasts.
 //
 // A restore makes a new file beside the old one (.NAME__holdfast_ID), loads the dump into it, checks its integrity and counts its rows.
 // A copy then gets its name by a link, which never takes the place of another file. In place, SQLite's own backup writes the new
 // content into the live file in one transaction: those who have it open wait, and see the old content or the new; a
 // kill leaves a journal, from which whoever opens the file next goes back to the old. Mend removes what was built beside.
 //
-// The shell runs in its safe mode: a dump that somebody made cannot start programs or open other files.
+// A file that SQLite does not take for a database, damaged at its beginning, is replaced by a new one, as nobody can have it open.
 //
-// What is not promised: a program that holds a lock for more than a minute keeps a restore from happening. Contents of virtual tables of modules
-// that the shell does not have cannot be dumped.
+// The shell runs in its safe mode: a dump that somebody made cannot start programs or open other files. What no dump has is refused before
+// it gets there.
+//
+// What is not promised: a program that holds a lock for more than a minute keeps a backup or a restore from happening, and so does one that has
+// a file with a write-ahead log open if the new one has pages of another size. Contents of virtual tables of modules that the shell does not have
+// cannot be dumped, and neither can texts with zero bytes: the dump fails. Of numbers with a fraction the shell writes twenty digits, which may be
+// too few for the last bit of the very smallest.
 package sqlite
 
 import (
@@ -39,12 +45,13 @@ type Database struct {
 	o    source.Options
 
 	stop func(step string) // tests die here
+	busy int               // milliseconds that the shell waits for others
 }
 
 const mark = "__holdfast_" // in the names of what a restore builds beside a file
 
 // busy is how long the shell waits for others, in milliseconds.
-const busy = "60000"
+const busy = 60_000
 
 // Open returns the database at an address: sqlite:PATH, with an absolute path.
 func Open(address string, o source.Options) (*Database, error) {
@@ -53,7 +60,7 @@ func Open(address string, o source.Options) (*Database, error) {
 	if !filepath.IsAbs(path) || strings.ContainsAny(path, "\x00\n\r") {
 		return nil, fault.New(fault.Invalid, "the address of a SQLite database is sqlite: and its whole path, such as sqlite:/srv/shop/shop.db")
 	}
-	return &Database{path: filepath.Clean(path), o: o, stop: func(string) {}}, nil
+	return &Database{path: filepath.Clean(path), o: o, stop: func(string) {}, busy: busy}, nil
 }
 
 // Engine returns SQLite.
@@ -100,13 +107,16 @@ func (d *Database) shell(ctx context.Context, file string, args ...string) (*exe
 	return cmd, said, nil
 }
 
+// timeout is the shell's command to wait for others.
+func (d *Database) timeout() string { return fmt.Sprintf(".timeout %d\n", d.busy) }
+
 // ask runs statements on a file that is only read, and returns what they print.
 func (d *Database) ask(ctx context.Context, file, statements string) (string, error) {
 	cmd, said, err := d.shell(ctx, file, "-readonly", "-safe")
 	if err != nil {
 		return "", err
 	}
-	cmd.Stdin = strings.NewReader(".timeout " + busy + "\n" + statements)
+	cmd.Stdin = strings.NewReader(d.timeout() + statements)
 	out, err := cmd.Output()
 	return strings.TrimRight(string(out), "\n"), ended(ctx, err, said)
 }
@@ -148,6 +158,13 @@ func (t *tail) String() string { return strings.ToValidUTF8(strings.TrimSpace(st
 // magic is how a database's file begins.
 var magic = []byte("SQLite format 3\x00")
 
+// isDatabase reports whether a file begins as one of SQLite's, or is empty, which is one without tables.
+func isDatabase(f io.Reader) bool {
+	head := make([]byte, len(magic))
+	n, _ := io.ReadFull(f, head)
+	return n == 0 || bytes.Equal(head, magic)
+}
+
 // Check looks at what a backup needs.
 func (d *Database) Check(ctx context.Context) (source.Check, error) {
 	c := source.Check{Engine: dump.SQLite}
@@ -170,8 +187,11 @@ func (d *Database) Check(ctx context.Context) (source.Check, error) {
 		return c, nil
 	}
 	defer f.Close()
-	head := make([]byte, len(magic))
-	if n, err := io.ReadFull(f, head); err != nil && n > 0 || n > 0 && !bytes.Equal(head, magic) {
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		point(false, "file", "%s is no file: name the database's file itself", d.path)
+		return c, nil
+	}
+	if !isDatabase(f) {
 		point(false, "file", "%s is no SQLite database, or an encrypted one", d.path)
 		return c, nil
 	}
