@@ -15,6 +15,7 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot"
 	"github.com/holdfast-backup/holdfast/depot/actor"
+	"github.com/holdfast-backup/holdfast/depot/blob"
 	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
 	"github.com/holdfast-backup/holdfast/depot/selfbackup"
 )
@@ -293,6 +294,11 @@ func TestRecoverUsage(t *testing.T) {
 	refuse(t, 1, "cannot read the identity", "--store", store, "--identity", filepath.Join(dir, "none"), "--data", dir)
 	refuse(t, 2, "not an identity file", "--store", store, "--identity", os.Args[0], "--data", dir)
 	refuse(t, 1, "mount it", "--store", store, "--identity", file, "--data", dir)
+	mark := filepath.Join(dir, "later", blob.Mark)
+	if err := errors.Join(os.Mkdir(filepath.Dir(mark), 0o700), os.WriteFile(mark, []byte("holdfast store, format 2\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	refuse(t, 1, "use the release that wrote it", "--store", "file://"+filepath.Dir(mark), "--identity", file, "--data", filepath.Join(dir, "data"))
 	// The file is no folder.
 	must(t, nil, "migrate", "--database-url", database(t), "--store", store)
 	refuse(t, 1, "cannot make the data directory", "--store", store, "--identity", file, "--data", filepath.Join(file, "data"))

@@ -36,7 +36,7 @@ import (
 )
 
 const (
-	mark     = ".holdfast-store"
+	mark     = blob.Mark
 	spool    = ".spool"
 	spoolAge = 24 * time.Hour
 
@@ -83,14 +83,14 @@ func Init(root string) error {
 	if err != nil {
 		return s.fault(err, "mark the store")
 	}
-	_, err = f.WriteString("holdfast store, format 1\nThis file tells a store from an unmounted disk: do not remove it.\n")
+	_, err = f.WriteString(blob.MarkText + "This file tells a store from an unmounted disk: do not remove it.\n")
 	if err := errors.Join(err, f.Sync(), f.Close(), syncDir(root)); err != nil {
 		return s.fault(err, "mark the store")
 	}
 	return nil
 }
 
-// Open opens a store that [Init] has made, and sweeps its spool.
+// Open opens a store that [Init] has made, and sweeps its spool. A store that a later program has made is refused with fault.Conflict.
 func Open(root string) (*Store, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -98,6 +98,9 @@ func Open(root string) (*Store, error) {
 	}
 	s := &Store{root: root, durable: map[string]bool{}}
 	if err := s.marked(); err != nil {
+		return nil, err
+	}
+	if err := s.known(); err != nil {
 		return nil, err
 	}
 	// A copy made by hand may lack the spool, which holds nothing; on a read-only disk reading still works.
@@ -117,6 +120,16 @@ func (s *Store) sweep(before time.Time) {
 			os.Remove(filepath.Join(s.root, spool, e.Name()))
 		}
 	}
+}
+
+// known fails unless the store's format is one that we know.
+func (s *Store) known() error {
+	f, err := os.Open(filepath.Join(s.root, mark))
+	if err != nil {
+		return s.fault(err, "read the store's folder")
+	}
+	defer f.Close()
+	return blob.CheckMark(f, s.root)
 }
 
 // marked fails unless the root is a store: see the package comment.

@@ -61,6 +61,25 @@ func TestInit(t *testing.T) {
 	}
 }
 
+// TestLaterFormat: what a later program has made is neither opened nor made anew.
+func TestLaterFormat(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	at := filepath.Join(s.root, mark)
+	if b, err := os.ReadFile(at); err != nil || !strings.HasPrefix(string(b), "holdfast store, format 1\n") {
+		t.Fatalf("%q, %v", b, err)
+	}
+	if err := os.WriteFile(at, []byte("holdfast store, format 2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Init(s.root); err != nil {
+		t.Errorf("Init: %v", err)
+	}
+	if _, err := Open(s.root); !errors.Is(err, fault.Conflict) || !strings.Contains(err.Error(), s.root+" holds a store in format 2") {
+		t.Errorf("Open: %v", err)
+	}
+}
+
 // TestUnmounted: where the store's disk is missing, nothing may look like an empty store.
 func TestUnmounted(t *testing.T) {
 	t.Parallel()

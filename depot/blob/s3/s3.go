@@ -33,8 +33,8 @@ import (
 )
 
 const (
-	mark       = ".holdfast-store"
-	contents   = "holdfast store, format 1\nThis object tells a store from a wrong prefix or an emptied bucket: do not remove it.\n"
+	mark       = blob.Mark
+	contents   = blob.MarkText + "This object tells a store from a wrong prefix or an emptied bucket: do not remove it.\n"
 	mime       = "application/octet-stream"
 	maxRetries = 4 // of one request, by the library, with growing pauses
 
@@ -128,7 +128,7 @@ func Init(ctx context.Context, cfg Config) error {
 	return nil
 }
 
-// Open opens a store that [Init] has made.
+// Open opens a store that [Init] has made. A store that a later program has made is refused with fault.Conflict.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s, err := connect(cfg)
 	if err != nil {
@@ -148,8 +148,8 @@ func (s *Store) marked(ctx context.Context) error {
 	// GET, not HEAD: its refusal says whether the bucket or the object is missing.
 	r, _, _, err := s.core.GetObject(ctx, s.cfg.Bucket, s.prefix+mark, minio.GetObjectOptions{})
 	if err == nil {
-		r.Close()
-		return nil
+		defer r.Close()
+		return blob.CheckMark(r, s.where)
 	}
 	if minio.ToErrorResponse(err).Code == minio.NoSuchKey {
 		return fault.Wrap(errUnmarked, fault.Unavailable, "%s holds no store under %q (the object %s is missing): check bucket and prefix; the place is not taken for an empty store", s.where, s.prefix, mark)

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/minio/minio-go/v7"
+
 	"github.com/holdfast-backup/holdfast/depot/blob"
 	"github.com/holdfast-backup/holdfast/depot/blob/blobtest"
 	"github.com/holdfast-backup/holdfast/depot/blob/s3/s3test"
@@ -69,6 +71,13 @@ func TestS3(t *testing.T) {
 		blobtest.Put(t, s, "a", []byte("x"))
 		if err := Init(t.Context(), cfg); err != nil {
 			t.Errorf("a second Init: %v", err)
+		}
+		later := "holdfast store, format 2\n"
+		if _, err := s.core.Client.PutObject(t.Context(), cfg.Bucket, s.prefix+mark, strings.NewReader(later), int64(len(later)), minio.PutObjectOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(t.Context(), cfg); !errors.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "in format 2") {
+			t.Errorf("a store that a later program has made: %v", err)
 		}
 		above := cfg
 		above.Prefix = "some"
