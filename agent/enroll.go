@@ -189,6 +189,10 @@ func (a *Account) Devices(ctx context.Context) ([]Device, error) {
 	return devices, nil
 }
 
+// Foreign reports whether somebody registered the device who did not hold the account's key. One without a key of its own is not: nothing can be sealed for
+// it, and it cannot come. It stands for a device that the server lost.
+func (d Device) Foreign() bool { return !d.Genuine && len(d.PublicKey) > 0 }
+
 // FindDevice returns the device with this name, id or beginning of an id.
 func (a *Account) FindDevice(ctx context.Context, ref string) (Device, error) {
 	list, err := a.Devices(ctx)

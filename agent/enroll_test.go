@@ -89,8 +89,18 @@ func TestEnrollThroughSomebodyElse(t *testing.T) {
 		t.Errorf("status %+v: %v", st, err)
 	}
 	devices, err := a.Devices(t.Context())
-	if err != nil || len(devices) != 1 || !devices[0].Genuine {
+	if err != nil || len(devices) != 1 || !devices[0].Genuine || devices[0].Foreign() {
 		t.Errorf("devices %+v: %v", devices, err)
+	}
+	lost, slipped := *devices[0].Device, *devices[0].Device
+	lost.PublicKey, slipped.MAC = nil, nil
+	for _, c := range []struct {
+		d    Device
+		want error
+	}{{Device{&lost, false}, fault.Conflict}, {Device{&slipped, false}, fault.Forbidden}} {
+		if err := mayRestore(c.d, &Snapshot{}); !errors.Is(err, c.want) || c.d.Foreign() != errors.Is(err, fault.Forbidden) {
+			t.Errorf("a restore onto a device without its key, or without its proof: %v", err)
+		}
 	}
 }
 

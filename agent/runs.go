@@ -47,9 +47,9 @@ func (a *Account) OrderRestore(ctx context.Context, d Device, s *Snapshot, in Or
 // mayRestore refuses devices that get no keys, and snapshots that cannot be read.
 func mayRestore(d Device, s *Snapshot) error {
 	switch {
-	case !d.Genuine:
+	case d.Foreign():
 		return fault.New(fault.Forbidden, "the device %q was not enrolled by anybody who could open this account: it gets no keys. Revoke it, and ask the server's administrator how it came there", d.Name)
-	case !d.RevokedAt.IsZero():
+	case !d.RevokedAt.IsZero() || !d.Genuine:
 		return fault.New(fault.Conflict, "the device %q was revoked: enrol it again, or name another one", d.Name)
 	}
 	return s.Err

@@ -76,6 +76,9 @@ const (
 func (s Sources) prove(ctx context.Context, list []*api.DeviceFields) map[string]Trust {
 	trust := map[string]Trust{}
 	for _, d := range list {
+		if len(d.PublicKey) == 0 {
+			continue // the server lost the device and kept its place: nothing can be sealed for it
+		}
 		var v talk.Verified
 		if s.Keys.Call(ctx, talk.MethodVerifyDevice, talk.Device{ID: d.Id, PublicKey: d.PublicKey, MAC: d.Mac}, &v) != nil {
 			continue

@@ -82,6 +82,19 @@ func snapshotJSON(id string, day int) string {
 	return fmt.Sprintf(`{"id":%q,"device":{"id":"dev_1","name":"Laptop"},"createdAt":"2026-11-%02dT00:00:00Z","root":"cg==","manifest":"bQ==","files":1,"bytes":2,"problems":0,"uploadedBytes":3,"scheduled":true}`, id, day)
 }
 
+// A device that the server lost and made again has no key: it is nobody else's.
+func TestLostDevice(t *testing.T) {
+	t.Parallel()
+	w := newWorks(t)
+	w.server["Devices"] = say(`{"devices":[` + deviceJSON("dev_1", "Laptop", "GOOD", "") + `,` + strings.Replace(deviceJSON("dev_2", "recovered device", "REVOKED", "snp_9"), `"cHVi"`, `""`, 1) + `]}`)
+	m := NewDevices(w.sources())
+	m.Open(true)
+	until(t, m, func() bool { return m.View().Trust != nil })
+	if v := m.View(); v.Trust["dev_1"] != Genuine || v.Trust["dev_2"] != Unproven {
+		t.Errorf("%v", v.Trust)
+	}
+}
+
 func TestDevices(t *testing.T) {
 	t.Parallel()
 	w := newWorks(t)

@@ -270,7 +270,7 @@ func devicesCommand() *command {
 					newest = stamp(d.Latest.CreatedAt)
 				}
 				switch {
-				case !d.Genuine:
+				case d.Foreign():
 					remark, odd = "NOT YOURS", true
 				case !d.RevokedAt.IsZero():
 					remark = "revoked " + stamp(d.RevokedAt)

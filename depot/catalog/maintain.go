@@ -121,6 +121,9 @@ func (v *survey) rebuild(ctx context.Context) error {
 		if err := v.reattach(ctx, sp); err != nil {
 			return err
 		}
+		if err := v.s.inTx(ctx, func(tx *sqlx.Tx) error { return insertLostDevices(ctx, tx, sp.ID) }); err != nil {
+			return err
+		}
 		if err := v.relink(ctx, sp.ID); err != nil {
 			return err
 		}
@@ -266,6 +269,9 @@ func (v *survey) record(ctx context.Context, sp spaceRow, snapshot id.Snapshot, 
 	}
 	return true, v.s.inTx(ctx, func(tx *sqlx.Tx) error {
 		if err := lockShared(ctx, tx, sp.ID); err != nil {
+			return err
+		}
+		if err := insertLostDevice(ctx, tx, sp.ID, r); err != nil {
 			return err
 		}
 		if r.Application != nil {

@@ -79,6 +79,43 @@ func TestRebuildIndex(t *testing.T) {
 	}
 }
 
+// Devices were lost too: they come back as revoked ones, so that their owner's lists can say what snapshots are of, and let nobody in.
+func TestRebuildWithoutDevices(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	anna, ben := w.user(), w.user()
+	dev := w.device(anna)
+	known := w.device(anna)
+	sn, packs := w.backup(dev, 3)
+	w.backup(known, 3)
+	shop := w.application(dev, "Shop")
+	label := w.labelled(shop, Label{Part: Full, Origin: MadeByBackup, Title: "Before"})
+	benSnapshot, _ := w.backup(w.device(ben), 3)
+	benSpace := w.spaceOf(ben)
+	w.exec(`TRUNCATE snapshots, objects, nodes`)
+	w.exec(`DELETE FROM devices WHERE id <> $1`, known.Device)
+	w.exec(`UPDATE spaces SET owner_id = NULL WHERE public_id = $1`, benSpace) // it finds its owner later than its snapshots
+	for range 2 {
+		must(w.RebuildIndex(w.ctx, system, nil))(t)
+	}
+	for _, d := range []id.Device{dev.Device, benSnapshot.DeviceID} {
+		if got := get[string](w, `SELECT name || ', ' || (revoked_at IS NOT NULL) || ', ' || length(public_key) || ', ' || length(token_hash) FROM devices WHERE id = $1`, d); got != "recovered device, true, 0, 16" {
+			t.Errorf("the device is %s", got)
+		}
+	}
+	if n := get[int](w, `SELECT count(*) FROM devices`); n != 3 {
+		t.Errorf("%d devices", n)
+	}
+	if n := get[int](w, `SELECT count(*) FROM devices WHERE id = $1 AND revoked_at IS NULL AND name <> 'recovered device'`, known.Device); n != 1 {
+		t.Error("a device that was known was changed")
+	}
+	must(w.Snapshot(w.ctx, anna, sn.ID))(t)
+	w.readable(anna, packs...)
+	if got := must(w.Snapshot(w.ctx, anna, label.ID))(t); got.Label == nil || got.Label.Title != "Before" {
+		t.Errorf("the application's snapshot has the label %+v", got.Label)
+	}
+}
+
 // The users table was lost too. Their spaces come back without an owner, and find them when they are back.
 func TestRebuildWithoutOwners(t *testing.T) {
 	t.Parallel()
