@@ -21,6 +21,7 @@ import (
 const (
 	MaxName         = 80
 	MaxApplications = 100 // of one device, without those that it has no more
+	MaxKnown        = 500 // of one device, with them
 	MaxFolders      = 1000
 	MaxSafety       = 50 // safety backups that are kept
 	MaxByID         = 500
@@ -125,8 +126,16 @@ func (s *Service) Register(ctx context.Context, a actor.Actor, in RegisterInput)
 			if err != nil {
 				return err
 			}
-			if n >= MaxApplications {
-				return fault.New(fault.Conflict, "this device has %d applications, which is the limit: remove one first", n)
+			switch {
+			case n.Live >= MaxApplications:
+				return fault.New(fault.Conflict, "this device has %d applications, which is the limit: remove one first", n.Live)
+			case was == nil && n.Known >= MaxKnown:
+				return fault.New(fault.Conflict, "this device has, or had, %d applications, which is the limit: give this one the name of one that is gone", n.Known)
+			}
+		}
+		if was != nil && was.RemovedAt != nil {
+			if err := s.settleAll(ctx, tx, was.ID); err != nil { // while it was gone there were no slots
+				return err
 			}
 		}
 		which := id.Application{}.New()

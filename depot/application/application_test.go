@@ -169,6 +169,23 @@ func TestRegister(t *testing.T) {
 	w.register(w.laptop, shop("n1")) // one that is there is no new one
 }
 
+// Whoever has a device's token could fill the list of its owner, and the database, with applications that come and go.
+func TestKnownIsBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	gone := w.register(w.laptop, shop("gone"))
+	_, err := w.Remove(t.Context(), w.laptop, gone.ID)
+	w.ok(err)
+	w.exec(`INSERT INTO applications (id, device_id, name, name_key, media_folders, removed_at)
+		SELECT gen_random_uuid(), $1, n::text, n::text, 1, now() FROM generate_series(1, $2::int) n`, w.laptop.Device, 500-1)
+	_, err = w.Register(t.Context(), w.laptop, shop("one more"))
+	w.want(err, fault.Conflict, "500 applications")
+	w.register(w.desk, shop("one more"))
+	if again := w.register(w.laptop, shop("Gone")); again.ID != gone.ID || again.RemovedAt != nil {
+		t.Errorf("%+v", again) // what it had before it may have again
+	}
+}
+
 func TestWhoSees(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

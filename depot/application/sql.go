@@ -80,8 +80,11 @@ func findNamed(ctx context.Context, tx *sqlx.Tx, device id.Device, key string) (
 	return apps[0], nil
 }
 
-func countOf(ctx context.Context, tx *sqlx.Tx, device id.Device) (n int, err error) {
-	err = tx.GetContext(ctx, &n, `SELECT count(*) FROM applications WHERE device_id = $1 AND removed_at IS NULL`, device)
+// counts is how many applications a device has, and how many it has or had.
+type counts struct{ Live, Known int }
+
+func countOf(ctx context.Context, tx *sqlx.Tx, device id.Device) (n counts, err error) {
+	err = tx.GetContext(ctx, &n, `SELECT count(*) FILTER (WHERE removed_at IS NULL) AS live, count(*) AS known FROM applications WHERE device_id = $1`, device)
 	return n, err
 }
 

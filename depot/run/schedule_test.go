@@ -118,7 +118,14 @@ func TestIdleSchedules(t *testing.T) {
 		w.tickSchedules()
 		equal(t, state.name, w.states(w.laptop), nil)
 	}
-	_, err := w.apps.EnableSchedule(t.Context(), w.ann, s.ID, false)
+	// Nor do they if nobody looked in all the time that the device had it not.
+	_, err := w.apps.Remove(t.Context(), w.laptop.actor, app.ID)
+	w.ok(err)
+	w.nextHour()
+	w.shop(w.laptop, "Shop")
+	w.tickSchedules()
+	equal(t, "removed, and there again", w.states(w.laptop), nil)
+	_, err = w.apps.EnableSchedule(t.Context(), w.ann, s.ID, false)
 	w.ok(err)
 	w.nextHour()
 	w.tickSchedules()
