@@ -71,8 +71,10 @@ func (b *Brand) Load() {
 
 // Renamed takes in a new name.
 func (b *Brand) Renamed(name string) {
-	b.change(func() { b.v.Name = name })
-	b.remember()
+	b.change(func() {
+		b.v.Name = name
+		b.remember()
+	})
 }
 
 func (b *Brand) take(f *api.BrandingFields) {
@@ -81,12 +83,13 @@ func (b *Brand) take(f *api.BrandingFields) {
 		if f.Logo != nil {
 			b.v.Logo = *f.Logo
 		}
+		b.remember()
 	})
-	b.remember()
 }
 
+// remember keeps the brand; within a change, so that who hears of it finds it kept.
 func (b *Brand) remember() {
-	if text, err := json.Marshal(b.View()); err == nil {
+	if text, err := json.Marshal(b.v); err == nil {
 		b.keep.Set(brandKey, string(text))
 	}
 }
