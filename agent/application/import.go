@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-backup/holdfast/vault/archive"
 	"github.com/holdfast-backup/holdfast/vault/archive/intake"
 	"github.com/holdfast-backup/holdfast/vault/backup"
+	"github.com/holdfast-backup/holdfast/vault/dump"
 	"github.com/holdfast-backup/holdfast/vault/manifest"
 	"github.com/holdfast-backup/holdfast/vault/remote"
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -51,8 +52,8 @@ func (f *Foreign) Close() error { return f.file.Close() }
 // Import keeps a file that was checked as a backup of an application of this device. What of in counts is Title, Level and the functions.
 func Import(ctx context.Context, dir *state.Dir, a *App, f *Foreign, in BackupInput) (Made, error) {
 	m := f.Manifest
-	if m.Part.HasDatabase() && a.Database != "" && m.Engine != a.Engine() {
-		return Made{}, fault.New(fault.Invalid, "%s is a dump of %s, and %s has a database of %s", f.name, m.Engine, a.Name, a.Engine())
+	if err := f.fits(a.Name, a.Engine()); err != nil {
+		return Made{}, err
 	}
 	release, err := agent.LockWait(ctx, dir)
 	if err != nil {
@@ -70,6 +71,15 @@ func Import(ctx context.Context, dir *state.Dir, a *App, f *Foreign, in BackupIn
 	return Made{result, m.Tables}, err
 }
 
+// fits refuses what an application of this engine could not restore: the dump of another one, unless the portable form is with it.
+func (f *Foreign) fits(application string, e dump.Engine) error {
+	m := f.Manifest
+	if !m.Part.HasDatabase() || e == "" || m.Engine == e || f.Portable {
+		return nil
+	}
+	return fault.New(fault.Invalid, "%s is a dump of %s, and %s has a database of %s: put %s beside it, which every kind of database can take", f.name, m.Engine, application, e, archive.Portable)
+}
+
 // nothing is a cache that knows nothing: what is imported is imported once.
 type nothing struct{}
 
@@ -82,8 +92,8 @@ func (nothing) Abort()                              {}
 // ImportAs is [Import] on another machine than the application's, by its owner.
 func ImportAs(ctx context.Context, owner *agent.Account, a remote.Application, f *Foreign, in BackupInput) (Made, error) {
 	m := f.Manifest
-	if m.Part.HasDatabase() && a.Engine != "" && string(m.Engine) != a.Engine {
-		return Made{}, fault.New(fault.Invalid, "%s is a dump of %s, and %s has a database of %s", f.name, m.Engine, a.Name, a.Engine)
+	if err := f.fits(a.Name, dump.Engine(a.Engine)); err != nil {
+		return Made{}, err
 	}
 	to, err := owner.Client.Import(ctx, remote.Label{Application: a.ID, Part: string(m.Part), Origin: string(archive.Import), Title: in.Title})
 	if err != nil {

@@ -101,10 +101,12 @@ type restoring struct {
 
 	tree  *tree.Reader
 	about *archive.Manifest
-	dump  *tree.Entry
 	size  int64 // of the media
-	db    source.Database
-	plan  source.Restore
+
+	db       source.Database
+	dump     *tree.Entry
+	portable bool // dump is no native one
+	plan     source.Restore
 }
 
 func (r *restoring) close() {
@@ -164,18 +166,12 @@ func (r *restoring) manifest(ctx context.Context) (*archive.Manifest, error) {
 }
 
 func (r *restoring) lookDatabase(ctx context.Context) (err error) {
-	if r.about.Dump == nil {
-		return fault.New(fault.Invalid, "this backup holds no database: restore its media only")
-	}
-	if r.dump, err = r.get(ctx, r.about.Dump.Path()); err != nil {
+	e := r.app.Engine()
+	if err := r.pick(ctx, e); err != nil {
 		return err
-	} else if r.dump == nil {
-		return fault.New(fault.Invalid, "this backup says that it holds a database, and has no %s", r.about.Dump.Path())
 	}
-	if e := r.app.Engine(); e == "" {
+	if e == "" {
 		return fault.New(fault.Invalid, "%s has no database on this device: add one with holdfast-agent app add", r.app.Name)
-	} else if e != r.about.Engine {
-		return fault.New(fault.Invalid, "this backup is of a %s database, and %s has a %s one", r.about.Engine, r.app.Name, e)
 	}
 	if r.db, err = In(r.dir).open(r.app); err != nil {
 		return err
@@ -183,12 +179,34 @@ func (r *restoring) lookDatabase(ctx context.Context) (err error) {
 	if _, err := r.db.Mend(ctx); err != nil {
 		return err
 	}
-	r.plan = source.Restore{Format: r.about.Dump.Format, From: r.about.EngineVersion, Bytes: r.dump.Size, As: r.in.Database, Want: r.about.Tables}
+	r.plan = source.Restore{Portable: r.portable, Bytes: r.dump.Size, As: r.in.Database}
+	if !r.portable {
+		r.plan.Format, r.plan.From, r.plan.Want = r.about.Dump.Format, r.about.EngineVersion, r.about.Tables
+	}
 	c, err := r.db.Preflight(ctx, r.plan)
 	if err != nil {
 		return err
 	}
 	return refuse(c)
+}
+
+// pick finds what the database is made of: the native dump if it is of this engine, else the portable form, which is of any.
+func (r *restoring) pick(ctx context.Context, e dump.Engine) (err error) {
+	native := r.about.Dump
+	if native != nil && (native.Format.Engine() == e || e == "") {
+		if r.dump, err = r.get(ctx, native.Path()); err == nil && r.dump == nil {
+			err = fault.New(fault.Invalid, "this backup says that it holds a database, and has no %s", native.Path())
+		}
+		return err
+	}
+	r.portable = true
+	if r.dump, err = r.get(ctx, archive.Portable); err != nil || r.dump != nil {
+		return err
+	}
+	if native == nil {
+		return fault.New(fault.Invalid, "this backup holds no database: restore its media only")
+	}
+	return fault.New(fault.Invalid, "this backup is of a %s database, and %s has a %s one: make the backup with %s beside it, which every kind of database can take", r.about.Engine, r.app.Name, e, archive.Portable)
 }
 
 // targets says where each part of the media goes: from its path in the tree to a folder.
@@ -324,9 +342,17 @@ func (r *restoring) safety(ctx context.Context) error {
 func (r *restoring) database(ctx context.Context) error {
 	f := restore.OpenFile(ctx, r.in.Objects, r.dump)
 	defer f.Close()
-	err := r.db.Restore(ctx, f, r.plan, func(n int64) {
+	progress := func(n int64) {
 		r.in.progress(PhaseDatabase, restore.Progress{Bytes: n, TotalBytes: r.dump.Size})
-	})
+	}
+	if r.portable {
+		tables, err := r.db.Import(ctx, f, r.plan, progress)
+		if err == nil {
+			r.out.Tables = tables
+		}
+		return err
+	}
+	err := r.db.Restore(ctx, f, r.plan, progress)
 	if err == nil {
 		r.out.Tables = r.about.Tables
 	}
