@@ -60,9 +60,13 @@ func (s *Service) BeginSecondFactor(ctx context.Context, a actor.Actor, authKey 
 }
 
 // ConfirmSecondFactor switches the second factor on that [Service.BeginSecondFactor] began, and returns its backup codes, which
-// nobody can see again. All other sessions end, so that every session has shown a code.
+// nobody can see again. All other sessions end, so that every session has shown a code. Tries are throttled like those of passwords.
 func (s *Service) ConfirmSecondFactor(ctx context.Context, a actor.Actor, code string) (*User, []string, error) {
 	u, err := loggedIn(a)
+	if err != nil {
+		return nil, nil, err
+	}
+	try, err := s.tryAgain(ctx, u[:])
 	if err != nil {
 		return nil, nil, err
 	}
@@ -85,6 +89,9 @@ func (s *Service) ConfirmSecondFactor(ctx context.Context, a actor.Actor, code s
 			return err
 		} else if !ok {
 			return fault.New(fault.Invalid, "code: this is not the code that your device shows now: see that its clock is right, and type the next one")
+		}
+		if err := try.succeeded(ctx, tx); err != nil {
+			return err
 		}
 		if err := confirmFactor(ctx, tx, u, s.now()); err != nil {
 			return err

@@ -325,6 +325,27 @@ func TestCodesAreThrottled(t *testing.T) {
 }
 
 // What the database holds of a second factor is worth nothing without the pepper, nor in another's row.
+// Whoever has stolen a session cannot try codes until they have the one of a factor that its owner has begun to set up, and with it the backup codes.
+func TestConfirmingIsThrottled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann := w.person("ann", actor.Staff)
+	setup, err := w.BeginSecondFactor(t.Context(), ann, authKey("pw"))
+	w.ok(err)
+	p := &phone{w: w, secret: setup.Secret}
+	for range 10 {
+		_, _, err = w.ConfirmSecondFactor(t.Context(), ann, "wrong!")
+		w.want(err, fault.Invalid)
+	}
+	_, _, err = w.ConfirmSecondFactor(t.Context(), ann, p.code())
+	w.want(err, fault.TooMany)
+	w.clock.pass(time.Minute)
+	_, _, err = w.ConfirmSecondFactor(t.Context(), ann, p.code())
+	w.ok(err)
+	_, _, err = w.RenewBackupCodes(t.Context(), ann, p.proof()) // and what was counted is forgotten
+	w.ok(err)
+}
+
 func TestSecretsAreLocked(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
