@@ -3,23 +3,16 @@
 package app
 
 import (
-	"context"
-	"database/sql"
 	"fmt"
-	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/lib/pq"
-
 	"github.com/holdfast-backup/holdfast/agent/source/mysql/mysqltest"
-	"github.com/holdfast-backup/holdfast/depot/local"
-	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
 	"github.com/holdfast-backup/holdfast/e2e/api"
+	"github.com/holdfast-backup/holdfast/e2e/shop"
 )
 
 // login is the owner over GraphQL.
@@ -32,145 +25,13 @@ func (o *owner) login() *api.Client {
 	return c
 }
 
-// tool runs a program of an engine's and returns what it printed.
-func tool(t *testing.T, env []string, stdin, name string, args ...string) string {
-	t.Helper()
-	c := exec.CommandContext(t.Context(), name, args...)
-	c.Env = append(os.Environ(), env...)
-	c.Stdin = strings.NewReader(stdin)
-	var errs strings.Builder
-	c.Stderr = &errs
-	out, err := c.Output()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", name, err, errs.String())
-	}
-	return string(out)
-}
-
-// postgres is a database of a private PostgreSQL: not of the one that Holdfast runs for itself.
-type postgres struct {
-	server *local.Local
-	dir    string
-	name   string
-}
+// postgres is a database of a private PostgreSQL.
+type postgres struct{ *shop.Postgres }
 
 func newPostgres(t *testing.T, rows int) *postgres {
 	t.Helper()
-	cfg := pgtest.Private(t)
-	l, err := local.Start(context.Background(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	p := &postgres{l, cfg.Dir, "shop"}
-	p.admin(t, `CREATE DATABASE shop`)
-	p.exec(t, fmt.Sprintf(pgSchema, rows/5, rows/5*2, rows/5*2))
-	return p
+	return &postgres{shop.NewPostgres(t, rows)}
 }
-
-// at is the address of one of the server's databases.
-func (p *postgres) at(db string) string {
-	u, err := url.Parse(p.server.DatabaseURL())
-	if err != nil {
-		panic(err)
-	}
-	u.Path = "/" + db
-	return u.String()
-}
-
-func (p *postgres) url() string { return p.at(p.name) }
-
-func (p *postgres) do(t *testing.T, db, text string) {
-	t.Helper()
-	c, err := sql.Open("postgres", p.at(db))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if _, err := c.ExecContext(t.Context(), text); err != nil {
-		t.Fatalf("%.100s: %v", text, err)
-	}
-}
-
-func (p *postgres) admin(t *testing.T, text string) { t.Helper(); p.do(t, "postgres", text) }
-func (p *postgres) exec(t *testing.T, text string)  { t.Helper(); p.do(t, p.name, text) }
-func (p *postgres) drop(t *testing.T, db string) {
-	t.Helper()
-	p.admin(t, "DROP DATABASE "+pq.QuoteIdentifier(db))
-}
-func (p *postgres) load(t *testing.T, db, path string) {
-	t.Helper()
-	p.admin(t, "CREATE DATABASE "+pq.QuoteIdentifier(db))
-	tool(t, nil, "", "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", p.at(db), "-f", path)
-}
-
-// changing are the lines of a dump that differ from one to the next.
-var changing = regexp.MustCompile(`(?m)^(--|\\(un)?restrict |/\*M?!).*\n`)
-
-func (p *postgres) state(t *testing.T, db string) string {
-	t.Helper()
-	if db == "" {
-		db = p.name
-	}
-	// Row by row in order: where rows lie differs after a restore.
-	var b strings.Builder
-	b.WriteString(changing.ReplaceAllString(tool(t, nil, "", "pg_dump", "--schema-only", "-d", p.at(db)), ""))
-	c, err := sql.Open("postgres", p.at(db))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	tables, err := strs(t.Context(), c, `SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, table := range tables {
-		sum, err := strs(t.Context(), c, fmt.Sprintf(`SELECT count(*) || ' ' || coalesce(md5(string_agg(md5(x::text), '' ORDER BY md5(x::text))), '') FROM %s x`, table))
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintln(&b, table, sum)
-	}
-	seqs, err := strs(t.Context(), c, `SELECT sequencename || ' ' || coalesce(last_value::text, '-') FROM pg_sequences ORDER BY 1`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintln(&b, seqs)
-	return b.String()
-}
-
-func strs(ctx context.Context, c *sql.DB, query string) (list []string, err error) {
-	rows, err := c.QueryContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			return nil, err
-		}
-		list = append(list, s)
-	}
-	return list, rows.Err()
-}
-
-const pgSchema = `
-CREATE TYPE mood AS ENUM ('froh', 'müde');
-CREATE TABLE customers (id bigserial PRIMARY KEY, name text NOT NULL, mail text UNIQUE, mood mood NOT NULL DEFAULT 'froh', photo bytea, extra jsonb, since timestamptz NOT NULL DEFAULT now());
-CREATE TABLE orders (id bigserial PRIMARY KEY, customer_id bigint NOT NULL REFERENCES customers, at timestamptz NOT NULL, total numeric(12,2) NOT NULL);
-CREATE TABLE order_items (id bigserial PRIMARY KEY, order_id bigint NOT NULL REFERENCES orders ON DELETE CASCADE, what text NOT NULL, price numeric(10,2) NOT NULL, n int NOT NULL CHECK (n > 0), sum numeric GENERATED ALWAYS AS (price * n) STORED);
-CREATE TABLE audit (id bigserial PRIMARY KEY, what text);
-CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit (what) VALUES ('customer ' || NEW.id); RETURN NEW; END $$;
-CREATE TRIGGER noted AFTER UPDATE ON customers FOR EACH ROW WHEN (NEW.mail IS NULL) EXECUTE FUNCTION note();
-CREATE VIEW order_totals AS SELECT o.id, sum(i.sum) AS sum FROM orders o JOIN order_items i ON i.order_id = o.id GROUP BY o.id;
-CREATE MATERIALIZED VIEW moods AS SELECT mood, count(*) FROM customers GROUP BY mood;
-COMMENT ON TABLE customers IS 'Kundschaft – «全部»';
-INSERT INTO customers (name, mail, photo, extra) SELECT 'Zoë ' || g || ' 🦊', 'c' || g || '@example.org', decode(md5(g::text) || md5((g*7)::text), 'hex'), jsonb_build_object('n', g, 'text', E'quote '' back \\ tab \t') FROM generate_series(1, %d) g;
-INSERT INTO orders (customer_id, at, total) SELECT 1 + g %% (SELECT count(*) FROM customers), timestamptz '2020-01-01' + g * interval '1 minute', g %% 1000 FROM generate_series(1, %d) g;
-INSERT INTO order_items (order_id, what, price, n) SELECT 1 + g %% (SELECT count(*) FROM orders), E'line one\nline two \\. ' || g, (g %% 977) / 10.0, 1 + g %% 5 FROM generate_series(1, %d) g;
-REFRESH MATERIALIZED VIEW moods;
-`
 
 // mariadb is a database of a private MariaDB.
 type mariadb struct {
@@ -184,28 +45,28 @@ func newMariaDB(t *testing.T, rows int) *mariadb {
 	m := &mariadb{server, server.New(t)}
 	m.d.Exec(t, "GRANT ALL PRIVILEGES ON `shop\\_copy%`.* TO `"+m.d.User+"`@`127.0.0.1`", "GRANT SELECT ON mysql.proc TO `"+m.d.User+"`@`127.0.0.1`")
 	for _, text := range strings.Split(fmt.Sprintf(mySchema, rows/5, rows/5*2, rows/5*2), ";;") {
-		m.exec(t, text)
+		m.Exec(t, text)
 	}
 	return m
 }
 
-func (m *mariadb) url() string { return m.d.URL }
+func (m *mariadb) URL() string { return m.d.URL }
 
-func (m *mariadb) exec(t *testing.T, text string) {
+func (m *mariadb) Exec(t testing.TB, text string) {
 	t.Helper()
 	if _, err := m.server.Open(t, m.d.Name).ExecContext(t.Context(), text); err != nil {
 		t.Fatalf("%.100s: %v", text, err)
 	}
 }
 
-func (m *mariadb) drop(t *testing.T, db string) { t.Helper(); m.d.Exec(t, "DROP DATABASE `"+db+"`") }
+func (m *mariadb) Drop(t testing.TB, db string) { t.Helper(); m.d.Exec(t, "DROP DATABASE `"+db+"`") }
 
-func (m *mariadb) client(t *testing.T, stdin string, name string, args ...string) string {
+func (m *mariadb) client(t testing.TB, stdin string, name string, args ...string) string {
 	t.Helper()
-	return tool(t, nil, stdin, name, append([]string{"--no-defaults", "-u", "root", "-S", m.server.Socket()}, args...)...)
+	return shop.Tool(t, nil, stdin, name, append([]string{"--no-defaults", "-u", "root", "-S", m.server.Socket()}, args...)...)
 }
 
-func (m *mariadb) load(t *testing.T, db, path string) {
+func (m *mariadb) Load(t testing.TB, db, path string) {
 	t.Helper()
 	m.d.Exec(t, "CREATE DATABASE `"+db+"`")
 	b, err := os.ReadFile(path)
@@ -218,24 +79,24 @@ func (m *mariadb) load(t *testing.T, db, path string) {
 // named takes the database's own name out of its definitions, and the definer.
 var definer = regexp.MustCompile("DEFINER=`[^`]*`@`[^`]*`")
 
-func (m *mariadb) state(t *testing.T, db string) string {
+func (m *mariadb) State(t testing.TB, db string) string {
 	t.Helper()
 	if db == "" {
 		db = m.d.Name
 	}
 	out := m.client(t, "", "mariadb-dump", "--skip-dump-date", "--skip-comments", "--no-data", "--routines", "--triggers", "--events", db)
-	out = strings.ReplaceAll(definer.ReplaceAllString(changing.ReplaceAllString(out, ""), ""), db, "DB")
+	out = strings.ReplaceAll(definer.ReplaceAllString(shop.Changing.ReplaceAllString(out, ""), ""), db, "DB")
 	c := m.server.Open(t, db)
-	tables, err := strs(t.Context(), c, `SELECT table_name FROM information_schema.tables WHERE table_schema = database() AND table_type = 'BASE TABLE' ORDER BY 1`)
+	tables, err := shop.Strings(t.Context(), c, `SELECT table_name FROM information_schema.tables WHERE table_schema = database() AND table_type = 'BASE TABLE' ORDER BY 1`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, table := range tables {
-		columns, err := strs(t.Context(), c, `SELECT column_name FROM information_schema.columns WHERE table_schema = database() AND table_name = '`+table+`' ORDER BY ordinal_position`)
+		columns, err := shop.Strings(t.Context(), c, `SELECT column_name FROM information_schema.columns WHERE table_schema = database() AND table_name = '`+table+`' ORDER BY ordinal_position`)
 		if err != nil {
 			t.Fatal(err)
 		}
-		sum, err := strs(t.Context(), c, fmt.Sprintf("SELECT concat(count(*), ' ', coalesce(bit_xor(conv(left(md5(concat_ws('|', `%s`)), 15), 16, 10)), 0)) FROM `%s`", strings.Join(columns, "`, `"), table))
+		sum, err := shop.Strings(t.Context(), c, fmt.Sprintf("SELECT concat(count(*), ' ', coalesce(bit_xor(conv(left(md5(concat_ws('|', `%s`)), 15), 16, 10)), 0)) FROM `%s`", strings.Join(columns, "`, `"), table))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -261,31 +122,31 @@ type sqlite struct{ path string }
 func newSQLite(t *testing.T, rows int) *sqlite {
 	t.Helper()
 	s := &sqlite{filepath.Join(t.TempDir(), "shop.db")}
-	s.exec(t, fmt.Sprintf(liteSchema, rows, rows, rows))
+	s.Exec(t, fmt.Sprintf(liteSchema, rows, rows, rows))
 	return s
 }
 
-func (s *sqlite) url() string { return "sqlite:" + s.path }
+func (s *sqlite) URL() string { return "sqlite:" + s.path }
 
-func (s *sqlite) exec(t *testing.T, text string) {
+func (s *sqlite) Exec(t testing.TB, text string) {
 	t.Helper()
-	tool(t, nil, text, "sqlite3", "-bail", s.path)
+	shop.Tool(t, nil, text, "sqlite3", "-bail", s.path)
 }
 
-func (s *sqlite) drop(t *testing.T, db string) {
+func (s *sqlite) Drop(t testing.TB, db string) {
 	t.Helper()
 	if err := os.Remove(s.at(db)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (s *sqlite) load(t *testing.T, db, path string) {
+func (s *sqlite) Load(t testing.TB, db, path string) {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tool(t, nil, string(b), "sqlite3", "-bail", s.at(db))
+	shop.Tool(t, nil, string(b), "sqlite3", "-bail", s.at(db))
 }
 
 // at is where a database of this name is.
@@ -299,9 +160,9 @@ func (s *sqlite) at(db string) string {
 	return filepath.Join(filepath.Dir(s.path), db)
 }
 
-func (s *sqlite) state(t *testing.T, db string) string {
+func (s *sqlite) State(t testing.TB, db string) string {
 	t.Helper()
-	return tool(t, nil, "", "sqlite3", s.at(db), ".dump")
+	return shop.Tool(t, nil, "", "sqlite3", s.at(db), ".dump")
 }
 
 const liteSchema = `

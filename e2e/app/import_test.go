@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/holdfast-backup/holdfast/e2e/shop"
 )
 
 // TestImports takes in what plain tools made, on the application's machine and elsewhere, and restores it.
@@ -15,11 +17,11 @@ func TestImports(t *testing.T) {
 	t.Parallel()
 	db := newPostgres(t, 2000)
 	o := newOwner(t, server(t), db, 20, true)
-	before, photos := db.state(t, ""), o.snap()
+	before, photos := db.State(t, ""), o.snap()
 	dir := t.TempDir()
 	plain, custom := filepath.Join(dir, "database.sql"), filepath.Join(dir, "shop.dump")
-	tool(t, nil, "", "pg_dump", "-f", plain, "-d", db.url())
-	tool(t, nil, "", "pg_dump", "-Fc", "-f", custom, "-d", db.url())
+	shop.Tool(t, nil, "", "pg_dump", "-f", plain, "-d", db.URL())
+	shop.Tool(t, nil, "", "pg_dump", "-Fc", "-f", custom, "-d", db.URL())
 	o.ok(exec.Command("cp", "-a", photos, filepath.Join(dir, "media")).Run())
 	sh := func(line string) {
 		t.Helper()
@@ -31,7 +33,7 @@ func TestImports(t *testing.T) {
 	}
 	sh("gzip -k database.sql && tar czf shop.tar.gz database.sql media && zip -qry shop.zip database.sql media")
 	for _, name := range []string{"database.sql", "database.sql.gz", "shop.dump", "shop.tar.gz", "shop.zip"} {
-		damage(t, db)
+		shop.Damage(t, db)
 		o.ok(os.WriteFile(filepath.Join(o.media, "album 4", "bild-4-ä.jpg"), []byte("scribbled"), 0o644))
 		o.ok(o.a.Run(t.Context(), "import", filepath.Join(dir, name), "--application", o.name).Err())
 		b := o.newest("import")
@@ -54,7 +56,7 @@ func TestImports(t *testing.T) {
 
 	n := len(o.backups())
 	sh("head -c 4000 database.sql > cut.sql; head -c 300 shop.zip > cut.zip; echo nonsense > notes.sql; tar cf out.tar -P ../../etc/hostname 2>/dev/null || tar cf out.tar -P /etc/hostname")
-	tool(t, nil, "", "pg_dump", "-Ft", "-f", filepath.Join(dir, "shop.tar"), "-d", db.url())
+	shop.Tool(t, nil, "", "pg_dump", "-Ft", "-f", filepath.Join(dir, "shop.tar"), "-d", db.URL())
 	for _, name := range []string{"cut.sql", "cut.zip", "notes.sql", "out.tar", "shop.tar"} {
 		r := o.a.Run(t.Context(), "import", filepath.Join(dir, name), "--application", o.name)
 		if r.Code != 2 || !strings.HasPrefix(r.Stderr, "holdfast-agent: ") {

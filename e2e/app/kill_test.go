@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-backup/holdfast/e2e/shop"
 	"github.com/holdfast-backup/holdfast/e2e/stack"
 )
 
@@ -51,11 +52,11 @@ type killing struct {
 func (k *killing) all() {
 	t := k.T
 	stop := k.service()
-	k.before = k.db.state(t, "")
+	k.before = k.db.State(t, "")
 	k.backup("full", "good")
 	full := k.newest("backup").ID
-	damage(t, k.db)
-	k.now = k.db.state(t, "")
+	shop.Damage(t, k.db)
+	k.now = k.db.State(t, "")
 
 	// Of the agent, while it dumps. What was stored is not a backup.
 	n := len(k.backups())
@@ -80,8 +81,8 @@ func (k *killing) all() {
 		stop = k.service()
 		k.rest()
 		k.holds(k.before)
-		damage(t, k.db)
-		k.now = k.db.state(t, "")
+		shop.Damage(t, k.db)
+		k.now = k.db.State(t, "")
 	}
 
 	// Of Holdfast's server, while the device restores.
@@ -101,7 +102,7 @@ func (k *killing) all() {
 	d.kill(t)
 	k.rest()
 	k.either()
-	k.now = k.db.state(t, "")
+	k.now = k.db.State(t, "")
 	k.order(full)
 	k.phase("database")
 	d.kill(t)
@@ -168,15 +169,15 @@ func (k *killing) rest() {
 // either looks that the live database is the old one or the new one, whole.
 func (k *killing) either() {
 	k.Helper()
-	if got := k.db.state(k.T, ""); got != k.before && got != k.now {
+	if got := k.db.State(k.T, ""); got != k.before && got != k.now {
 		k.Error("the live database is neither what it was nor what was to be restored")
-		differ(k.T, k.now, got)
+		shop.Differ(k.T, k.now, got)
 	}
 }
 
 func (p *postgres) kill(t *testing.T) {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(p.dir, "postgres", "postmaster.pid"))
+	b, err := os.ReadFile(filepath.Join(p.Dir, "postgres", "postmaster.pid"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,12 +190,12 @@ func (p *postgres) kill(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "PostgreSQL is there again", func() bool { // whoever runs it starts it again
-		c, err := sql.Open("postgres", p.url())
+		c, err := sql.Open("postgres", p.URL())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		now, err := os.ReadFile(filepath.Join(p.dir, "postgres", "postmaster.pid"))
+		now, err := os.ReadFile(filepath.Join(p.Dir, "postgres", "postmaster.pid"))
 		return err == nil && !strings.HasPrefix(string(now), first+"\n") && c.PingContext(t.Context()) == nil
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/holdfast-backup/holdfast/e2e/same"
+	"github.com/holdfast-backup/holdfast/e2e/shop"
 	"github.com/holdfast-backup/holdfast/e2e/stack"
 )
 
@@ -74,10 +75,10 @@ func server(t *testing.T) *stack.Server {
 
 // database is an application's database, as its owner sees it.
 type database interface {
-	url() string                          // for app add
-	exec(t *testing.T, sql string)        // of the live database
-	state(t *testing.T, db string) string // all that is in it, as text; db "": the live one
-	drop(t *testing.T, db string)
+	URL() string                          // for app add
+	Exec(t testing.TB, sql string)        // of the live database
+	State(t testing.TB, db string) string // all that is in it, as text; db "": the live one
+	Drop(t testing.TB, db string)
 }
 
 // owner is the owner of an application on an enrolled machine.
@@ -101,7 +102,7 @@ func newOwner(t *testing.T, s *stack.Server, db database, files int, run bool) *
 	o.fill(files)
 	args := []string{"app", "add", o.name, "--media", o.media}
 	if db != nil {
-		args = append(args, "--db", db.url())
+		args = append(args, "--db", db.URL())
 	}
 	o.ok(a.Run(t.Context(), args...).Err())
 	if run {
@@ -216,23 +217,7 @@ func (o *owner) alike(want, got string, times bool) {
 // holds compares the live database with what it was.
 func (o *owner) holds(want string) {
 	o.Helper()
-	differ(o.T, want, o.db.state(o.T, ""))
-}
-
-// differ reports the first line in which two texts differ.
-func differ(t *testing.T, want, got string) {
-	t.Helper()
-	if want == got {
-		return
-	}
-	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
-	for i := range min(len(w), len(g)) {
-		if w[i] != g[i] {
-			t.Errorf("line %d is\n%.300s\nwant\n%.300s", i, g[i], w[i])
-			return
-		}
-	}
-	t.Errorf("%d lines, want %d", len(g), len(w))
+	shop.Differ(o.T, want, o.db.State(o.T, ""))
 }
 
 // until waits for something.

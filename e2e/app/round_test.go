@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/holdfast-backup/holdfast/e2e/shop"
 )
 
 // TestPostgres is the whole life of an application with a PostgreSQL database of half a million rows.
@@ -34,7 +36,7 @@ func TestSQLite(t *testing.T) {
 func life(t *testing.T, db database, files int, copyAs string) {
 	o := newOwner(t, server(t), db, files, true)
 	o.ok(o.a.Run(t.Context(), "app", "test", o.name).Err())
-	before, photos := db.state(t, ""), o.snap()
+	before, photos := db.State(t, ""), o.snap()
 
 	o.backup("full", "before the upgrade")
 	full := o.newest("backup")
@@ -43,21 +45,21 @@ func life(t *testing.T, db database, files int, copyAs string) {
 	}
 
 	// Everything goes wrong.
-	damage(t, db)
+	shop.Damage(t, db)
 	o.ok(os.RemoveAll(filepath.Join(o.media, "album 3")))
 	o.ok(os.WriteFile(filepath.Join(o.media, "album 4", "bild-4-ä.jpg"), []byte("scribbled"), 0o644))
-	broken := db.state(t, "")
+	broken := db.State(t, "")
 
 	// Beside what is there, first.
 	beside := filepath.Join(t.TempDir(), "beside")
 	o.ok(o.restore(full.ID, "--database", copyAs, "--to", beside).Err())
-	differ(t, before, db.state(t, copyAs))
+	shop.Differ(t, before, db.State(t, copyAs))
 	o.like(photos, beside)
 	o.holds(broken)
 	if r := o.restore(full.ID, "--part", "database", "--database", copyAs); r.Code == 0 {
 		t.Error("a copy took the place of a database that was there")
 	}
-	db.drop(t, copyAs)
+	db.Drop(t, copyAs)
 	if n := len(o.backups()); n != 1 {
 		t.Errorf("%d backups: copies need no safety backup", n)
 	}
@@ -92,14 +94,6 @@ func life(t *testing.T, db database, files int, copyAs string) {
 
 	o.scheduled()
 	o.exported(full, before, photos)
-}
-
-// damage does to a database what a bad upgrade does.
-func damage(t *testing.T, db database) {
-	t.Helper()
-	for _, sql := range []string{"DROP VIEW order_totals", "DELETE FROM order_items WHERE id % 3 = 0", "UPDATE customers SET name = 'x'", "CREATE TABLE leftover (id int)"} {
-		db.exec(t, sql)
-	}
 }
 
 // scheduled looks that a schedule is obeyed.
@@ -160,12 +154,12 @@ func (o *owner) exported(full listed, before, photos string) {
 	if !ok {
 		return
 	}
-	l.load(o.T, "by_hand", filepath.Join(out, "database.sql"))
-	differ(o.T, before, o.db.state(o.T, "by_hand"))
-	o.db.drop(o.T, "by_hand")
+	l.Load(o.T, "by_hand", filepath.Join(out, "database.sql"))
+	shop.Differ(o.T, before, o.db.State(o.T, "by_hand"))
+	o.db.Drop(o.T, "by_hand")
 }
 
 // loader loads a plain dump into a new database, with the engine's own client.
 type loader interface {
-	load(t *testing.T, db, path string)
+	Load(t testing.TB, db, path string)
 }

@@ -1,0 +1,4 @@
+//go:build !linux
+
+// Package shop is for the end-to-end tests, which run on Linux.
+package shop
