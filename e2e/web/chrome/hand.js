@@ -67,6 +67,13 @@ window.hand = (() => {
       e.select();
       return document.activeElement === e ? true : null;
     },
+    // files remembers the input for files that is called so, in window.input, and returns where a file can be dropped on it.
+    files: async (name) => {
+      const found = await find("input[type=file]", name);
+      if (!found) return null;
+      window.input = found[0];
+      return found[1];
+    },
     // choose chooses one of a list.
     choose: async (name, option) => {
       for (const e of document.querySelectorAll("select")) {

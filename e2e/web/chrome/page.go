@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
@@ -73,6 +74,34 @@ func (p *Page) Enter() error {
 	key.Type, key.Text = input.DispatchKeyEventTypeKeyUp, ""
 	_, err := chromedp.Call(p.ctx, input.DispatchKeyEvent, key)
 	return err
+}
+
+// Attach gives files to the input for files that is called so, as when they are chosen.
+func (p *Page) Attach(field string, paths ...string) error {
+	if _, err := await[map[string]float64](p, "attach to “"+field+"”", `hand.files(`+quote(field)+`)`); err != nil {
+		return err
+	}
+	input, err := chromedp.Run(p.ctx, chromedp.Evaluate[*runtime.RemoteObject](`window.input`))
+	if err != nil {
+		return err
+	}
+	_, err = chromedp.Call(p.ctx, dom.SetFileInputFiles, dom.SetFileInputFilesParams{Files: paths, ObjectID: input.ObjectID})
+	return err
+}
+
+// Drop drags files onto the input for files that is called so, and drops them there.
+func (p *Page) Drop(field string, paths ...string) error {
+	at, err := await[struct{ X, Y float64 }](p, "drop on “"+field+"”", `hand.files(`+quote(field)+`)`)
+	if err != nil {
+		return err
+	}
+	data := &input.DragData{Items: []*input.DragDataItem{}, Files: paths, DragOperationsMask: 1}
+	for _, kind := range []input.DispatchDragEventType{input.DispatchDragEventTypeDragEnter, input.DispatchDragEventTypeDragOver, input.DispatchDragEventTypeDrop} {
+		if _, err := chromedp.Call(p.ctx, input.DispatchDragEvent, input.DispatchDragEventParams{Type: kind, X: at.X, Y: at.Y, Data: data}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Choose chooses one of the list that is called so.
