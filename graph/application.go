@@ -56,7 +56,7 @@ func (r *applicationResolver) Runs(ctx context.Context, obj *application.Applica
 }
 
 func (r *applicationResolver) NextDueAt(ctx context.Context, obj *application.Application) (*time.Time, error) {
-	if obj.RemovedAt != nil {
+	if obj.Gone() {
 		return nil, nil
 	}
 	list, err := schedulesOf(ctx, obj)

@@ -59,7 +59,11 @@ type Application struct {
 	Notify       Notify     `db:"notify"`
 	CreatedAt    time.Time  `db:"created_at"`
 	RemovedAt    *time.Time `db:"removed_at"` // its device has it no more
+	Revoked      bool       // the device was: it never comes back
 }
+
+// Gone reports whether no device has the application any more.
+func (app *Application) Gone() bool { return app.RemovedAt != nil || app.Revoked }
 
 // Config is what a Service stands on.
 type Config struct {

@@ -470,6 +470,19 @@ func TestFind(t *testing.T) {
 	if all, err := w.Schedules(ctx, w.ann); err != nil || len(all) != 1 || all[0].ID != s.ID || all[0].Application.ID != a.ID {
 		t.Errorf("%+v, %v", all, err)
 	}
+
+	// A machine that was enrolled again is another device: what the old one had stands in nobody's way.
+	w.register(w.desk, shop("Shop"))
+	w.exec(`UPDATE devices SET revoked_at = now() WHERE id = $1`, w.laptop.Device)
+	if app, err := w.Find(ctx, actor.System(), "shop"); err != nil || app.ID != b.ID {
+		t.Errorf("%+v, %v", app, err)
+	}
+	if found, _, err := w.FindSchedule(ctx, actor.System(), "shop/nightly"); err != nil || found.ID != other.ID {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if app, err := w.Find(ctx, actor.System(), a.ID.String()); err != nil || !app.Revoked {
+		t.Errorf("%+v, %v", app, err)
+	}
 }
 
 func TestStats(t *testing.T) {

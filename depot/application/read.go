@@ -190,7 +190,7 @@ func utc(t *time.Time) *time.Time {
 }
 
 // Find returns the one application of a name, of those that the caller may see and that a device has: "name", or "device/name" where several
-// devices have one of that name. It fails with fault.Invalid if there are several, and names them. An id finds also what was removed.
+// devices have one of that name. It fails with fault.Invalid if there are several, and names them. An id finds also what is gone.
 func (s *Service) Find(ctx context.Context, a actor.Actor, name string) (*Application, error) {
 	if app := (id.Application{}); app.UnmarshalText([]byte(name)) == nil {
 		return s.Application(ctx, a, app)
@@ -206,7 +206,7 @@ func (s *Service) Find(ctx context.Context, a actor.Actor, name string) (*Applic
 	key := named.Key(name)
 	var found []*Application
 	for _, app := range all {
-		if app.RemovedAt == nil && (named.Key(app.Name) == key || named.Key(app.Path()) == key) {
+		if !app.Gone() && (named.Key(app.Name) == key || named.Key(app.Path()) == key) {
 			found = append(found, app)
 		}
 	}
@@ -282,7 +282,7 @@ func (s *Service) Schedules(ctx context.Context, a actor.Actor) ([]Scheduled, er
 	}
 	var found []Scheduled
 	for _, app := range apps {
-		if app.RemovedAt != nil {
+		if app.Gone() {
 			continue
 		}
 		for _, schedule := range of[app.ID] {

@@ -19,7 +19,8 @@ import (
 // The statements of applications and their schedules. The clock is always the database's. Order of locks: device, application, schedule.
 
 const columns = `
-	SELECT a.id, a.device_id, d.user_id AS owner_id, d.name AS device, a.name, a.engine, a.media_folders, a.keep_safety, a.notify, a.created_at, a.removed_at
+	SELECT a.id, a.device_id, d.user_id AS owner_id, d.name AS device, a.name, a.engine, a.media_folders, a.keep_safety, a.notify, a.created_at, a.removed_at,
+		d.revoked_at IS NOT NULL AS revoked
 	FROM applications a JOIN devices d ON d.id = a.device_id`
 
 // mine follows a WHERE and takes $1 and $2.
