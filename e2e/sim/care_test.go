@@ -5,6 +5,7 @@ package sim
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/agent"
@@ -87,6 +88,10 @@ func (s *sim) retain() {
 	for _, d := range s.devices {
 		had[d] = s.copies(d)
 	}
+	made := map[*timetable][]copyOf{}
+	for _, t := range s.tables {
+		made[t] = s.shopCopies(t)
+	}
 	before := s.now()
 	if s.rng.IntN(4) == 0 {
 		s.met["retention killed"]++
@@ -101,21 +106,30 @@ func (s *sim) retain() {
 		for _, r := range s.effective(d) {
 			rules = append(rules, zoned{r.keep, r.zone})
 		}
-		first, second := survivors(before, rules, had[d]), survivors(after, rules, had[d])
-		left := map[id.Snapshot]bool{}
-		for _, c := range s.copies(d) {
-			left[c.ID] = true
-		}
-		for _, c := range had[d] {
-			switch {
-			case first[c.ID] && second[c.ID] && !left[c.ID]:
-				s.t.Errorf("retention at %s deleted the snapshot of %s of %s, which some rule keeps", before.Format(stamp), c.At.Format(stamp), d.name)
-			case !first[c.ID] && !second[c.ID] && left[c.ID]:
-				s.t.Errorf("retention at %s kept the snapshot of %s of %s, which no rule keeps", before.Format(stamp), c.At.Format(stamp), d.name)
-			case !left[c.ID]:
-				s.retired++
-				s.deleted[c.ID] = before
-			}
+		s.retained(d.name, moment{before, after}, rules, had[d], s.copies(d))
+	}
+	for _, t := range s.tables {
+		s.retained(t.name+" of "+t.shop.name, moment{before, after}, []zoned{{t.keep, t.zone}}, made[t], s.shopCopies(t))
+	}
+}
+
+// retained compares what retention left of some snapshots with the reference.
+func (s *sim) retained(of string, at moment, rules []zoned, had, has []copyOf) {
+	s.t.Helper()
+	first, second := survivors(at.from, rules, had), survivors(at.to, rules, had)
+	left := map[id.Snapshot]bool{}
+	for _, c := range has {
+		left[c.ID] = true
+	}
+	for _, c := range had {
+		switch {
+		case first[c.ID] && second[c.ID] && !left[c.ID]:
+			s.t.Errorf("retention at %s deleted the snapshot of %s of %s, which some rule keeps", at.from.Format(stamp), c.At.Format(stamp), of)
+		case !first[c.ID] && !second[c.ID] && left[c.ID]:
+			s.t.Errorf("retention at %s kept the snapshot of %s of %s, which no rule keeps", at.from.Format(stamp), c.At.Format(stamp), of)
+		case !left[c.ID]:
+			s.retired++
+			s.deleted[c.ID] = at.from
 		}
 	}
 }
@@ -136,7 +150,7 @@ func (s *sim) bounded(now time.Time, young time.Duration) {
 	rows := s.rows()
 	spaces := map[*person]map[[32]byte]int64{}
 	n := 0
-	for _, d := range s.devices {
+	for _, d := range slices.Concat(s.devices, s.hosts) {
 		for sn, files := range d.snapshots {
 			if !rows[sn] && s.made[sn].Before(now.Add(-young)) && s.gone[sn].Before(now.Add(-young/3)) {
 				continue

@@ -68,7 +68,7 @@ func (s *sim) policies() {
 		return func(d *device) bool { return strings.Contains(strings.Join(names, " "), d.name) }
 	}
 	ids := func(names ...string) (list []id.Device) {
-		for _, d := range s.devices {
+		for _, d := range slices.Concat(s.devices, s.hosts) {
 			if named(names...)(d) {
 				list = append(list, d.id)
 			}
@@ -98,7 +98,7 @@ func (s *sim) policies() {
 			return (under(p, "Documents") || under(p, "mail")) && ends(p, ".docx", ".xlsx", ".eml") && !strings.Contains(p, "/cache/")
 		},
 		keep: keep{daily: 5, weekly: 3, monthly: 2}, spread: 20 * time.Minute,
-		input: policy.Input{Targets: policy.Targets{Everyone: true, ExceptDevices: ids("cyn-server", "cyn-desk")}, Roots: []string{"~/Documents", "~/mail"},
+		input: policy.Input{Targets: policy.Targets{Everyone: true, ExceptDevices: ids("cyn-server", "cyn-desk", "host-0", "host-1")}, Roots: []string{"~/Documents", "~/mail"},
 			Extensions: []string{".docx", "xlsx", ".eml"}, Excludes: []string{"cache/"}, Zone: "Europe/Athens",
 			Schedule: plan.Schedule{Kind: plan.Daily, Times: clocks("03:30")}}})
 

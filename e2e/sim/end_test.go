@@ -33,6 +33,13 @@ func (s *sim) epilogue() {
 			s.ok(err)
 		}
 	}
+	for _, t := range s.tables {
+		s.closeTable(t)
+		if t.on {
+			_, err := s.depot.Applications.EnableSchedule(ctx, actor.System(), t.schedule, false)
+			s.ok(err)
+		}
+	}
 	s.compare("when the policies were switched off", moment{s.now().Add(-time.Minute), s.now()})
 	s.slots()
 
@@ -47,6 +54,8 @@ func (s *sim) epilogue() {
 		s.t.Errorf("does not end: %s", e)
 	}
 	s.told()
+	s.closeShops()
+	s.untoldShops()
 	s.credited()
 
 	// All that was deleted is beyond taking back, and what nothing needs has been in quarantine for long enough.
@@ -75,7 +84,7 @@ func (s *sim) cleaned() {
 }
 
 func (s *sim) devicesAsleep() {
-	for _, d := range s.devices {
+	for _, d := range slices.Concat(s.devices, s.hosts) {
 		d.on = nil
 	}
 }
@@ -89,7 +98,7 @@ func (s *sim) told() {
 		Ended time.Time `db:"ended_at"`
 	}
 	s.ok(s.depot.DB.Select(&untold, `
-		SELECT r.id, r.state, r.ended_at FROM runs r JOIN devices d ON d.id = r.device_id WHERE r.state IN ('missed', 'failed') AND NOT EXISTS (
+		SELECT r.id, r.state, r.ended_at FROM runs r JOIN devices d ON d.id = r.device_id WHERE r.application_id IS NULL AND r.state IN ('missed', 'failed') AND NOT EXISTS (
 			SELECT FROM notifications n WHERE n.kind = 'run.' || r.state AND n.user_id = d.user_id AND n.device_id = r.device_id
 				AND n.created_at BETWEEN r.ended_at - interval '10 s' AND r.ended_at + interval '10 s')`))
 	for _, r := range untold {
@@ -134,13 +143,13 @@ func (s *sim) told() {
 func (s *sim) credited() {
 	s.t.Helper()
 	var wrong []id.Snapshot
-	s.ok(s.depot.DB.Select(&wrong, `SELECT id FROM snapshots sn WHERE scheduled <> EXISTS (SELECT FROM runs r WHERE r.snapshot_id = sn.id AND r.kind = 'backup')
-		OR deleted_by = 'retention' AND (NOT scheduled OR pinned_at IS NOT NULL)`))
+	s.ok(s.depot.DB.Select(&wrong, `SELECT id FROM snapshots sn WHERE application_id IS NULL AND scheduled <> EXISTS (SELECT FROM runs r WHERE r.snapshot_id = sn.id AND r.kind = 'backup')
+		OR deleted_by = 'retention' AND (NOT scheduled AND schedule_id IS NULL OR pinned_at IS NOT NULL)`))
 	if len(wrong) > 0 {
 		s.t.Errorf("snapshots that are taken for a policy's and are none, or the other way about: %v", wrong)
 	}
 	var orphans int
-	s.ok(s.depot.DB.Get(&orphans, `SELECT count(*) FROM snapshots WHERE NOT scheduled AND deleted_at IS NULL`))
+	s.ok(s.depot.DB.Get(&orphans, `SELECT count(*) FROM snapshots WHERE NOT scheduled AND schedule_id IS NULL AND deleted_at IS NULL`))
 	s.t.Logf("%d snapshots were retired, %d are nobody's: they were committed by devices that were killed before the server knew for what", s.retired, orphans)
 }
 
@@ -155,6 +164,8 @@ func (s *sim) restoreAll() {
 			return true, nil
 		}))
 	}
+	apps, media := s.restoreShops()
+	n, files = n+apps, files+media
 	var live int
 	s.ok(s.depot.DB.Get(&live, `SELECT count(*) FROM snapshots WHERE deleted_at IS NULL`))
 	if n != live {

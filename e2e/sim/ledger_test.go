@@ -134,7 +134,7 @@ func (l *ledger) compare(when string, at moment) {
 	}
 	var rows []row
 	l.ok(l.depot.DB.Select(&rows, `SELECT id, device_id, policy_id, trigger, slot, state, attempts, due_at, deadline_at, snapshot_id, code
-		FROM runs WHERE state IN ('waiting', 'running') OR id = ANY ($1::uuid[]) OR created_at >= $2`, pq.Array(known), at.from))
+		FROM runs WHERE application_id IS NULL AND (state IN ('waiting', 'running') OR id = ANY ($1::uuid[]) OR created_at >= $2)`, pq.Array(known), at.from))
 	seen := map[id.Run]bool{}
 	for _, r := range rows {
 		seen[r.ID] = true

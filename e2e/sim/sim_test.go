@@ -7,6 +7,8 @@
 // change every day. Only the database's clock is moved (see pgtest.NewShifted), and it is the only one that decides anything: the
 // agents' clocks stay months behind it, and date their files up to two days off either way.
 //
+// Two more machines have applications with schedules of their own (see [shop]), which live through the same.
+//
 // Beside the world runs a [ledger]: plain rules, written from the documentation and not from the code, that say what must have become of
 // every slot, which snapshots must be there, and what must come back from each.
 //
@@ -21,6 +23,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -35,6 +38,9 @@ type sim struct {
 	rng    *rand.Rand
 	seed   uint64
 	people map[string]*person
+	hosts  []*device // of applications
+	shops  []*shop
+	tables []*timetable
 	days   int
 	end    time.Time
 
@@ -84,7 +90,9 @@ func TestNinetyDays(t *testing.T) {
 		s.people[name] = s.person(name)
 		s.join(name, 0)
 	}
+	s.enrolHosts()
 	s.policies()
+	s.openShops()
 	began := time.Now()
 	for now := s.now(); now.Before(s.end); now = s.now() {
 		s.pause(now)
@@ -125,6 +133,7 @@ func (s *sim) nextStop() time.Time {
 			}
 		}
 	}
+	s.shopStops(now, next, consider)
 	waits := map[*device]bool{}
 	for _, e := range s.live {
 		waits[e.dev] = true
@@ -155,6 +164,7 @@ func (s *sim) pause(now time.Time) {
 	s.events(now)
 	s.spend("workers", func() { s.compare("after the workers' turn", s.turn(now)) })
 	s.spend("devices", func() { s.compare("after the devices' turn", s.lookAll(now)) })
+	s.spend("hosts", func() { s.lookHosts(now) })
 	s.spend("care", func() { s.careFor(now) })
 }
 
@@ -170,7 +180,11 @@ func (s *sim) once(name string, day int, now time.Time) bool {
 	if s.met[name] > 0 || now.Before(begins.AddDate(0, 0, day*s.days/90)) {
 		return false
 	}
-	for _, r := range s.rules { // not within a minute of a slot
+	rules := slices.Clone(s.rules)
+	for _, t := range s.tables {
+		rules = append(rules, t.rule)
+	}
+	for _, r := range rules { // not within a minute of a slot
 		if len(slotsOf(r.match, r.zone, now.Add(-2*time.Minute), now.Add(2*time.Minute))) > 0 {
 			return false
 		}
@@ -242,6 +256,7 @@ func (s *sim) events(now time.Time) {
 			s.join(m.owner, m.day)
 		}
 	}
+	s.shopEvents(now)
 	if s.once("policy off", 30, now) {
 		s.change(field, func() { field.on = false })
 	}

@@ -173,6 +173,7 @@ type task struct {
 var (
 	often = []task{
 		{"policies.tick", 0, (*depot.Depot).TickPolicies},
+		{"schedules.tick", 0, (*depot.Depot).TickSchedules},
 		{"runs.sweep", 0, (*depot.Depot).SweepRuns},
 		{"sessions.expire", 0, (*depot.Depot).ExpireSessions},
 	}
