@@ -264,8 +264,12 @@ func TestCancel(t *testing.T) {
 	w.ok(err)
 	work := w.take(w.laptop)
 	w.bell.take(run.Topic(w.ann.User))
+	w.bell.take(run.RingTopic(w.laptop.id))
 	r, err = w.Cancel(ctx, w.boss, asked.ID)
 	w.ok(err)
+	if n := len(w.bell.take(run.RingTopic(w.laptop.id))); n != 1 {
+		t.Errorf("the device was rung %d times", n)
+	}
 	if r.State != run.Running || !r.Cancelling || r.SnapshotID != nil {
 		t.Errorf("%+v", r)
 	}
@@ -312,4 +316,44 @@ func TestCancel(t *testing.T) {
 	if r.State != run.Cancelled {
 		t.Error("not by the system")
 	}
+}
+
+// An order opens a whole snapshot for whoever has the device's key, so the server keeps it no longer than the device needs it.
+func TestOrdersAreForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	sn := w.snapshot(w.laptop)
+	order := func() id.Run {
+		t.Helper()
+		r, err := w.OrderRestore(t.Context(), w.ann, w.laptop.id, *sn, []byte("order"))
+		w.ok(err)
+		return r.ID
+	}
+	kept := func(r id.Run, want bool) {
+		t.Helper()
+		if get[bool](w, `SELECT sealed_order IS NOT NULL FROM runs WHERE id = $1`, r) != want {
+			t.Errorf("%s: the order is kept: %t, want %t", w.run(r).State, !want, want)
+		}
+	}
+	done := order()
+	work := w.take(w.laptop)
+	kept(done, true)
+	w.end(w.laptop, work, run.EndInput{Outcome: run.OutcomeFailed, Code: run.AgentStopped, Retry: true})
+	kept(done, true)
+	if work = w.take(w.laptop); string(work.Order) != "order" {
+		t.Fatalf("the second attempt has the order %q", work.Order)
+	}
+	w.end(w.laptop, work, run.EndInput{Outcome: run.OutcomeSucceeded, Report: []byte("report")})
+	kept(done, false)
+	if report, err := w.SealedReport(t.Context(), w.ann, done); err != nil || string(report) != "report" {
+		t.Errorf("%q, %v", report, err)
+	}
+	cancelled, missed := order(), order()
+	_, err := w.Cancel(t.Context(), w.ann, cancelled)
+	w.ok(err)
+	w.exec(`UPDATE runs SET deadline_at = clock_timestamp() WHERE id = $1`, missed)
+	w.sweep()
+	w.is(run.Missed, missed)
+	kept(cancelled, false)
+	kept(missed, false)
 }

@@ -200,7 +200,7 @@ type savedRow struct {
 	Safety        *string    `json:"safety"`
 }
 
-// save writes locked rows back.
+// save writes locked rows back. The sealed order of a restore goes when it is over: whoever comes by the device's key later finds none that it opens.
 func save(ctx context.Context, tx *sqlx.Tx, rows []*row) error {
 	if len(rows) == 0 {
 		return nil
@@ -222,7 +222,8 @@ func save(ctx context.Context, tx *sqlx.Tx, rows []*row) error {
 		UPDATE runs r SET state = u.state, due_at = u.due, attempts = u.attempts, started_at = u.started, ended_at = u.ended, lease = u.lease,
 			lease_until = u.lease_until, cancel_asked_at = u.cancel_asked, backup_id = u.backup, snapshot_id = u.snapshot, code = u.code,
 			problems = u.problems, causes = coalesce(u.causes, '{}'), phase = u.phase, files = u.files, bytes = u.bytes,
-			total_files = u.total_files, total_bytes = u.total_bytes, uploaded_bytes = u.uploaded_bytes, safety_snapshot_id = u.safety
+			total_files = u.total_files, total_bytes = u.total_bytes, uploaded_bytes = u.uploaded_bytes, safety_snapshot_id = u.safety,
+			sealed_order = CASE WHEN u.ended IS NULL THEN r.sealed_order END
 		FROM jsonb_to_recordset($1::jsonb) AS u (id uuid, was run_state, state run_state, due timestamptz, attempts int, started timestamptz,
 			ended timestamptz, lease bigint, lease_until timestamptz, cancel_asked timestamptz, backup uuid, snapshot uuid, code text,
 			problems bigint, causes jsonb, phase text, files bigint, bytes bigint, total_files bigint, total_bytes bigint, uploaded_bytes bigint, safety uuid)
