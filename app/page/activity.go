@@ -83,7 +83,7 @@ func (l *RunList) Render() app.UI {
 			}
 			return app.Div().Body(filters, ui.Panel(title, nil, empty))
 		}
-		return app.Div().Body(filters, ui.Panel(title, nil, runItems(list),
+		return app.Div().Body(filters, ui.Panel(title, nil, runItems(list, runTitle),
 			ui.More(len(list), v.Total, v.More, v.Adding, func(n int) string { return state.Count(int64(n), "run", "runs") }, l.m.LoadMore)))
 	})
 }

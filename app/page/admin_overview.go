@@ -62,7 +62,7 @@ func (o *Overview) Render() app.UI {
 func boxes(r *api.AdminOverviewResponse) []app.UI {
 	f, s := r.FleetOverview, r.StorageReport
 	box := func(color, icon, number, label, href, more string) app.UI {
-		return app.Div().Class("col-sm-6 col-xl-3").Body(ui.Box(color, icon, number, label, href, more))
+		return app.Div().Class("col-6 col-xl-3").Body(ui.Box(color, icon, number, label, href, more))
 	}
 	color := "success"
 	switch {

@@ -65,7 +65,7 @@ func (i *ApplicationImport) step(v state.ImportingView) app.UI {
 		return i.ready(v)
 	case state.ImportDone:
 		return app.Div().Body(
-			ui.Done("“"+v.File+"” is stored, sealed, as a backup: "+state.Size(v.Sent.Bytes)+", of which "+state.Size(v.Sent.Uploaded)+" were new.", i.m.Cancel))
+			ui.Done("“"+v.File+"” is stored, sealed, as a backup of "+state.Size(v.Sent.Bytes)+".", i.m.Cancel))
 	}
 	return i.drop()
 }

@@ -85,11 +85,7 @@ func (a *Application) head(x *api.ApplicationDetail, v state.ApplicationView) ap
 	}
 	return app.Div().Class("card mb-4 shadow-sm").Body(app.Div().Class("card-body").Body(
 		app.Div().Class("d-flex flex-wrap align-items-center gap-3 mb-3").Body(
-			app.Span().Class("hf-device-icon").Body(ui.Icon(engineIcon(x.Engine))),
-			app.Div().Class("flex-grow-1 hf-shrink").Body(
-				app.Div().Class("d-flex align-items-center gap-2").Body(app.H2().Class("h4 mb-0 text-truncate").Title(x.Name).Text(x.Name), applicationBadge(&x.ApplicationRow, open)),
-				app.Div().Class("small text-body-secondary text-truncate").Text(applicationWords(&x.ApplicationRow, !own(x))),
-			),
+			headline(engineIcon(x.Engine), "", x.Name, applicationBadge(&x.ApplicationRow, open), applicationWords(&x.ApplicationRow, !own(x))),
 			app.If(usable, func() app.UI {
 				return app.Div().Class("d-flex flex-wrap gap-2").Body(
 					app.Button().Type("button").Class("btn btn-sm btn-primary").Disabled(v.Busy != "").Body(app.Span().Class("me-1").Body(ui.Icon("cloud-arrow-up")), app.Text("Back up now")).
@@ -107,8 +103,9 @@ func (a *Application) head(x *api.ApplicationDetail, v state.ApplicationView) ap
 			fact("Last good backup", ago(x.Stats.LastSuccessAt)),
 			fact("Next", due(x.NextDueAt)),
 			fact("Machine", app.A().Href("/devices/"+x.Device.Id).Text(x.Device.Name)),
-			fact("Backups kept", app.Text(state.Number(int64(x.Stats.Snapshots))+", "+state.Size(x.Stats.Bytes))),
-			fact("Done and failed", app.Text(state.Number(int64(x.Stats.Backups-x.Stats.Failed))+" and "+state.Number(int64(x.Stats.Failed)))),
+			fact("Backups kept", app.Text(kept(x.Stats.Snapshots, x.Stats.Bytes))),
+			fact("Backups done", app.Text(state.Number(int64(x.Stats.Backups-x.Stats.Failed)))),
+			fact("Failed", app.Text(state.Number(int64(x.Stats.Failed)))),
 			fact("Restores", app.Text(state.Number(int64(x.Stats.Restores)))),
 		),
 		app.Range(v.Open).Slice(func(i int) app.UI {
@@ -316,8 +313,8 @@ func (a *Application) settings(x *api.ApplicationDetail, v state.ApplicationView
 		app.Div().Class("col-xl-6").Body(ui.Card("On its machine", nil,
 			terms("Machine", x.Device.Name, "Database", state.EngineWord(x.Engine), "Media folders", state.Number(int64(x.MediaFolders)), "Added", state.Exact(x.CreatedAt)),
 			app.P().Class("mt-3 mb-2").Text("Where its database and media are, and the password, are kept on that machine and nowhere else. Change them there:"),
-			app.Pre().Class("hf-secret mb-2").TabIndex(0).Text("holdfast-agent app add \""+x.Name+"\" --db URL --media DIR"),
-			app.P().Class("mb-0").Text("holdfast-agent app remove takes it away; its backups stay."),
+			app.Div().Class("mb-3").Body(commandLine("holdfast-agent app add \""+x.Name+"\" --db URL --media DIR")),
+			app.P().Class("mb-0").Body(app.Code().Text("holdfast-agent app remove"), app.Text(" takes it away; its backups stay.")),
 		)),
 	)
 }

@@ -20,7 +20,7 @@ func (a *Application) snapshots(x *api.ApplicationDetail, v state.ApplicationVie
 	}
 	return app.Div().Body(
 		a.undo(v),
-		a.snapshotFilter(v),
+		app.If(x.Stats.Snapshots > 0 || v.Origin != "" || v.Part != "", func() app.UI { return a.snapshotFilter(v) }),
 		loading(v.Snapshots.Load, 6, a.m.Reload, func(list []*api.ApplicationSnapshot) app.UI {
 			if len(list) == 0 {
 				if v.Origin != "" || v.Part != "" {
@@ -29,7 +29,7 @@ func (a *Application) snapshots(x *api.ApplicationDetail, v state.ApplicationVie
 				return ui.Panel("", nil, ui.Empty("archive", "No backup yet", "Make one now, or a schedule that makes them by itself.", app.A().Class("btn btn-primary").Href(applicationsPath+"/"+x.Id+"/schedules").Text("To the schedules")))
 			}
 			return ui.Panel("", nil,
-				ui.Table("Backups of "+x.Name, []ui.Column{{Title: "Made"}, {Title: "Holds"}, {Title: "Size", Class: "text-end"}, {Title: "New", Class: "text-end"}, {Class: "text-end"}}, len(list), func(i int) []app.UI { return a.snapshot(list[i], v) }),
+				ui.Table("Backups of "+x.Name, []ui.Column{{Title: "Made"}, {Title: "Holds"}, {Title: "Size", Class: "text-end"}, {Title: "New", Class: "text-end"}, {Class: "text-end"}}, len(list), func(i int) []app.UI { return a.snapshot(list[i], x.RemovedAt == nil && x.Device.RevokedAt == nil) }),
 				ui.More(len(list), v.Snapshots.Total, v.Snapshots.More, v.Snapshots.Loading, func(n int) string { return state.Count(int64(n), "backup", "backups") }, a.m.MoreSnapshots))
 		}),
 		app.If(x.RemovedAt == nil, func() app.UI {
@@ -69,7 +69,8 @@ func (a *Application) snapshotFilter(v state.ApplicationView) app.UI {
 	)
 }
 
-func (a *Application) snapshot(s *api.ApplicationSnapshot, v state.ApplicationView) []app.UI {
+// snapshot is a row of a backup; it can be restored if its machine still has the application.
+func (a *Application) snapshot(s *api.ApplicationSnapshot, there bool) []app.UI {
 	at := s.CreatedAt
 	title, part, origin := "", api.ApplicationPartFull, api.SnapshotOriginBackup
 	if s.Label != nil {
@@ -84,8 +85,8 @@ func (a *Application) snapshot(s *api.ApplicationSnapshot, v state.ApplicationVi
 	}
 	return []app.UI{
 		ui.Two(look, title),
-		app.Div().Class("d-flex flex-wrap gap-1 justify-content-end justify-content-lg-start").Body(
-			ui.Badge("primary", state.PartWord(part)),
+		app.Div().Class("d-flex flex-wrap gap-1 ").Body(
+			ui.Soft(state.PartWord(part)),
 			app.If(origin != api.SnapshotOriginBackup, func() app.UI { return ui.Badge(originColor(origin), state.OriginWord(origin)) }),
 			app.If(pinned, func() app.UI { return ui.Badge("dark", "kept for good") }),
 			app.If(s.Problems > 0, func() app.UI {
@@ -95,7 +96,9 @@ func (a *Application) snapshot(s *api.ApplicationSnapshot, v state.ApplicationVi
 		app.Text(state.Size(s.Bytes)),
 		app.Text(state.Size(s.UploadedBytes)),
 		app.Div().Class("btn-group").Body(
-			ui.Button("outline-primary", "arrow-counterclockwise", "Restore", "Restore the backup of "+state.Exact(at), func() { a.put = newRestore(&s.SnapshotFields, part, false) }),
+			app.If(there, func() app.UI {
+				return ui.Button("outline-primary", "arrow-counterclockwise", "Restore", "Restore the backup of "+state.Exact(at), func() { a.put = newRestore(&s.SnapshotFields, part, false) })
+			}),
 			ui.Button("outline-secondary", "download", "", "Download the backup of "+state.Exact(at)+" as a ZIP", func() { a.m.Save(s) }),
 			ui.Button("outline-secondary", pinIcon, "", pin, func() { a.m.Pin(s, !pinned) }),
 			ui.Button("outline-secondary", "trash3", "", "Delete the backup of "+state.Exact(at), func() { a.doomed = s }),
@@ -120,14 +123,16 @@ func (a *Application) details(x *api.ApplicationDetail, v state.ApplicationView)
 		return []app.UI{
 			app.A().Class("btn btn-outline-secondary me-auto").Href("/files/" + s.Device.Id + "/" + s.Id).Text("Browse"),
 			app.Button().Type("button").Class("btn btn-outline-secondary").Text("Download").OnClick(func(app.Context, app.Event) { a.m.Save(s); a.m.EndLook() }, ui.Fresh()),
-			app.Button().Type("button").Class("btn btn-primary").Text("Restore").OnClick(func(app.Context, app.Event) {
-				part := state.Whole(&x.ApplicationRow)
-				if s.Label != nil {
-					part = s.Label.Part
-				}
-				a.m.EndLook()
-				a.put = newRestore(&s.SnapshotFields, part, false)
-			}, ui.Fresh()),
+			app.If(x.RemovedAt == nil && x.Device.RevokedAt == nil, func() app.UI {
+				return app.Button().Type("button").Class("btn btn-primary").Text("Restore").OnClick(func(app.Context, app.Event) {
+					part := state.Whole(&x.ApplicationRow)
+					if s.Label != nil {
+						part = s.Label.Part
+					}
+					a.m.EndLook()
+					a.put = newRestore(&s.SnapshotFields, part, false)
+				}, ui.Fresh())
+			}),
 		}
 	}}
 }
@@ -178,20 +183,36 @@ func (a *Application) runs(rows state.Rows[*api.ApplicationRun], title string, m
 		for i, r := range list {
 			runs[i] = &r.RunFields
 		}
-		return ui.Panel(title, nil, runItems(runs), ui.More(len(list), rows.Total, rows.More, rows.Loading, func(n int) string { return state.Count(int64(n), "run", "runs") }, more))
+		return ui.Panel(title, nil, runItems(runs, openTitle), ui.More(len(list), rows.Total, rows.More, rows.Loading, func(n int) string { return state.Count(int64(n), "run", "runs") }, more))
 	})
 }
 
 // statistics is the tab of how it goes.
 func (a *Application) statistics(x *api.ApplicationDetail, v state.ApplicationView) app.UI {
-	size, fresh := ui.Series{Name: "size", Color: "success"}, ui.Series{Name: "new", Color: "info"}
 	labels := []string{}
 	for _, t := range x.Stats.Trend {
 		labels = append(labels, t.At.Local().Format("2 Jan"))
-		size.Values, fresh.Values = append(size.Values, float64(t.Bytes)), append(fresh.Values, float64(t.UploadedBytes))
 	}
-	chart := func(s ui.Series, title string) app.UI {
-		return ui.Chart{Title: title, Labels: labels, Series: []ui.Series{s}, Lines: len(labels) > 2, Scale: ui.Bytes(state.Size), Text: func(v float64) string { return state.Size(int64(v)) }}.UI()
+	// A colour for each part: backups of one part are not compared with those of another.
+	chart := func(title string, of func(*api.ApplicationSize) int64) app.UI {
+		var list []ui.Series
+		for _, p := range []struct {
+			part  api.ApplicationPart
+			color string
+		}{{api.ApplicationPartFull, "success"}, {api.ApplicationPartDatabase, "primary"}, {api.ApplicationPartMedia, "info"}} {
+			s, some := ui.Series{Name: strings.ToLower(state.PartWord(p.part)), Color: p.color}, false
+			for _, t := range x.Stats.Trend {
+				v := 0.0
+				if t.Part == p.part {
+					v, some = float64(of(t)), true
+				}
+				s.Values = append(s.Values, v)
+			}
+			if some {
+				list = append(list, s)
+			}
+		}
+		return ui.Chart{Title: title, Labels: labels, Series: list, Scale: ui.Bytes(state.Size), Text: func(v float64) string { return state.Size(int64(v)) }}.UI()
 	}
 	rate := "–"
 	if n := x.Stats.Backups; n > 0 {
@@ -200,11 +221,15 @@ func (a *Application) statistics(x *api.ApplicationDetail, v state.ApplicationVi
 	}
 	return app.Div().Body(
 		app.Div().Class("row").Body(
-			app.Div().Class("col-xl-6").Body(ui.Card("Size of a backup", app.Span().Class("small text-body-secondary").Text("the newest that succeeded"), app.If(len(labels) > 0, func() app.UI { return chart(size, "Size of the backups of "+x.Name) }).
+			app.Div().Class("col-xl-6").Body(ui.Card("Size of a backup", nil, app.If(len(labels) > 0, func() app.UI {
+				return chart("Size of the backups of "+x.Name, func(t *api.ApplicationSize) int64 { return t.Bytes })
+			}).
 				Else(func() app.UI {
 					return ui.Empty("graph-up", "No backup yet", "The sizes of backups appear here.", nil)
 				}))),
-			app.Div().Class("col-xl-6").Body(ui.Card("New data in a backup", app.Span().Class("small text-body-secondary").Text("sent and stored"), app.If(len(labels) > 0, func() app.UI { return chart(fresh, "New data in the backups of "+x.Name) }).
+			app.Div().Class("col-xl-6").Body(ui.Card("New data in a backup", nil, app.If(len(labels) > 0, func() app.UI {
+				return chart("New data in the backups of "+x.Name, func(t *api.ApplicationSize) int64 { return t.UploadedBytes })
+			}).
 				Else(func() app.UI {
 					return ui.Empty("graph-up", "No backup yet", "What each backup added appears here.", nil)
 				}))),

@@ -124,7 +124,7 @@ func (d *restoreDialog) inPlace(x *api.ApplicationDetail) app.UI {
 		app.If(d.in.Bare, func() app.UI {
 			return app.Div().Class("alert alert-danger").Attr("role", "alert").Text("Without a safety backup this cannot be undone.")
 		}),
-		ui.Field{ID: "restore-sure", Label: "Type “" + x.Name + "” to be sure", Type: "text", Autocomplete: "off", Value: d.name, OnInput: func(s string) { d.name = s }}.UI(),
+		ui.Field{ID: "restore-sure", Label: "Type “" + x.Name + "” to be sure", Type: "text", Autocomplete: "off", Focus: true, Value: d.name, OnInput: func(s string) { d.name = s }}.UI(),
 	)
 }
 

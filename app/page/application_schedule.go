@@ -17,14 +17,14 @@ func (a *Application) schedules(x *api.ApplicationDetail, v state.ApplicationVie
 			app.Button().Type("button").Class("btn btn-primary").Text("Make the first schedule").OnClick(func(app.Context, app.Event) { a.m.EditSchedule(nil, false, zone()) })))
 	}
 	columns := []ui.Column{{Title: "Schedule"}, {Title: "On"}, {Title: "When"}, {Title: "Next"}, {Title: "Kept"}, {Class: "text-end"}}
-	return ui.Panel("", add, ui.Table("Schedules of "+x.Name, columns, len(list), func(i int) []app.UI {
+	return ui.Panel("Schedules", add, ui.Table("Schedules of "+x.Name, columns, len(list), func(i int) []app.UI {
 		row := list[i]
 		next := app.UI(app.Span().Class("text-body-secondary").Text("–"))
 		if len(row.Next) > 0 {
 			next = ago(&row.Next[0])
 		}
 		return []app.UI{
-			ui.Two(app.Button().Type("button").Class("btn btn-link p-0 fw-semibold text-start").Title("Change “"+row.Name+"”").Text(row.Name).OnClick(func(app.Context, app.Event) { a.m.EditSchedule(row, false, zone()) }, ui.Fresh()), state.PartWord(row.Part)),
+			ui.Two(app.Button().Type("button").Class("btn btn-link p-0 fw-semibold text-start text-truncate mw-100").Title("Change “"+row.Name+"”").Text(row.Name).OnClick(func(app.Context, app.Event) { a.m.EditSchedule(row, false, zone()) }, ui.Fresh()), state.PartWord(row.Part)),
 			ui.Switch("on-"+row.Id, "“"+row.Name+"” is on", row.Enabled, true, v.Busy != "", func(on bool) { a.m.EnableSchedule(row, on) }),
 			app.Div().Class("hf-clamp").Title(row.Schedule.Text).Text(state.Capital(row.Schedule.Text)),
 			next,

@@ -65,8 +65,14 @@ func (l *applicationList) Render() app.UI {
 	v := l.m.View()
 	return app.Div().Body(
 		worked(v.Work, l.m.Dismiss),
-		app.If(World.Session.View().Admin(), func() app.UI {
-			return app.Div().Class("mb-3").Body(ui.Switch("applications-fleet", "Applications of everybody", v.Fleet, false, false, l.m.ShowFleet))
+		app.If(World.Session.View().Admin() || v.All > 6, func() app.UI {
+			return app.Div().Class("d-flex flex-wrap align-items-center gap-3 mb-3").Body(
+				app.If(v.All > 6, func() app.UI {
+					return app.Div().Class("flex-grow-1").Body(ui.Search("applications-find", "Find an application", v.Find, l.m.Find))
+				}),
+				app.If(World.Session.View().Admin(), func() app.UI {
+					return ui.Switch("applications-fleet", "Applications of everybody", v.Fleet, false, false, l.m.ShowFleet)
+				}))
 		}),
 		loading(v.Load, 8, l.m.Reload, func(list []*api.ApplicationRow) app.UI {
 			if v.All == 0 {
@@ -74,14 +80,11 @@ func (l *applicationList) Render() app.UI {
 			}
 			return app.Div().Body(
 				app.Div().Class("row hf-boxes").Body(applicationBoxes(v)...),
-				app.If(v.All > 6, func() app.UI {
-					return app.Div().Class("mb-3").Body(ui.Search("applications-find", "Find an application", v.Find, l.m.Find))
-				}),
 				app.If(len(list) == 0, func() app.UI {
 					return ui.Card("", nil, ui.Empty("search", "No application is called so", "Names of applications, their machines and their owners are looked through.", nil))
 				}),
 				app.Div().Class("row").Body(app.Range(list).Slice(func(i int) app.UI {
-					return app.Div().Class("col-lg-6 col-xxl-4 d-flex").Body(l.card(list[i], v))
+					return app.Div().Class("col-md-6 col-xxl-4 d-flex").Body(l.card(list[i], v))
 				})),
 				app.If(!v.Fleet, func() app.UI { return ui.Card("Add another application", nil, l.how()) }),
 			)
@@ -123,11 +126,7 @@ func (l *applicationList) how() app.UI {
 	return app.Div().Body(
 		app.P().Text("Run this on the machine of the application, as whoever enrolled it. Leave out what it does not have."),
 		app.Div().Class("mb-3").Body(ui.OneOf("Kind of database", l.engine, choices, func(s string) { l.engine = s })),
-		app.Div().Class("d-flex gap-2 align-items-start").Body(
-			app.Pre().Class("hf-secret flex-grow-1 hf-shrink mb-0").TabIndex(0).Text(command),
-			app.Button().Type("button").Class("btn btn-outline-secondary").Aria("label", "Copy the command").Body(ui.Icon("clipboard")).
-				OnClick(func(app.Context, app.Event) { copied(command, "The command") }, app.EventScope(command)),
-		),
+		commandLine(command),
 	)
 }
 
@@ -137,7 +136,7 @@ func applicationBoxes(v state.ApplicationsView) []app.UI {
 		return app.Div().Class("col-6 col-xl-3").Body(ui.Box(color, icon, number, label, "", ""))
 	}
 	failed := "success"
-	if s.Failed > 0 {
+	if s.Ailing > 0 {
 		failed = "danger"
 	}
 	next, of := "Not planned", "no schedule is on"
@@ -167,9 +166,9 @@ func shortly(t time.Time) string { return t.Local().Format("2 Jan 2006, 15:04") 
 func terms(pairs ...string) app.UI {
 	list := make([]app.UI, 0, len(pairs))
 	for i := 0; i+1 < len(pairs); i += 2 {
-		list = append(list, app.Dt().Class("col-sm-4 fw-normal text-body-secondary").Text(pairs[i]), app.Dd().Class("col-sm-8 mb-1 text-break").Text(pairs[i+1]))
+		list = append(list, app.Dt().Text(pairs[i]), app.Dd().Text(pairs[i+1]))
 	}
-	return app.Dl().Class("row mb-0 small").Body(list...)
+	return app.Dl().Class("hf-terms mb-0 small").Body(list...)
 }
 
 func plural(n int, one, many string) string {
@@ -187,17 +186,17 @@ func (l *applicationList) card(a *api.ApplicationRow, v state.ApplicationsView) 
 			app.Div().Class("d-flex align-items-center gap-3 mb-3").Body(
 				app.Span().Class("hf-device-icon").Body(ui.Icon(engineIcon(a.Engine))),
 				app.Div().Class("flex-grow-1 hf-shrink").Body(
-					app.Div().Class("d-flex align-items-center gap-2").Body(
-						app.H2().Class("h5 mb-0 text-truncate").Body(app.A().Class("link-body-emphasis link-underline-opacity-0 link-underline-opacity-100-hover").Href(href).Title(a.Name).Text(a.Name)),
+					app.Div().Class("d-flex align-items-start gap-2").Body(
+						app.H2().Class("h5 mb-0 flex-grow-1 hf-name-lines").Body(app.A().Class("link-body-emphasis link-underline-opacity-0 link-underline-opacity-100-hover").Href(href).Title(a.Name).Text(a.Name)),
 						applicationBadge(a, run)),
-					app.Div().Class("small text-body-secondary text-truncate").Text(applicationWords(a, v.Fleet)),
+					app.Div().Class("small text-body-secondary hf-name-lines").Text(applicationWords(a, v.Fleet)),
 				),
 			),
 			app.Dl().Class("row small mb-2 gx-2").Body(
 				fact("Last good backup", ago(a.Stats.LastSuccessAt)),
 				fact("Next", due(a.NextDueAt)),
-				fact("Backups kept", app.Text(state.Number(int64(a.Stats.Snapshots))+", "+state.Size(a.Stats.Bytes))),
-				fact("Failed", app.Text(state.Number(int64(a.Stats.Failed))+" of "+state.Number(int64(a.Stats.Backups)))),
+				fact("Backups kept", app.Text(kept(a.Stats.Snapshots, a.Stats.Bytes))),
+				fact("Failed", app.Text(state.Number(int64(a.Stats.Failed))+" of "+state.Count(int64(a.Stats.Backups), "backup", "backups"))),
 			),
 			app.If(run != nil, func() app.UI {
 				return app.Div().Class("mb-3").Body(
@@ -205,8 +204,10 @@ func (l *applicationList) card(a *api.ApplicationRow, v state.ApplicationsView) 
 					app.If(run.State == api.RunStateRunning, func() app.UI { return runProgress(run) }))
 			}),
 			app.Div().Class("d-flex flex-wrap gap-2 mt-auto").Body(
-				app.Button().Type("button").Class("btn btn-sm btn-primary").Disabled(v.Busy != "" || run != nil || a.RemovedAt != nil).Aria("label", "Back up "+a.Name+" now").
-					OnClick(func(app.Context, app.Event) { l.m.BackUp(a) }, app.EventScope(a.Id)).Body(app.Span().Class("me-1").Body(ui.Icon("cloud-arrow-up")), app.Text("Back up now")),
+				app.If(a.RemovedAt == nil && a.Device.RevokedAt == nil, func() app.UI {
+					return app.Button().Type("button").Class("btn btn-sm btn-primary").Disabled(v.Busy != "" || run != nil).Aria("label", "Back up "+a.Name+" now").
+						OnClick(func(app.Context, app.Event) { l.m.BackUp(a) }, app.EventScope(a.Id)).Body(app.Span().Class("me-1").Body(ui.Icon("cloud-arrow-up")), app.Text("Back up now"))
+				}),
 				app.A().Class("btn btn-sm btn-outline-secondary").Href(href).Aria("label", "Backups of "+a.Name).Text("Backups"),
 				app.A().Class("btn btn-sm btn-outline-secondary").Href(href+"/schedules").Aria("label", "Schedules of "+a.Name).Text("Schedules"),
 			),
@@ -227,15 +228,29 @@ func engineIcon(e *api.DatabaseEngine) string {
 
 // applicationWords says what an application is and where.
 func applicationWords(a *api.ApplicationRow, fleet bool) string {
-	text := state.EngineWord(a.Engine)
+	text := ""
+	if a.Engine != nil || a.MediaFolders == 0 {
+		text = state.EngineWord(a.Engine)
+	}
 	if a.MediaFolders > 0 {
-		text += ", " + state.Count(int64(a.MediaFolders), "media folder", "media folders")
+		if text != "" {
+			text += ", "
+		}
+		text += state.Count(int64(a.MediaFolders), "media folder", "media folders")
 	}
 	text += ", on " + a.Device.Name
 	if fleet {
 		text += ", of " + a.Device.Owner.Name
 	}
 	return text
+}
+
+// kept is how many backups there are, and how much they hold.
+func kept(n int, bytes int64) string {
+	if n == 0 {
+		return "none yet"
+	}
+	return state.Number(int64(n)) + ", " + state.Size(bytes)
 }
 
 // applicationBadge shows how an application is doing.

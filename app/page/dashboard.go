@@ -46,7 +46,7 @@ func (d *Dashboard) Render() app.UI {
 				app.A().Class("btn btn-primary").Href("/devices/add").Text("Add a device")))
 		}
 		return app.Div().Body(
-			app.Div().Class("row").Body(dashboardBoxes(v)...),
+			app.Div().Class("row hf-boxes").Body(dashboardBoxes(v)...),
 			app.Div().Class("row").Body(
 				app.Div().Class("col-xl-5").Body(healthPanel(v)),
 				app.Div().Class("col-xl-7").Body(recentPanel(v, d.m.Reload)),
@@ -58,7 +58,7 @@ func (d *Dashboard) Render() app.UI {
 
 func dashboardBoxes(v state.DevicesView) []app.UI {
 	box := func(color, icon, number, label, href, more string) app.UI {
-		return app.Div().Class("col-sm-6 col-xl-3").Body(ui.Box(color, icon, number, label, href, more))
+		return app.Div().Class("col-6 col-xl-3").Body(ui.Box(color, icon, number, label, href, more))
 	}
 	files, bytes := v.Protected()
 	last, lastOf := v.Last()
@@ -132,7 +132,7 @@ func recentPanel(v state.DevicesView, retry func()) app.UI {
 		if len(list) == 0 {
 			return ui.Panel("Recent activity", more, ui.Empty("hourglass", "Nothing happened yet", "Backups and restores appear here while they run.", nil))
 		}
-		return ui.Panel("Recent activity", more, runItems(list))
+		return ui.Panel("Recent activity", more, runItems(list, runTitle))
 	})
 }
 

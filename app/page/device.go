@@ -45,6 +45,20 @@ func crumbs(href, list, here string) app.UI {
 	))
 }
 
+// headline is what a screen is about: a picture in a colour of Bootstrap's or none, a name that may be long, how it is doing, and a line about it.
+func headline(icon, color, name string, badge app.UI, about string) app.UI {
+	class := "hf-device-icon"
+	if color != "" {
+		class += " text-" + color
+	}
+	return app.Div().Class("hf-title").Body(
+		app.Span().Class(class).Body(ui.Icon(icon)),
+		app.Div().Body(
+			app.Div().Class("d-flex flex-wrap align-items-center gap-1 column-gap-2").Body(app.H2().Class("h4 mb-0").Text(name), badge),
+			app.If(about != "", func() app.UI { return app.Div().Class("small text-body-secondary text-break").Text(about) }),
+		))
+}
+
 // summary is what a device is, how it is doing, and what can be done with it.
 func (d *Devices) summary(x *api.DeviceFields, v state.DevicesView) app.UI {
 	run := v.Runs[x.Id]
@@ -64,11 +78,7 @@ func (d *Devices) summary(x *api.DeviceFields, v state.DevicesView) app.UI {
 	}
 	return app.Div().Class("card mb-4 shadow-sm").Body(app.Div().Class("card-body").Body(
 		app.Div().Class("d-flex flex-wrap align-items-center gap-3 mb-3").Body(
-			app.Span().Class("hf-device-icon").Body(ui.Icon(systemIcon(x.Os))),
-			app.Div().Class("flex-grow-1 hf-shrink").Body(
-				app.Div().Class("d-flex align-items-center gap-2").Body(app.H2().Class("h4 mb-0 text-truncate").Text(x.Name), healthBadge(x.Health.State)),
-				app.Div().Class("small text-body-secondary text-truncate").Text(x.Hostname+", "+x.Os+"/"+x.Arch+", agent "+x.AgentVersion),
-			),
+			headline(systemIcon(x.Os), "", x.Name, healthBadge(x.Health.State), x.Hostname+", "+x.Os+"/"+x.Arch+", agent "+x.AgentVersion),
 			app.Div().Class("d-flex flex-wrap gap-2").Body(tools...),
 		),
 		app.P().Class("mb-3").Text(healthWords(x)),

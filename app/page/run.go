@@ -101,11 +101,7 @@ func (r *Run) head(x *api.RunDetail, v state.RunView) app.UI {
 	}
 	return app.Div().Class("card mb-4 shadow-sm").Body(app.Div().Class("card-body").Body(
 		app.Div().Class("d-flex flex-wrap align-items-center gap-3 mb-3").Body(
-			app.Span().Class("hf-device-icon text-"+tint(x.State)).Body(ui.Icon(kindIcon(x.Kind))),
-			app.Div().Class("flex-grow-1 hf-shrink d-flex flex-wrap align-items-center gap-2").Body(
-				app.H2().Class("h4 mb-0 text-truncate").Text(runTitle(&x.RunFields)),
-				ui.Badge(runColor(x.State), runWord(x.State)),
-			),
+			headline(kindIcon(x.Kind), tint(x.State), runTitle(run), ui.Badge(runColor(x.State), runWord(x.State)), ""),
 			app.Div().Class("d-flex flex-wrap gap-2").Body(tools...),
 		),
 		app.If(open, func() app.UI {

@@ -6,6 +6,7 @@ import (
 	"github.com/maxence-charriere/go-app/v10/pkg/app"
 
 	"github.com/holdfast-backup/holdfast/app/state"
+	"github.com/holdfast-backup/holdfast/app/ui"
 )
 
 // Window is what screens ask of their window: see browser.Window.
@@ -34,6 +35,14 @@ func copied(text, what string) {
 		}
 		World.Toasts.Add(state.Toast{Severity: "success", Title: what + " is on the clipboard"})
 	}()
+}
+
+// commandLine is a command to be typed elsewhere, which can be copied.
+func commandLine(command string) app.UI {
+	return app.Div().Class("hf-command-line").Body(
+		app.Pre().Class("hf-command").TabIndex(0).Text(command),
+		app.Div().Class("hf-command-copy").Body(ui.Button("secondary", "clipboard", "", "Copy the command", func() { copied(command, "The command") })),
+	)
 }
 
 // filesAt is where a page leaves the list of files of an input or a drop: values of go-app's have no other way to package browser.

@@ -133,8 +133,8 @@ func why(r *api.RunFields) string {
 	return ""
 }
 
-// runItems are runs as a list of links.
-func runItems(list []*api.RunFields) app.UI {
+// runItems are runs as a list of links, under the titles that title gives them.
+func runItems(list []*api.RunFields, title func(*api.RunFields) string) app.UI {
 	return app.Ul().Class("list-group list-group-flush").Body(app.Range(list).Slice(func(i int) app.UI {
 		r := list[i]
 		open := !state.Over(r.State)
@@ -151,7 +151,7 @@ func runItems(list []*api.RunFields) app.UI {
 				app.Span().Class("hf-item-icon text-"+tint(r.State)).Body(ui.Icon(kindIcon(r.Kind))),
 				app.Span().Class("hf-item-main").Body(
 					app.Span().Class("d-flex align-items-center gap-2").Body(
-						app.Span().Class("fw-medium text-truncate").Text(runTitle(r)),
+						app.Span().Class("fw-medium text-truncate").Text(title(r)),
 						ui.Badge(runColor(r.State), runWord(r.State)),
 					),
 					app.If(open, func() app.UI {

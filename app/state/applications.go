@@ -34,6 +34,7 @@ type ApplicationsView struct {
 // ApplicationsSum is the numbers of all applications together.
 type ApplicationsSum struct {
 	Backups, Failed, Restores int
+	Ailing                    int // applications whose last backup did not succeed
 	Bytes                     int64
 	Next                      *api.ApplicationRow // the one that is due next; nil: none
 }
@@ -56,6 +57,9 @@ func (m *Applications) View() (v ApplicationsView) {
 			v.Sum.Backups += a.Stats.Backups
 			v.Sum.Failed += a.Stats.Failed
 			v.Sum.Restores += a.Stats.Restores
+			if r := a.Stats.LastRun; r != nil && a.RemovedAt == nil && (r.State == api.RunStateFailed || r.State == api.RunStateMissed) {
+				v.Sum.Ailing++
+			}
 			v.Sum.Bytes += a.Stats.Bytes
 			if a.NextDueAt != nil && (v.Sum.Next == nil || a.NextDueAt.Before(*v.Sum.Next.NextDueAt)) {
 				v.Sum.Next = a

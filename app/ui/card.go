@@ -25,7 +25,7 @@ func Panel(title string, tools app.UI, body ...app.UI) app.UI {
 func head(title string, tools app.UI) app.UI {
 	return app.If(title != "" || tools != nil, func() app.UI {
 		return app.Div().Class("card-header d-flex align-items-center gap-2").Body(
-			app.If(title != "", func() app.UI { return app.H2().Class("card-title flex-grow-1 text-truncate").Text(title) }),
+			app.If(title != "", func() app.UI { return app.H2().Class("card-title flex-grow-1 text-break").Text(title) }),
 			app.If(tools != nil, func() app.UI { return app.Div().Class("card-tools ms-auto").Body(tools) }),
 		)
 	})
@@ -55,6 +55,9 @@ func Box(color, icon, number, label, href, more string) app.UI {
 func Badge(color, text string) app.UI {
 	return app.Span().Class("badge text-bg-" + color).Text(text)
 }
+
+// Soft is a word that only says what something is.
+func Soft(text string) app.UI { return app.Span().Class("badge hf-soft").Text(text) }
 
 // Empty says that there is nothing, why that is, and what to do about it. action may be nil.
 func Empty(icon, title, text string, action app.UI) app.UI {

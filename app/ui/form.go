@@ -140,10 +140,10 @@ func Meter(score int, sentence string) app.UI {
 
 // OneOf is one of a few, side by side, one of which is chosen.
 func OneOf(label, value string, choices []Choice, on func(string)) app.UI {
-	return app.Div().Class("btn-group flex-wrap").Attr("role", "group").Aria("label", label).Body(
+	return app.Div().Class("hf-oneof").Attr("role", "group").Aria("label", label).Body(
 		app.Range(choices).Slice(func(i int) app.UI {
 			c := choices[i]
-			class := "btn btn-sm btn-outline-secondary"
+			class := "btn btn-sm"
 			if c.Value == value {
 				class += " active"
 			}

@@ -73,9 +73,9 @@ func (m *Modal) leave() {
 	}
 }
 
-// first puts the cursor where somebody begins: what is typed into, else the last button, which goes on.
+// first puts the cursor where somebody begins: what asks for it, what is typed into, else the last button, which goes on.
 func (m *Modal) first() {
-	m.focus(".modal-body input:not([readonly]), .modal-body select, .modal-body textarea", ".modal-footer .btn:last-child", ".modal-body .btn-primary", ".btn-close")
+	m.focus(".modal-body [autofocus]", ".modal-body input:not([readonly]), .modal-body select, .modal-body textarea", ".modal-footer .btn:last-child", ".modal-body .btn-primary", ".btn-close")
 }
 
 // focus puts the cursor into the first element that there is of some kinds, or into the dialog.

@@ -70,7 +70,7 @@ func Facts(pairs ...string) app.UI {
 	return app.Dl().Class("row mb-0 hf-facts").Body(app.Range(make([]struct{}, len(pairs)/2)).Slice(func(i int) app.UI {
 		return app.Div().Class("col-6 col-md-4 col-xl-3 mb-3").Body(
 			app.Dt().Class("small fw-normal text-body-secondary").Text(pairs[2*i]),
-			app.Dd().Class("mb-0 fs-5 text-truncate").Title(pairs[2*i+1]).Text(pairs[2*i+1]),
+			app.Dd().Class("mb-0 fs-5 text-break").Text(pairs[2*i+1]),
 		)
 	}))
 }
