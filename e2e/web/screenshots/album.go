@@ -157,17 +157,21 @@ func (a *album) sights(ctx context.Context) ([]sight, error) {
 	}
 	list := []sight{
 		{"dashboard", "/", nil},
-		{"files", "/files", nil},
+		{"files", "/files", func(p *chrome.Page) error { return p.Sees("1 entry") }},
 		{"files-folder", "/files/" + ada.id, into},
 		{"files-chosen", "", func(p *chrome.Page) error {
 			return first(func() error { return press("Documents", "Choose Reading", "Choose Talks")(p) }, func() error { return p.Sees("chosen") })
 		}},
 		{"files-search", "", func(p *chrome.Page) error {
-			return first(func() error { return p.Type("Search names, such as *.pdf", "library") }, func() error { return p.Sees("library") })
+			return first(func() error { return p.Type("Search names, such as *.pdf", "library") }, func() error { return p.Lacks("Budget 2026") })
 		}},
+		{"files-restore", "", press("Restore to a device")},
+		{"files-preview", "", func(p *chrome.Page) error { return first(func() error { return p.Press("Close") }, func() error { return p.Press("report library*") }, func() error { return p.Sees("Download") }) }},
 		{"devices", "/devices", nil},
 		{"device", "/devices/" + ada.id, nil},
-		{"device-long-name", "/devices/" + a.devices[3].id, nil},
+		{"device-long-name", "/devices/" + a.devices[1].id, nil},
+		{"device-revoke", "", press("Revoke")},
+		{"device-nowhere", "/devices/" + a.devices[3].id, nil},
 		{"device-add", "/devices/add", nil},
 		{"activity", "/runs", nil},
 	}
@@ -184,6 +188,7 @@ func (a *album) sights(ctx context.Context) ([]sight, error) {
 			return p.Press(name)
 		}},
 		{"profile", "/profile", nil},
+		{"profile-factor", "", press("Set it up")},
 		{"admin-overview", "/admin", nil},
 		{"admin-policies", "/admin/policies", nil},
 		{"admin-policy", "/admin/policies/" + out.Policies[len(out.Policies)-1].ID, nil},
@@ -262,7 +267,12 @@ func (a *album) picture(p *chrome.Page, name, on string, l chrome.Look) error {
 	if wide > 0 {
 		a.wrong = append(a.wrong, fmt.Sprintf("%s on a %s is %d pixels wider than the screen", name, on, wide))
 	}
-	b, err := p.Picture(true)
+	// Over a dialog there is nothing to scroll; else all of the page, from its top.
+	open := false
+	if err := p.Run(`scrollTo({top: 0, behavior: "instant"}), document.body.classList.contains("hf-modal-open")`, &open); err != nil {
+		return err
+	}
+	b, err := p.Picture(!open)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ type person struct {
 }
 
 var people = []person{
-	{"ada@example.org", "Ada Lovelace", "superuser", []string{"Computing centre"}, []string{"ada-laptop", "workstation"}},
+	{"ada@example.org", "Ada Lovelace", "superuser", []string{"Computing centre"}, []string{"ada-laptop", "Workstation with the large screen, beside the window"}},
 	{"ben@example.org", "Ben Franklin", "admin", []string{"Computing centre", "Administration"}, []string{"ben-desktop"}},
 	{"maximiliane.von.hohenlohe-waldenburg@department-of-comparative-lighthouse-studies.example.org",
 		"Prof. Dr. Maximiliane-Friederike von Hohenlohe-Waldenburg-Schillingsfürst", "staff", []string{longGroup},
@@ -332,6 +332,15 @@ func (i *institution) trouble(ctx context.Context) error {
 	}
 	if err := ada.agent.Unlocked(ctx, "restore", "latest", "--on", "ada-laptop", "--wait").Err(); err != nil {
 		return err
+	}
+	var old struct{ Snapshots struct{ Edges []struct{ Node struct{ ID string } } } }
+	if err := i.admin.Do(ctx, `query($d: ID!) { snapshots(device: $d, first: 9) { edges { node { id } } } }`, map[string]any{"d": ada.id}, &old); err != nil {
+		return err
+	}
+	for _, s := range old.Snapshots.Edges[6:] {
+		if err := i.admin.Do(ctx, `mutation($id: ID!) { deleteSnapshot(input: {id: $id}) { id } }`, map[string]any{"id": s.Node.ID}, nil); err != nil {
+			return err
+		}
 	}
 	// A stick that was taken out, and files that grow while they are read.
 	if err := os.RemoveAll(i.stick()); err != nil {
