@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -28,16 +27,11 @@ func TestMain(m *testing.M) {
 		defer os.RemoveAll(dir)
 		// The private PostgreSQL is another user's: it must be able to pass through.
 		os.Chmod(dir, 0o711)
-		bin := os.Getenv("HOLDFAST_BIN") // a folder of make build; empty: build afresh
-		if bin == "" {
-			bin = filepath.Join(dir, "bin")
-			cmd := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "../cmd/...")
-			if out, err := cmd.CombinedOutput(); err != nil {
-				fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-				return 1
-			}
+		if err := stack.Overlap(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
 		}
-		if programs, err = stack.In(bin); err != nil {
+		if programs, err = stack.Build(filepath.Join(dir, "bin")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}

@@ -34,15 +34,11 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		os.Chmod(dir, 0o711) // the private PostgreSQL is another user's
-		bin := os.Getenv("HOLDFAST_BIN")
-		if bin == "" {
-			bin = filepath.Join(dir, "bin")
-			if out, err := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "../../cmd/...").CombinedOutput(); err != nil {
-				fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-				return 1
-			}
+		if err := stack.Overlap(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
 		}
-		if programs, err = stack.In(bin); err != nil {
+		if programs, err = stack.Build(filepath.Join(dir, "bin")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,15 +22,8 @@ func TestLoad(t *testing.T) {
 	if err := os.Chmod(dir, 0o711); err != nil {
 		t.Fatal(err)
 	}
-	bin := os.Getenv("HOLDFAST_BIN")
-	if bin == "" {
-		bin = filepath.Join(dir, "bin")
-		if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin+string(filepath.Separator), "../../cmd/...").CombinedOutput(); err != nil {
-			t.Fatalf("go build: %v\n%s", err, out)
-		}
-	}
 	c := config{Dir: dir, Idle: 50, Backups: 5, Log: func(text string) { t.Log(text) }}
-	if c.Programs, err = stack.In(bin); err != nil {
+	if c.Programs, err = stack.Build(filepath.Join(dir, "bin")); err != nil {
 		t.Fatal(err)
 	}
 	r, err := run(t.Context(), c)

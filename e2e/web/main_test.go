@@ -41,19 +41,11 @@ func TestMain(m *testing.M) {
 }
 
 func build(dir string) (err error) {
-	bin := os.Getenv("HOLDFAST_BIN") // a folder of make build; empty: build afresh
-	commands := [][]string{{"go", "run", "./app/build", "-fast", "-out", built.app}}
-	if bin == "" {
-		bin = filepath.Join(dir, "bin")
-		commands = append(commands, []string{"go", "build", "-o", bin + string(filepath.Separator), "./cmd/..."})
+	cmd := exec.CommandContext(context.Background(), "go", "run", "./app/build", "-fast", "-out", built.app)
+	cmd.Dir = "../.."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}
-	for _, c := range commands {
-		cmd := exec.CommandContext(context.Background(), c[0], c[1:]...)
-		cmd.Dir = "../.."
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", cmd, err, out)
-		}
-	}
-	built.programs, err = stack.In(bin)
+	built.programs, err = stack.Build(filepath.Join(dir, "bin"))
 	return err
 }
