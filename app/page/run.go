@@ -57,6 +57,7 @@ func (r *Run) Render() app.UI {
 				crumbs("/runs", "Activity", runTitle(&x.RunFields)),
 				r.head(x, v),
 				r.causes(x),
+				r.lacks(x, v.Lacks),
 				r.report(x, v.Report),
 				app.If(r.sure && !state.Over(x.State), func() app.UI {
 					return ui.Confirm("Stop this run?", "What it has sent or restored so far stays; the rest is left out until the next run.", "danger", "Stop it", v.Busy, nil,
@@ -80,6 +81,10 @@ func (r *Run) head(x *api.RunDetail, v state.RunView) app.UI {
 	}
 	facts := []app.UI{
 		fact("Asked for by", app.Text(askedBy(run))),
+		app.If(x.Application != nil, func() app.UI {
+			return fact("Application", app.A().Href(applicationsPath+"/"+x.Application.Id).Text(x.Application.Name))
+		}),
+		app.If(x.Part != nil, func() app.UI { return fact("What", app.Text(state.PartWord(*x.Part))) }),
 		fact("Device", app.A().Href("/devices/"+x.Device.Id).Text(x.Device.Name)),
 		fact("Due", ago(&x.DueAt)),
 		fact("Started", started(run)),
@@ -159,6 +164,29 @@ func (r *Run) causes(x *api.RunDetail) app.UI {
 	})))
 }
 
+// lacks lists the files that a backup lacks.
+func (r *Run) lacks(x *api.RunDetail, l state.Load[[]talk.Problem]) app.UI {
+	if l.Status == state.Idle {
+		return app.Text("")
+	}
+	return loading(l, 4, r.m.Reload, func(list []talk.Problem) app.UI {
+		if len(list) == 0 {
+			return app.Text("")
+		}
+		return ui.Panel("Which files", opened(), ui.Table("Files with problems", []ui.Column{{Title: "File"}, {Title: "Why"}}, len(list), func(i int) []app.UI {
+			p := list[i]
+			return []app.UI{app.Span().Class("font-monospace small text-break").Text(p.Path), app.Span().Class("small text-break").Text(state.Capital(p.Text))}
+		}), app.If(x.Progress.Problems > int64(len(list)), func() app.UI {
+			return app.P().Class("p-3 mb-0 small text-body-secondary").Text("The first " + state.Number(int64(len(list))) + " of " + state.Number(x.Progress.Problems) + ".")
+		}))
+	})
+}
+
+// opened says that nobody else can read this.
+func opened() app.UI {
+	return app.Span().Class("small text-body-secondary d-none d-sm-inline").Text("opened with your keys")
+}
+
 func (r *Run) report(x *api.RunDetail, l state.Load[*talk.Report]) app.UI {
 	if l.Status == state.Idle || l.Status == state.Ready && l.Value == nil {
 		return app.Text("")
@@ -185,6 +213,6 @@ func (r *Run) report(x *api.RunDetail, l state.Load[*talk.Report]) app.UI {
 		if len(parts) == 0 {
 			return app.Text("")
 		}
-		return ui.Panel("What the device said", app.Span().Class("small text-body-secondary").Text("opened with your keys"), parts...)
+		return ui.Panel("What the device said", opened(), parts...)
 	})
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/holdfast-backup/holdfast/app/api"
 	"github.com/holdfast-backup/holdfast/app/talk"
+	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
 // Activity is the account's runs, newest first. Make it with [NewActivity].
@@ -186,6 +187,7 @@ type RunPage struct {
 type RunView struct {
 	Run    Load[*api.RunDetail] // a nil value: there is no such run
 	Report Load[*talk.Report]   // a nil value: the device wrote none
+	Lacks  Load[[]talk.Problem] // the first files that its backup lacks, or has otherwise than they were
 	Busy   bool                 // asking it to stop
 	Err    error                // of that
 }
@@ -228,6 +230,9 @@ func (m *RunPage) load(ctx context.Context) {
 		return
 	}
 	m.change(func() { m.v.Run.end(r.Run, nil) })
+	if r.Run != nil && r.Run.Kind == api.RunKindBackup && r.Run.Snapshot != nil && r.Run.Progress.Problems > 0 {
+		go m.lacks(ctx, r.Run.Snapshot)
+	}
 	if r.Run == nil || r.Run.SealedReport == nil {
 		m.change(func() { m.v.Report.end(nil, nil) })
 		return
@@ -240,6 +245,25 @@ func (m *RunPage) load(ctx context.Context) {
 	report := &talk.Report{}
 	err = m.Keys.Call(ctx, talk.MethodOpenReport, in, report)
 	m.change(func() { m.v.Report.end(report, err) })
+}
+
+// maxLacks is how many files are listed that a backup lacks.
+const maxLacks = 500
+
+// lacks reads from a backup's manifest, which only the keys open, which files it lacks.
+func (m *RunPage) lacks(ctx context.Context, s *api.RunSnapshot) {
+	m.change(func() { m.v.Lacks.begin() })
+	list, err := func() (list []talk.Problem, err error) {
+		found, err := m.openManifests(ctx, []*api.SnapshotFields{{Id: s.Id, Device: &api.RunDevice{Id: s.Device.Id}, Root: s.Root, Manifest: s.Manifest}})
+		if err == nil && found[s.Id].Error != "" {
+			err = fault.New(fault.Internal, "%s", found[s.Id].Error)
+		}
+		if err == nil {
+			err = m.Keys.Call(ctx, talk.MethodProblems, talk.Problems{Snapshot: s.Id, Page: talk.Page{Limit: maxLacks}}, &list)
+		}
+		return list, err
+	}()
+	m.change(func() { m.v.Lacks.end(list, err) })
 }
 
 func (m *RunPage) run(r *api.RunFields) {

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/holdfast-backup/holdfast/app/api"
@@ -98,6 +99,21 @@ func TestRun(t *testing.T) {
 		t.Error(got)
 	}
 
+	// What the backup lacks.
+	w.worker[talk.MethodOpenManifests] = say(`[{"id":"snp_1"}]`)
+	w.set(w.worker, talk.MethodProblems, say(`[{"path":"home/a","cause":"changed","text":"it kept changing"}]`))
+	lacking := strings.Replace(detailJSON(runJSON("run_1", "dev_1", "WARNED", 1), "null"), `"problems":0`, `"problems":1`, 1)
+	w.set(w.server, "Run", say(`{"run":`+lacking+`}`))
+	m.Reload()
+	until(t, m, func() bool { l := m.View().Lacks.Value; return len(l) == 1 && l[0].Path == "home/a" })
+	if got := w.last(talk.MethodProblems); got != `{"limit":500,"offset":0,"snapshot":"snp_1"}` {
+		t.Error(got)
+	}
+	w.set(w.worker, talk.MethodOpenManifests, say(`[{"id":"snp_1","error":"damaged"}]`))
+	m.Reload()
+	until(t, m, func() bool { return m.View().Lacks.Err != nil })
+
+	w.set(w.server, "Run", say(`{"run":`+detailJSON(runJSON("run_1", "dev_1", "WARNED", 1), `"cmVwb3J0"`)+`}`))
 	w.set(w.server, "CancelRun", refuse(fault.Conflict, "it is over"))
 	m.Cancel()
 	until(t, m, func() bool { return m.View().Err != nil })
