@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-backup/holdfast/app/api"
 	"github.com/holdfast-backup/holdfast/wire/fault"
+	"github.com/holdfast-backup/holdfast/wire/sheet"
 )
 
 // Installation is what can be set for the whole installation. Make it with [NewInstallation].
@@ -328,15 +329,13 @@ func (a *Audit) mails(more bool) {
 	})
 }
 
-// AuditCSV writes events as comma-separated values. A text that a spreadsheet would take for a formula gets a quote before it.
+// AuditCSV writes events as comma-separated values. A text that a spreadsheet would take for a formula gets an apostrophe before it.
 func AuditCSV(events []*api.AuditFields) string {
 	var b strings.Builder
 	w := csv.NewWriter(&b)
 	row := func(cells ...string) {
 		for i, c := range cells {
-			if c != "" && strings.ContainsRune("=+-@\t\r", rune(c[0])) {
-				cells[i] = "'" + c
-			}
+			cells[i] = sheet.Text(c)
 		}
 		w.Write(cells) //nolint:errcheck // into memory
 	}

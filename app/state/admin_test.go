@@ -364,8 +364,8 @@ func TestOneThingAtATime(t *testing.T) {
 func TestAuditCSV(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
-	got := AuditCSV([]*api.AuditFields{{At: at, Kind: "user.joined", Text: `=1+1, "x"`}})
-	want := "time,kind,who,what\n2026-11-25T12:00:00Z,user.joined,the system,\"'=1+1, \"\"x\"\"\"\n"
+	got := AuditCSV([]*api.AuditFields{{At: at, Kind: "user.joined", Text: `=1+1, "x";=2`}})
+	want := "time,kind,who,what\n2026-11-25T12:00:00Z,user.joined,the system,\"'=1+1, \"\"x\"\";'=2\"\n"
 	if got != want {
 		t.Errorf("%q", got)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-backup/holdfast/plan"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
+	"github.com/holdfast-backup/holdfast/wire/sheet"
 )
 
 // Bounds of a report about runs.
@@ -164,18 +165,10 @@ func (r *Runs) CSV() string {
 			return strconv.FormatFloat(*f, 'f', digits, 64)
 		}
 		w.Write([]string{
-			harmless(row.Key), harmless(row.Label), number(int64(row.Succeeded)), number(int64(row.Warned)), number(int64(row.Failed)), number(int64(row.Missed)),
+			sheet.Text(row.Key), sheet.Text(row.Label), number(int64(row.Succeeded)), number(int64(row.Warned)), number(int64(row.Failed)), number(int64(row.Missed)),
 			number(int64(row.Cancelled)), number(int64(row.Open)), part(row.SuccessRate, 4), number(row.Files), number(row.Bytes), number(row.UploadedBytes), part(row.MeanSeconds, 1),
 		})
 	}
 	w.Flush()
 	return b.String()
-}
-
-// harmless keeps a spreadsheet from computing what a person has written.
-func harmless(s string) string {
-	if s != "" && strings.ContainsAny(s[:1], "=+-@\t\r\n") {
-		return "'" + s
-	}
-	return s
 }

@@ -179,7 +179,7 @@ func TestCSV(t *testing.T) {
 		Rows: []*report.Row{
 			{Key: "dev_1", Label: `=HYPERLINK("http://x","y"), "quoted"`, Succeeded: 1, Warned: 2, Failed: 3, Missed: 4, Cancelled: 5, Open: 6, SuccessRate: &rate,
 				Files: 7, Bytes: 8, UploadedBytes: 9, MeanSeconds: &mean},
-			{Key: "-1", Label: "+1"}, {Key: "@x", Label: "\t="}, {Key: "", Label: "Ä\r\nB"}, {Key: "a=b", Label: "1+1"},
+			{Key: "-1", Label: "+1"}, {Key: "@x", Label: "\t="}, {Key: "", Label: "Ä\r\nB"}, {Key: "a=b", Label: "1+1;=2"},
 		},
 		Total: &report.Row{Label: "Total", Succeeded: 1},
 	}
@@ -194,7 +194,7 @@ func TestCSV(t *testing.T) {
 	if err != nil || len(got) != 7 {
 		t.Fatalf("%q, %v", got, err)
 	}
-	for i, want := range [][2]string{{"'-1", "'+1"}, {"'@x", "'\t="}, {"", "Ä\nB"}, {"a=b", "1+1"}, {"", "Total"}} { // a reader makes \n of \r\n
+	for i, want := range [][2]string{{"'-1", "'+1"}, {"'@x", "'\t'="}, {"", "Ä\nB"}, {"a=b", "1+1;'=2"}, {"", "Total"}} { // a reader makes \n of \r\n
 		if row := got[i+2]; row[0] != want[0] || row[1] != want[1] || row[8] != "" || row[12] != "" {
 			t.Errorf("%q, want %q", row, want)
 		}
