@@ -45,11 +45,11 @@ func (s *session) noZeroes(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		var any []string
+		var parts []string
 		for _, c := range columns {
-			any = append(any, "max(typeof("+quote(string(c[0]))+") = 'text' AND instr("+quote(string(c[0]))+", char(0)) > 0)")
+			parts = append(parts, "max(typeof("+quote(string(c[0]))+") = 'text' AND instr("+quote(string(c[0]))+", char(0)) > 0)")
 		}
-		found, err := s.query(ctx, "SELECT "+strings.Join(any, ", ")+" FROM "+quote(name)+";")
+		found, err := s.query(ctx, "SELECT "+strings.Join(parts, ", ")+" FROM "+quote(name)+";")
 		if err != nil {
 			return err
 		}

@@ -129,8 +129,12 @@ func (d *Database) build(ctx context.Context, o source.Restore, fill func(file s
 		return err
 	}
 	d.stop("verified")
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	ctx = context.WithoutCancel(ctx) // from here on it comes to its end, and says how: who stops it in between could not know which content is there
 	switch there, ok := d.there(target); {
-	case !there:
+	case !there || o.As != "":
 		err = place(beside, target)
 	case ok:
 		return d.replace(ctx, beside, target)
@@ -325,7 +329,7 @@ func syncFile(path string) error {
 // replace writes a new file's content into the live one, in one transaction of SQLite's.
 func (d *Database) replace(ctx context.Context, file, target string) error {
 	wal, size, err := d.mode(ctx, target)
-	if err != nil {
+	if err != nil && !isDamage(err) {
 		return err
 	}
 	newWAL, newSize, err := d.mode(ctx, file)
@@ -353,11 +357,21 @@ func (d *Database) replace(ctx context.Context, file, target string) error {
 	if wal {
 		d.setMode(ctx, target, "WAL")
 	}
-	if err == nil || busyText.MatchString(said.String()) {
-		return fault.Wrap(err, fault.Conflict, "the new content could not take the place of the old: others hold %s. Stop what uses it, and restore again (%s)", target, said)
+	switch {
+	case err == nil:
+		return held(nil, target, said)
+	case isDamage(err):
+		return d.renew(file, target)
 	}
 	return err
 }
+
+// isDamage reports whether an error of the shell's is that a file is no sound database.
+func isDamage(err error) bool {
+	return err != nil && damageText.MatchString(err.Error())
+}
+
+var damageText = regexp.MustCompile(`\b(malformed|file is not a database)\b`)
 
 // setMode tries to change what a file keeps for transactions. If others keep us from it, it is as it was.
 func (d *Database) setMode(ctx context.Context, file, mode string) {
@@ -368,8 +382,6 @@ func (d *Database) setMode(ctx context.Context, file, mode string) {
 		cmd.Run()
 	}
 }
-
-var busyText = regexp.MustCompile(`(?i)\b(locked|busy)\b`)
 
 // mode asks whether a file has a write-ahead log, and for the size of its pages.
 func (d *Database) mode(ctx context.Context, file string) (wal bool, size string, err error) {
@@ -417,7 +429,7 @@ func (d *Database) Mend(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		cmd.Stdin = strings.NewReader(d.timeout() + "SELECT count(*) FROM sqlite_schema;\n")
+		cmd.Stdin = strings.NewReader("SELECT count(*) FROM sqlite_schema;\n") // who holds a lock now is alive, and is not waited for
 		if err := ended(ctx, cmd.Run(), said); err != nil && ctx.Err() != nil {
 			return "", err
 		} // else whoever uses the file next says what is wrong with it

@@ -31,6 +31,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -137,7 +138,17 @@ func ended(ctx context.Context, err error, said *tail) error {
 	if text == "" {
 		text = "it said nothing"
 	}
+	if busyText.MatchString(text) {
+		return held(err, "the database", said)
+	}
 	return fault.Wrap(err, fault.Unavailable, "sqlite3 stopped with %s: %s", exit.ProcessState, text)
+}
+
+var busyText = regexp.MustCompile(`database is (?:locked|busy)`)
+
+// held is the error for what others kept us from.
+func held(err error, path string, said *tail) error {
+	return fault.Wrap(err, fault.Conflict, "others hold %s, and did not let go of it in time. Stop what uses it, and try again (%s)", path, said)
 }
 
 // tail keeps the end of what a program complained about.
