@@ -36,6 +36,7 @@ type keeper struct {
 	now    remote.Progress
 	news   bool // since the last beat
 
+	rung       chan struct{} // holds one: ask at once how the work stands
 	quit, gone chan struct{}
 }
 
@@ -44,7 +45,10 @@ type keeper struct {
 func (s *service) keep(ctx context.Context, w *remote.Work) (context.Context, *keeper) {
 	ctx, end := context.WithCancelCause(ctx)
 	k := &keeper{client: s.client, work: ctx, runs: runIDs(w.Runs), lease: w.Lease, ttl: w.TTL, end: end, show: s.cfg.OnProgress,
-		quit: make(chan struct{}), gone: make(chan struct{})}
+		rung: make(chan struct{}, 1), quit: make(chan struct{}), gone: make(chan struct{})}
+	s.mu.Lock()
+	s.rung = k.rung
+	s.mu.Unlock()
 	go k.run(context.WithoutCancel(ctx))
 	return ctx, k
 }
@@ -80,7 +84,7 @@ func (k *keeper) stop() {
 	k.end(nil)
 }
 
-// run beats when there is news, and at least three times within the lease.
+// run beats when there is news, when the device is rung, since somebody may have asked to stop, and at least three times within the lease.
 func (k *keeper) run(ctx context.Context) {
 	defer close(k.gone)
 	ctx, cancel := context.WithCancel(ctx)
@@ -95,14 +99,17 @@ func (k *keeper) run(ctx context.Context) {
 	tick := time.NewTicker(min(beatEvery, k.ttl/3))
 	defer tick.Stop()
 	for last := time.Now(); ; {
+		rung := false
 		select {
 		case <-k.quit:
 			return
+		case <-k.rung:
+			rung = true
 		case <-tick.C:
 		}
 		k.mu.Lock()
 		in := remote.KeepInput{Runs: k.runs, Lease: k.lease, Backup: k.backup, Progress: k.now}
-		due := k.news || time.Since(last) >= k.ttl/3
+		due := rung || k.news || time.Since(last) >= k.ttl/3
 		k.news = false
 		k.mu.Unlock()
 		if !due {

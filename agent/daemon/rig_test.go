@@ -44,7 +44,7 @@ func newRig(t *testing.T) *rig { return newRigLease(t, 0) }
 func newRigLease(t *testing.T, ttl time.Duration) *rig {
 	t.Helper()
 	w := servertest.New(t, func(w *servertest.World) {
-		w.Runs = run.New(run.Config{DB: w.DB, Bus: w.Bus, Policies: w.Policies, Settings: w.Settings, LeaseTTL: ttl})
+		w.Runs = run.New(run.Config{DB: w.DB, Bus: w.Bus, Policies: w.Policies, Applications: w.Applications, Settings: w.Settings, LeaseTTL: ttl})
 	})
 	r := &rig{T: t, w: w, log: new(logBuffer)}
 	t.Cleanup(func() {

@@ -260,7 +260,7 @@ func (s *Service) order(ctx context.Context, a actor.Actor, device id.Device, sn
 }
 
 // Cancel asks a run to stop: its owner may, and administrators. One that waits is cancelled at once. One that is under way is stopped by its device,
-// with all others that the same backup answers, when it hears of it. Repeating it changes nothing; a run that is over is fault.Conflict.
+// with all others that the same backup answers, when it hears of it: it is rung, and else learns it with its next heartbeat. Repeating it changes nothing; a run that is over is fault.Conflict.
 func (s *Service) Cancel(ctx context.Context, a actor.Actor, run id.Run) (*Run, error) {
 	if !a.IsSystem() {
 		if _, err := a.Person(); err != nil {
@@ -300,6 +300,9 @@ func (s *Service) Cancel(ctx context.Context, a actor.Actor, run id.Run) (*Run, 
 			}
 		}
 		n.changed = changed
+		if len(changed) > 0 && changed[0].State == Running { // rung, its device looks at what it does
+			n.devices = []id.Device{seenRow.DeviceID}
+		}
 		after, err = reread(ctx, tx, run)
 		return err
 	})
