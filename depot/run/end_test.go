@@ -139,6 +139,8 @@ func TestEndOfACancelledRun(t *testing.T) {
 		}
 		if got := w.end(w.laptop, work, c.in)[0]; got.State != c.want || got.Code != nil || got.Cancelling {
 			w.t.Errorf("%+v", got)
+		} else if text := got.Text(); (text != nil) != (c.want == run.Succeeded) || text != nil && !strings.Contains(*text, "too late") {
+			w.t.Errorf("it says %v", text)
 		}
 	})
 }

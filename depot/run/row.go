@@ -120,6 +120,7 @@ func (r *row) noun() *Run {
 		ID: r.ID, DeviceID: r.DeviceID, OwnerID: r.OwnerID, Kind: r.Kind, Trigger: r.Trigger, AskedBy: r.AskedBy, PolicyID: r.PolicyID,
 		Slot: utc(r.Slot), State: r.State, CreatedAt: r.CreatedAt.UTC(), DueAt: r.DueAt.UTC(), DeadlineAt: r.DeadlineAt.UTC(),
 		Attempts: r.Attempts, StartedAt: utc(r.StartedAt), EndedAt: utc(r.EndedAt), Cancelling: r.CancelAsked != nil && !r.State.Over(),
+		TooLate:  r.CancelAsked != nil && r.State.good(),
 		BackupID: r.BackupID, SnapshotID: r.SnapshotID, Code: r.Code, Causes: r.Causes.list(),
 		ApplicationID: r.ApplicationID, Part: r.Part, Title: r.Title, ScheduleID: r.ScheduleID, SafetyID: r.SafetyID,
 		Progress: Progress{r.Phase, r.Files, r.Bytes, r.TotalFiles, r.TotalBytes, r.UploadedBytes, r.Problems},

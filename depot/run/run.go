@@ -70,6 +70,7 @@ type Run struct {
 	StartedAt  *time.Time // of the latest attempt
 	EndedAt    *time.Time
 	Cancelling bool // somebody asked it to stop
+	TooLate    bool // somebody did, and it came to its end all the same
 	BackupID   *id.Backup
 	SnapshotID *id.Snapshot // nil for whoever does not own it
 	Code       *string      // why it failed, or why the last attempt did

@@ -199,10 +199,16 @@ func number(n int64) string {
 
 // Text returns a sentence about why the run, or its last attempt, failed; nil if it did not.
 func (r *Run) Text() *string {
-	if r.Code == nil {
+	s := "Somebody asked it to stop when it was too late for that: it came to its end."
+	switch {
+	case r.TooLate && r.State == Warned:
+		s += " Not all files could be read or restored."
+	case r.TooLate:
+	case r.Code == nil:
 		return nil
+	default:
+		s = sentence(r.Code)
 	}
-	s := sentence(r.Code)
 	return &s
 }
 
