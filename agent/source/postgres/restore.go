@@ -194,9 +194,10 @@ func (d *Database) rename(ctx context.Context, p *plan, renames [][2]string) err
 	})
 }
 
-// inTx runs f in a transaction.
+// inTx runs f in a transaction. Once f has done its part the transaction commits, whatever becomes of ctx: who is told to stop in that
+// moment would not know otherwise which database is the live one.
 func (d *Database) inTx(ctx context.Context, c *sql.Conn, f func(*sql.Tx) error) error {
-	tx, err := c.BeginTx(ctx, nil)
+	tx, err := c.BeginTx(context.WithoutCancel(ctx), nil)
 	if err != nil {
 		return err
 	}
