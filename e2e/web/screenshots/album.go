@@ -166,7 +166,9 @@ func (a *album) sights(ctx context.Context) ([]sight, error) {
 			return first(func() error { return p.Type("Search names, such as *.pdf", "library") }, func() error { return p.Lacks("Budget 2026") })
 		}},
 		{"files-restore", "", press("Restore to a device")},
-		{"files-preview", "", func(p *chrome.Page) error { return first(func() error { return p.Press("Close") }, func() error { return p.Press("report library*") }, func() error { return p.Sees("Download") }) }},
+		{"files-preview", "", func(p *chrome.Page) error {
+			return first(func() error { return p.Press("Close") }, func() error { return p.Press("report library*") }, func() error { return p.Sees("Download") })
+		}},
 		{"devices", "/devices", nil},
 		{"device", "/devices/" + ada.id, nil},
 		{"device-long-name", "/devices/" + a.devices[1].id, nil},

@@ -216,7 +216,7 @@ func (i *institution) upset(ctx context.Context) error {
 // busy is a backup of an application that is under way while pictures are taken.
 func (i *institution) busy(ctx context.Context) error {
 	h := i.host
-	if err := errors.Join(pictures(filepath.Join(h.media(newsletter), "2026"), 60), h.serve("--limit-upload", "64KiB")); err != nil {
+	if err := errors.Join(pictures(filepath.Join(h.media(newsletter), "2026"), 60), h.serve("--limit-upload", "20KiB")); err != nil {
 		return err
 	}
 	run, err := i.save(ctx, newsletter, "MEDIA", "before it moves")

@@ -333,7 +333,11 @@ func (i *institution) trouble(ctx context.Context) error {
 	if err := ada.agent.Unlocked(ctx, "restore", "latest", "--on", "ada-laptop", "--wait").Err(); err != nil {
 		return err
 	}
-	var old struct{ Snapshots struct{ Edges []struct{ Node struct{ ID string } } } }
+	var old struct {
+		Snapshots struct {
+			Edges []struct{ Node struct{ ID string } }
+		}
+	}
 	if err := i.admin.Do(ctx, `query($d: ID!) { snapshots(device: $d, first: 9) { edges { node { id } } } }`, map[string]any{"d": ada.id}, &old); err != nil {
 		return err
 	}
