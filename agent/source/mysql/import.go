@@ -148,7 +148,7 @@ func (m *importer) Table(ctx context.Context, t portable.Table) (err error) {
 	_, err = m.conn.ExecContext(ctx, "CREATE TABLE "+at+" ("+strings.Join(parts, ", ")+") ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4")
 	var e *mysql.MySQLError
 	if errors.As(err, &e) && fault.KindOf(m.d.failed(ctx, err, "")) != fault.Forbidden {
-		return fault.Wrap(err, fault.Invalid, "the table %s cannot be made here: %s. Change it where it comes from and make the export again, or restore into another kind of database", t.Name, e.Message)
+		return fault.Wrap(err, fault.Invalid, "the table %s cannot be made here: %s. Change it where it comes from and make the export again, or restore into another kind of database", t.Name, m.words(e))
 	}
 	if err == nil {
 		_, err = m.conn.ExecContext(ctx, "START TRANSACTION")
@@ -288,8 +288,12 @@ func (m *importer) refused(ctx context.Context, err error, row int64) error {
 	case 1044, 1142, 1205, 1213, 1290:
 		return m.d.failed(ctx, err, "fill the table "+m.table.Name)
 	}
-	return fault.Wrap(err, fault.Invalid, "row %d of the table %s cannot be kept: %s. Change it where it comes from and make the export again", row, m.table.Name,
-		strings.ReplaceAll(e.Message, " at row 1", ""))
+	return fault.Wrap(err, fault.Invalid, "row %d of the table %s cannot be kept: %s. Change it where it comes from and make the export again", row, m.table.Name, m.words(e))
+}
+
+// words are what the server said, without what means nothing to people: the database that is being built, and the row of a statement.
+func (m *importer) words(e *mysql.MySQLError) string {
+	return strings.NewReplacer(quote(m.like.Fresh)+".", "", " at row 1", "").Replace(e.Message)
 }
 
 // End commits.

@@ -92,7 +92,7 @@ func allow(t testing.TB, at *mysqltest.Database, name string) {
 	}
 }
 
-func killed(t *testing.T, at *mysqltest.Database, d *Database, text, step, as string) {
+func killed(t *testing.T, at *mysqltest.Database, d *Database, text, step, as string, env ...string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "dump.sql")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -100,6 +100,7 @@ func killed(t *testing.T, at *mysqltest.Database, d *Database, text, step, as st
 	}
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), restoreURL+"="+at.URL, restoreFile+"="+file, restoreJournal+"="+d.o.Journal, dieAt+"="+step, "TEST_RESTORE_AS="+as)
+	cmd.Env = append(cmd.Env, env...)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {

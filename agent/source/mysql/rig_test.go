@@ -17,6 +17,9 @@ import (
 	"github.com/holdfast-backup/holdfast/vault/dump"
 )
 
+// restorePortable says that the file is in the portable form.
+const restorePortable = "TEST_RESTORE_PORTABLE"
+
 // A process with these in its environment restores a file and kills itself at a step.
 const restoreURL, restoreFile, restoreJournal, dieAt = "TEST_RESTORE_URL", "TEST_RESTORE_FILE", "TEST_RESTORE_JOURNAL", "TEST_RESTORE_DIE_AT"
 
@@ -39,7 +42,13 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	if err := d.Restore(context.Background(), f, source.Restore{Format: dump.MySQLSQL, As: os.Getenv("TEST_RESTORE_AS")}, nil); err != nil {
+	o := source.Restore{Format: dump.MySQLSQL, As: os.Getenv("TEST_RESTORE_AS")}
+	if os.Getenv(restorePortable) != "" {
+		_, err = d.Import(context.Background(), f, o, nil)
+	} else {
+		err = d.Restore(context.Background(), f, o, nil)
+	}
+	if err != nil {
 		panic(err)
 	}
 	os.Exit(7) // it was to die
