@@ -81,9 +81,9 @@ func (d *Desk) check(ctx context.Context, r Request, in talk.Check) (talk.Recogn
 	d.mu.Lock()
 	d.checked = nil
 	d.mu.Unlock()
-	size := r.File.Size()
-	imp, err := intake.Open(ctx, r.File, size, in.Name, intake.Options{Window: window, Application: in.Application, Progress: func(n, all int64) {
-		r.Emit(talk.Sealing{Phase: "check", Bytes: n, Total: all})
+	file := newPace(r.File, r.Emit)
+	imp, err := intake.Open(ctx, file, file.Size(), in.Name, intake.Options{Window: window, Application: in.Application, Progress: func(n, all int64) {
+		file.tell(talk.Sealing{Phase: "check", Bytes: n, Total: all})
 	}})
 	if err != nil {
 		return talk.Recognised{}, err
