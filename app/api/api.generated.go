@@ -1297,8 +1297,9 @@ type ApplicationDevice struct {
 	// The device's X-Wing public key.
 	PublicKey []byte `json:"publicKey"`
 	// HMAC of the public key under the owner's deviceKeyMac: the owner checks that the server did not swap it.
-	Mac       []byte     `json:"mac"`
-	RevokedAt *time.Time `json:"revokedAt"`
+	Mac        []byte     `json:"mac"`
+	LastSeenAt *time.Time `json:"lastSeenAt"`
+	RevokedAt  *time.Time `json:"revokedAt"`
 	// Go's name of it: linux, darwin, windows.
 	Os    string            `json:"os"`
 	Owner *ApplicationOwner `json:"owner"`
@@ -1315,6 +1316,9 @@ func (v *ApplicationDevice) GetPublicKey() []byte { return v.PublicKey }
 
 // GetMac returns ApplicationDevice.Mac, and is useful for accessing the field via an interface.
 func (v *ApplicationDevice) GetMac() []byte { return v.Mac }
+
+// GetLastSeenAt returns ApplicationDevice.LastSeenAt, and is useful for accessing the field via an interface.
+func (v *ApplicationDevice) GetLastSeenAt() *time.Time { return v.LastSeenAt }
 
 // GetRevokedAt returns ApplicationDevice.RevokedAt, and is useful for accessing the field via an interface.
 func (v *ApplicationDevice) GetRevokedAt() *time.Time { return v.RevokedAt }
@@ -10517,6 +10521,7 @@ fragment ApplicationRow on Application {
 		name
 		publicKey
 		mac
+		lastSeenAt
 		revokedAt
 		os
 		owner {
@@ -10871,6 +10876,7 @@ fragment ApplicationRow on Application {
 		name
 		publicKey
 		mac
+		lastSeenAt
 		revokedAt
 		os
 		owner {

@@ -1,6 +1,8 @@
 package page
 
 import (
+	"time"
+
 	"github.com/maxence-charriere/go-app/v10/pkg/app"
 
 	"github.com/holdfast-backup/holdfast/app/api"
@@ -108,18 +110,46 @@ func (a *Application) head(x *api.ApplicationDetail, v state.ApplicationView) ap
 			fact("Failed", app.Text(state.Number(int64(x.Stats.Failed)))),
 			fact("Restores", app.Text(state.Number(int64(x.Stats.Restores)))),
 		),
+		lastFailure(x, v),
 		app.Range(v.Open).Slice(func(i int) app.UI {
 			r := v.Open[i]
 			return app.Div().Class("mt-3 pt-3 border-top").Body(
 				app.Div().Class("d-flex align-items-center gap-3 mb-1").Body(
 					app.A().Class("fw-medium").Href("/runs/"+r.Id).Text(openTitle(r)),
-					app.Span().Class("small text-body-secondary flex-grow-1 text-truncate").Text(join(phaseWord(r), counts(r))),
+					app.Span().Class("small text-body-secondary flex-grow-1 text-truncate").Text(join(waitingWord(x, r), counts(r))),
 					app.Button().Type("button").Class("btn btn-sm btn-outline-danger").Disabled(r.Cancelling || v.Busy != "").Aria("label", "Stop: "+openTitle(r)).
 						OnClick(func(app.Context, app.Event) { a.stop = r }, app.EventScope(r.Id)).Body(ui.Icon("stop-circle"), app.Text(" Stop")),
 				),
 				app.If(r.State == api.RunStateRunning, func() app.UI { return runProgress(r) }))
 		}),
 	))
+}
+
+// lastFailure says why the last backup failed, until the next one.
+func lastFailure(x *api.ApplicationDetail, v state.ApplicationView) app.UI {
+	r := x.Stats.LastRun
+	if r == nil || len(v.Open) > 0 || r.State != api.RunStateFailed && r.State != api.RunStateMissed {
+		return app.Text("")
+	}
+	what := "The last backup failed"
+	if r.State == api.RunStateMissed {
+		what = "The last backup was missed"
+	}
+	return app.Div().Class("alert alert-danger mt-3 mb-0 d-flex flex-wrap align-items-center gap-3").Attr("role", "status").Body(
+		app.Div().Class("flex-grow-1 hf-shrink text-break").Text(join(what, why(r))),
+		app.A().Class("alert-link text-nowrap").Href("/runs/"+r.Id).Text("What happened"))
+}
+
+// waitingWord is what a run of the application does at the moment, and for whom it waits.
+func waitingWord(x *api.ApplicationDetail, r *api.RunFields) string {
+	if r.State != api.RunStateWaiting || r.Cancelling {
+		return phaseWord(r)
+	}
+	text := "Waiting for " + x.Device.Name
+	if seen := x.Device.LastSeenAt; seen != nil {
+		text += ", last seen " + state.Ago(*seen, time.Now())
+	}
+	return text
 }
 
 // openTitle says what a run of an application is.
