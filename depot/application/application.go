@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/audit"
 	"github.com/holdfast-backup/holdfast/depot/named"
+	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 	"github.com/holdfast-backup/holdfast/wire/id"
@@ -192,7 +193,8 @@ func (app *Application) holds() string {
 	return strings.Join(parts, " and ")
 }
 
-// Remove notes that the device that asks has an application no more. What waits for it is cancelled at the next sweep. Repeating it changes nothing.
+// Remove notes that the device that asks has an application no more, and tells the owner if it was to be backed up by a schedule. What waits for it is cancelled at the next
+// sweep. Repeating it changes nothing.
 func (s *Service) Remove(ctx context.Context, a actor.Actor, app id.Application) (*Application, error) {
 	device, err := a.RequireDevice()
 	if err != nil {
@@ -216,6 +218,9 @@ func (s *Service) Remove(ctx context.Context, a actor.Actor, app id.Application)
 		if err := remove(ctx, tx, app); err != nil {
 			return err
 		}
+		if err := was.rest(ctx, tx); err != nil {
+			return err
+		}
 		if gone, err = one(ctx, tx, scope{}, app); err != nil {
 			return err
 		}
@@ -226,6 +231,26 @@ func (s *Service) Remove(ctx context.Context, a actor.Actor, app id.Application)
 		return nil, err
 	}
 	return gone, nil
+}
+
+// rest tells the owner of an application that is removed of the schedules that rest now.
+func (app *Application) rest(ctx context.Context, tx *sqlx.Tx) error {
+	list, err := schedulesOf(ctx, tx, scope{}, []id.Application{app.ID})
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, s := range list {
+		if s.Enabled {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return notice.Write(ctx, tx, notice.Event{User: app.OwnerID, Kind: "application.removed", Device: app.DeviceID,
+		Title: fmt.Sprintf("“%s” on “%s” is backed up no more", app.Name, app.Device),
+		Body:  fmt.Sprintf("The device has it no more, so its %d schedules rest. Its backups stay. If that is a mistake, add it there again: everything is as before then.", n)})
 }
 
 // Change is what an owner decides about an application. A nil field stays.

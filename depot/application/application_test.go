@@ -169,6 +169,29 @@ func TestRegister(t *testing.T) {
 	w.register(w.laptop, shop("n1")) // one that is there is no new one
 }
 
+// A device, or who has its token, ends the backups of an application in silence no more than it ends those of files: its owner is told, if there were to be any.
+func TestRemovalIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	app, idle := w.register(w.laptop, shop("Shop")), w.register(w.laptop, shop("Idle"))
+	_, err := w.CreateSchedule(t.Context(), w.ann, app.ID, daily("nightly"))
+	w.ok(err)
+	off := daily("off")
+	off.Enabled = false
+	_, err = w.CreateSchedule(t.Context(), w.ann, idle.ID, off)
+	w.ok(err)
+	for _, gone := range []*application.Application{app, app, idle} { // once, though it is said twice
+		_, err := w.Remove(t.Context(), w.laptop, gone.ID)
+		w.ok(err)
+	}
+	var told []struct{ Kind, Title, Body string }
+	w.ok(w.db.Select(&told, `SELECT kind, title, body FROM notifications WHERE user_id = $1 AND device_id = $2`, w.ann.User, w.laptop.Device))
+	if len(told) != 1 || told[0].Kind != "application.removed" || told[0].Title != "“Shop” on “laptop” is backed up no more" ||
+		!strings.HasPrefix(told[0].Body, "The device has it no more, so its 1 schedules rest") {
+		t.Errorf("%+v", told)
+	}
+}
+
 // Whoever has a device's token could fill the list of its owner, and the database, with applications that come and go.
 func TestKnownIsBounded(t *testing.T) {
 	t.Parallel()

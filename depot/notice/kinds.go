@@ -20,6 +20,7 @@ var Kinds = []Kind{
 	{"application.missed", "A backup of an application was missed", Error, Instant, false},
 	{"application.warned", "A backup of an application had unreadable files", Warning, Instant, false},
 	{"application.succeeded", "A backup of an application succeeded", Success, None, false},
+	{"application.removed", "A device has an application no more, and its schedules rest", Warning, Instant, false},
 	{"application.reported", "A backup of an application that reports always succeeded", Success, Instant, false},
 	{"restore.finished", "A restore has ended", Success, Instant, false},
 	{"restore.failed", "A restore failed", Error, Instant, false},
