@@ -16,15 +16,13 @@ import (
 type policyEditor struct {
 	app.Compo
 	watched
+	guarded
 	ID, Like string
 
 	m    *state.PolicyEditor
 	of   string // what m edits
 	more bool   // the exceptions are shown
 	find string
-
-	guard   func() // ends what keeps a person from leaving; nil: nothing does
-	leaving string // where the person wanted to go, "" if nowhere
 }
 
 // OnMount implements app.Mounter.
@@ -42,69 +40,21 @@ func (p *policyEditor) follow(ctx app.Context) {
 	p.OnDismount()
 	p.of, p.m, p.find = of, state.NewPolicyEditor(World.API, p.ID, p.Like, zone()), ""
 	m := p.m
-	p.watch(ctx, m)
-	m.Find("")
 	p.stops = append(p.stops, m.Observe(func() {
 		if v := m.View(); v.Saved != "" && p.ID == "" {
 			ctx.Dispatch(func(ctx app.Context) { p.release(); ctx.Navigate(policiesPath) })
 		} else {
-			ctx.Dispatch(func(ctx app.Context) { p.keep(ctx, m) })
+			ctx.Dispatch(func(ctx app.Context) { p.keep(ctx, m.View().Changed && m == p.m) })
 		}
 	}))
+	p.watch(ctx, m)
+	m.Find("")
 }
 
 // OnDismount implements app.Dismounter.
 func (p *policyEditor) OnDismount() {
 	p.release()
 	p.watched.OnDismount()
-}
-
-// keep asks before what was changed and not saved is left.
-func (p *policyEditor) keep(ctx app.Context, m *state.PolicyEditor) {
-	switch unsaved := m.View().Changed && m == p.m; {
-	case unsaved && p.guard == nil:
-		p.guard = World.Window.Guard(func(path string) { ctx.Dispatch(func(app.Context) { p.leaving = path }) })
-	case !unsaved:
-		p.release()
-	}
-}
-
-func (p *policyEditor) release() {
-	if p.guard != nil {
-		p.guard()
-		p.guard = nil
-	}
-}
-
-// leave asks whether what was changed is to be lost.
-func (p *policyEditor) leave() app.UI {
-	return &leaving{To: p.leaving, OnStay: func() { p.leaving = "" }, OnLeave: func(ctx app.Context, to string) {
-		p.leaving = ""
-		p.release()
-		ctx.Navigate(to)
-	}}
-}
-
-// leaving is the question whether a screen is to be left.
-type leaving struct {
-	app.Compo
-	To      string
-	OnStay  func()
-	OnLeave func(ctx app.Context, to string)
-}
-
-// Render implements app.Composer.
-func (l *leaving) Render() app.UI {
-	return &ui.Modal{Title: "Leave without saving?", OnClose: l.OnStay,
-		Body: func() []app.UI {
-			return []app.UI{app.P().Class("mb-0").Text("What you changed in this policy is lost then.")}
-		},
-		Footer: func() []app.UI {
-			return []app.UI{
-				app.Button().Type("button").Class("btn btn-outline-danger").Text("Leave").OnClick(func(ctx app.Context, e app.Event) { l.OnLeave(ctx, l.To) }, ui.Fresh()),
-				app.Button().Type("button").Class("btn btn-primary").Text("Stay here").OnClick(func(app.Context, app.Event) { l.OnStay() }, ui.Fresh()),
-			}
-		}}
 }
 
 // Render implements app.Composer.
@@ -120,7 +70,7 @@ func (p *policyEditor) Render() app.UI {
 				app.Div().Class("col-xl-8").Body(p.whom(v), p.what(v), p.when(v), p.kept(v)),
 				app.Div().Class("col-xl-4").Body(app.Div().Class("hf-sticky").Body(p.side(v))),
 			),
-			app.If(p.leaving != "", p.leave),
+			p.question("What you changed in this policy"),
 		)
 	})
 }

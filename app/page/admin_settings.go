@@ -14,6 +14,7 @@ import (
 type Settings struct {
 	app.Compo
 	watched
+	guarded
 	m        *state.Installation
 	removing bool // the logo
 }
@@ -22,9 +23,16 @@ type Settings struct {
 func (s *Settings) OnMount(ctx app.Context) { s.open(ctx) }
 
 func (s *Settings) open(ctx app.Context) {
-	s.watch(ctx, s.model())
-	s.watch(ctx, World.Brand)
-	s.model().Reload()
+	m := s.model()
+	s.stops = append(s.stops, m.Observe(func() { ctx.Dispatch(func(ctx app.Context) { s.keep(ctx, m.View().Changed) }) }))
+	s.watch(ctx, m, World.Brand)
+	m.Reload()
+}
+
+// OnDismount implements app.Dismounter.
+func (s *Settings) OnDismount() {
+	s.release()
+	s.watched.OnDismount()
 }
 
 func (s *Settings) model() *state.Installation {
@@ -45,6 +53,7 @@ func (s *Settings) Render() app.UI {
 		}
 		return app.Div().Body(
 			worked(v.Work, m.Dismiss),
+			s.question("What you changed in the settings"),
 			s.branding(World.Brand.View()),
 			app.Form().NoValidate(true).OnSubmit(func(ctx app.Context, e app.Event) { e.PreventDefault(); m.Save() }).Body(
 				app.Div().Class("row").Body(

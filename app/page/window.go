@@ -20,7 +20,7 @@ type Window interface {
 	Focus(id string)
 	Picture(ctx context.Context, id string, side int) ([]byte, error)
 	Text(ctx context.Context, id string, max int) (string, error)
-	Guard(ask func(path string)) (stop func())
+	Guard(ask func(leave func())) (stop func())
 
 	// File takes the first file of the list that the page has left as [filesAt] in the window: as [state.Sealer] wants it, and its name.
 	File(at string) (file any, name string, ok bool)

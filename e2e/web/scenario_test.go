@@ -63,6 +63,7 @@ func TestPeople(t *testing.T) {
 		{"a second person is invited", x.invite},
 		{"a device is added", x.addDevice},
 		{"a policy is made", x.makePolicy},
+		{"what is unsaved is kept", x.unsaved},
 		{"the first backup", x.firstBackup},
 		{"files are browsed", x.browse},
 		{"a file and a ZIP are downloaded", x.download},
