@@ -18,14 +18,20 @@ import (
 
 func main() {
 	client := &api.Client{Fetch: browser.Post}
-	worker := browser.StartWorker(app.Getenv("GOAPP_KEYS"))
+	worker := browser.StartWorker(app.Getenv("GOAPP_KEYS"), "the part of the app that holds the keys")
 	page.World.API = client
 	page.World.Keys = browser.Keys{Worker: worker}
 	page.World.Link = &state.Link{}
 	page.World.Live = live.New(func() live.Conn { return browser.Dial("/graphql", live.Protocol) }, page.World.Link.Socket)
 	page.World.Session = state.NewSession(client, page.World.Keys)
 	page.World.Session.Entered = page.World.Live.Retry // the socket that is open may be another person's
-	page.World.Sealer = &browser.Sealer{URL: app.Getenv("GOAPP_SEALER"), Keys: worker}
+	page.World.Imports = state.NewImports(client, &browser.Sealer{URL: app.Getenv("GOAPP_SEALER"), Keys: worker})
+	page.World.Imports.Hold = browser.Hold
+	page.World.Session.Observe(func() {
+		if page.World.Session.View().Phase == state.LoggedOut {
+			page.World.Imports.End()
+		}
+	})
 	page.World.Window = browser.Window{}
 	page.World.Toasts = &state.Toasts{}
 	page.World.Notices = state.NewNotices(client, page.World.Live, page.World.Toasts)

@@ -40,7 +40,7 @@ func (b Blob) ReadAt(p []byte, off int64) (int, error) {
 		return global.Get("FileReaderSync").New().Call("readAsArrayBuffer", b.v.Call("slice", float64(off), float64(off+n)))
 	})
 	if err != nil {
-		return 0, fmt.Errorf("the file cannot be read any more: was it moved or changed? (%w)", err)
+		return 0, fmt.Errorf("the file cannot be read: if it was moved or changed, choose it again; of a folder, make a ZIP first (%w)", err)
 	}
 	got := js.CopyBytesToGo(p, uint8Array.New(part))
 	switch {

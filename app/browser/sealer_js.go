@@ -13,12 +13,17 @@ type Sealer struct {
 	URL  string
 	Keys *Worker // lend what sealing needs
 
-	start sync.Once
-	w     *Worker
+	mu sync.Mutex
+	w  *Worker
 }
 
+// worker is the program. One that ended, for want of memory perhaps, is started again; files that were checked have to be checked again then.
 func (s *Sealer) worker() *Worker {
-	s.start.Do(func() { s.w = StartWorker(s.URL) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.w == nil || s.w.ended() {
+		s.w = StartWorker(s.URL, "the part of the app that takes in files")
+	}
 	return s.w
 }
 
@@ -32,13 +37,12 @@ func sealing(progress func(talk.Sealing)) func(json.RawMessage) {
 }
 
 // Check reads all of a file and says what is in it. The file is a [Blob].
-func (s *Sealer) Check(ctx context.Context, file any, application string, progress func(talk.Sealing)) (out talk.Recognised, err error) {
-	b := file.(Blob)
-	err = s.worker().CallWith(ctx, b, talk.MethodCheck, talk.Check{Name: b.Name(), Application: application}, &out, sealing(progress))
+func (s *Sealer) Check(ctx context.Context, file any, in talk.Check, progress func(talk.Sealing)) (out talk.Recognised, err error) {
+	err = s.worker().CallWith(ctx, file.(Blob), talk.MethodCheck, in, &out, sealing(progress))
 	return out, err
 }
 
-// Send seals and stores what was checked last. The keys lend what that needs over a channel of their own: this program does not see it.
+// Send seals and stores what was checked last for an application. The keys lend what that needs over a channel of their own: this program does not see it.
 func (s *Sealer) Send(ctx context.Context, in talk.Send, progress func(talk.Sealing)) (out talk.Sent, err error) {
 	lender, borrower := channel()
 	lending, cancel := context.WithCancel(ctx)

@@ -16,6 +16,7 @@ import (
 // Worker is a program that runs beside the page. It is safe for concurrent use.
 type Worker struct {
 	worker js.Value
+	what   string // it is, in words
 	mu     sync.Mutex
 	calls  map[int]*pending
 	next   int
@@ -34,16 +35,16 @@ type answer struct {
 	err error
 }
 
-// StartWorker starts the program at an address.
-func StartWorker(url string) *Worker {
-	w := &Worker{calls: map[int]*pending{}, ready: make(chan struct{})}
+// StartWorker starts the program at an address. What it is, in words, is for messages.
+func StartWorker(url, what string) *Worker {
+	w := &Worker{what: what, calls: map[int]*pending{}, ready: make(chan struct{})}
 	w.worker = global.Get("Worker").New(url)
 	message := js.FuncOf(func(_ js.Value, args []js.Value) any {
 		w.receive(args[0].Get("data"))
 		return nil
 	})
 	failed := js.FuncOf(func(_ js.Value, args []js.Value) any {
-		w.fail(errors.New("the part of the app that holds the keys could not be started"))
+		w.fail(errors.New(w.what + " could not be started"))
 		return nil
 	})
 	w.on = []js.Func{message, failed}
@@ -54,7 +55,7 @@ func StartWorker(url string) *Worker {
 
 func (w *Worker) receive(data js.Value) {
 	if f := data.Get("fatal"); f.Truthy() {
-		w.fail(errors.New("the part of the app that holds the keys has ended: " + f.String()))
+		w.fail(errors.New(w.what + " has ended: " + f.String()))
 		return
 	}
 	id := data.Get("id").Int()
@@ -90,6 +91,13 @@ func (w *Worker) fail(err error) {
 		delete(w.calls, id)
 		p.done <- answer{err: w.dead}
 	}
+}
+
+// ended reports whether the worker answers no more.
+func (w *Worker) ended() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dead != nil
 }
 
 // Call asks the worker for something and reads its answer into out, which may be nil. event, which may be nil, is called with

@@ -40,16 +40,16 @@ type Request struct {
 	Emit   func(event any)                           // may be nil
 }
 
-// Desk is where uploads are made, one at a time. It is safe for concurrent use.
+// Desk is where uploads are made, one at a time for each application. It is safe for concurrent use.
 type Desk struct {
 	out Outside
 
 	mu      sync.Mutex
-	checked *intake.Import // the last file that was checked
+	checked map[string]*intake.Import // the last file that was checked, by application
 }
 
 // New returns a desk without a file.
-func New(out Outside) *Desk { return &Desk{out: out} }
+func New(out Outside) *Desk { return &Desk{out: out, checked: map[string]*intake.Import{}} }
 
 // window is how much of an archive that is not in order may be held at once, in bytes.
 const window = 48 << 20
@@ -79,7 +79,7 @@ func (d *Desk) Do(ctx context.Context, r Request) (any, error) {
 // check reads all of a file and says what is in it.
 func (d *Desk) check(ctx context.Context, r Request, in talk.Check) (talk.Recognised, error) {
 	d.mu.Lock()
-	d.checked = nil
+	delete(d.checked, in.ID)
 	d.mu.Unlock()
 	file := newPace(r.File, r.Emit)
 	imp, err := intake.Open(ctx, file, file.Size(), in.Name, intake.Options{Window: window, Application: in.Application, Progress: func(n, all int64) {
@@ -89,16 +89,16 @@ func (d *Desk) check(ctx context.Context, r Request, in talk.Check) (talk.Recogn
 		return talk.Recognised{}, err
 	}
 	d.mu.Lock()
-	d.checked = imp
+	d.checked[in.ID] = imp
 	d.mu.Unlock()
 	return recognised(imp), nil
 }
 
-// send seals and stores what was checked last.
+// send seals and stores what was checked last for an application. If it fails it can be sent again.
 func (d *Desk) send(ctx context.Context, r Request, in talk.Send) (talk.Sent, error) {
 	var out talk.Sent
 	d.mu.Lock()
-	imp := d.checked
+	imp := d.checked[in.Application]
 	d.mu.Unlock()
 	if imp == nil {
 		return out, fault.New(fault.Invalid, "choose a file first")
@@ -135,6 +135,9 @@ func (d *Desk) send(ctx context.Context, r Request, in talk.Send) (talk.Sent, er
 		}
 		return out, err
 	}
+	d.mu.Lock()
+	delete(d.checked, in.Application)
+	d.mu.Unlock()
 	return talk.Sent{Snapshot: got.Snapshot.String(), Bytes: got.Bytes, Uploaded: got.UploadedBytes}, nil
 }
 

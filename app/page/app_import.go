@@ -1,23 +1,26 @@
 package page
 
 import (
+	"strings"
+
 	"github.com/maxence-charriere/go-app/v10/pkg/app"
 
+	"github.com/holdfast-backup/holdfast/app/api"
 	"github.com/holdfast-backup/holdfast/app/state"
 	"github.com/holdfast-backup/holdfast/app/ui"
+	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
-// ApplicationImport takes a file that was made elsewhere and makes a backup of it.
+// ApplicationImport takes a file that was made elsewhere and makes a backup of it. What is under way goes on when another screen is shown.
 type ApplicationImport struct {
 	app.Compo
 	watched
 	Application, Name, Device, DeviceName string
-	Done                                  func() // there is a new backup
+	Engine                                *api.DatabaseEngine // of the application; nil: it has media only
 
 	m    *state.Importing
 	of   string // the application of m
 	over bool   // a file is held over it
-	told bool   // Done was called for what was sent last
 }
 
 // OnMount implements app.Mounter.
@@ -31,18 +34,8 @@ func (i *ApplicationImport) follow(ctx app.Context) {
 		return
 	}
 	i.OnDismount()
-	i.of, i.m = i.Application, state.NewImporting(World.API, World.Sealer, state.Importer{ID: i.Application, Name: i.Name, Device: i.Device, DeviceName: i.DeviceName})
+	i.of, i.m = i.Application, World.Imports.Of(state.Importer{ID: i.Application, Name: i.Name, Device: i.Device, DeviceName: i.DeviceName})
 	i.watch(ctx, i.m)
-	i.stops = append(i.stops, i.m.Observe(func() {
-		if i.m.View().Step == state.ImportDone {
-			ctx.Dispatch(func(app.Context) {
-				if !i.told {
-					i.told = true
-					i.Done()
-				}
-			})
-		}
-	}))
 }
 
 // Render implements app.Composer.
@@ -60,12 +53,11 @@ func (i *ApplicationImport) Render() app.UI {
 func (i *ApplicationImport) step(v state.ImportingView) app.UI {
 	switch v.Step {
 	case state.ImportChecking, state.ImportSending:
-		return i.working(v)
+		return importing(v, i.m.Cancel)
 	case state.ImportReady:
 		return i.ready(v)
 	case state.ImportDone:
-		return app.Div().Body(
-			ui.Done("“"+v.File+"” is stored, sealed, as a backup of "+state.Size(v.Sent.Bytes)+".", i.m.Cancel))
+		return app.Div().Body(ui.Done("“"+v.File+"” is stored, sealed, as a backup of "+state.Size(v.Sent.Bytes)+".", i.m.Cancel), i.drop())
 	}
 	return i.drop()
 }
@@ -83,7 +75,7 @@ func (i *ApplicationImport) drop() app.UI {
 		}
 	}
 	return app.Div().Body(
-		app.P().Text("A plain dump (.sql, .sql.gz, .sql.zst), a dump of pg_dump --format=custom, or a .zip or .tar.gz with database.sql and a folder media. It is checked and sealed in this browser: the server gets nothing that it could read."),
+		app.P().Text("A plain dump (.sql, .sql.gz, .sql.zst), a dump of pg_dump --format=custom, or a .zip or .tar.gz with database.sql or database_dump.json, a folder media, or both. It is checked and sealed in this browser: the server gets nothing that it could read."),
 		app.Label().Class(class).For("import-file").
 			On("dragover", hold(true)).On("dragleave", hold(false)).
 			On("drop", func(_ app.Context, e app.Event) {
@@ -101,14 +93,17 @@ func (i *ApplicationImport) drop() app.UI {
 }
 
 func (i *ApplicationImport) choose(list app.Value) {
+	if n := list.Get("length").Int(); n > 1 {
+		i.m.Refuse(fault.New(fault.Invalid, "these are %d files, and each backup is made of one: choose one, or make a ZIP of them", n))
+		return
+	}
 	if file, name, ok := chosen(list); ok {
-		i.told = false
 		i.m.Choose(file, name)
 	}
 }
 
-// working shows how far a step is.
-func (i *ApplicationImport) working(v state.ImportingView) app.UI {
+// importing shows how far an upload is, while it is checked or sent.
+func importing(v state.ImportingView, cancel func()) app.UI {
 	what := "Checking " + v.File
 	switch {
 	case v.Step == state.ImportChecking:
@@ -126,7 +121,7 @@ func (i *ApplicationImport) working(v state.ImportingView) app.UI {
 			app.Div().Class("d-flex justify-content-between gap-3 small mb-1").Body(app.Span().Class("text-truncate fw-medium").Text(what), app.Span().Class("text-nowrap text-body-secondary").Text(words)),
 			ui.Progress(what, v.How.Bytes, v.How.Total),
 		),
-		ui.Button("outline-secondary", "x-lg", "Cancel", "Stop this", i.m.Cancel),
+		ui.Button("outline-secondary", "x-lg", "Cancel", "Stop this", cancel),
 	)
 }
 
@@ -145,12 +140,33 @@ func (i *ApplicationImport) ready(v state.ImportingView) app.UI {
 	if f.LeftOut > 0 {
 		facts = append(facts, "Left out", state.Count(int64(f.LeftOut), "file", "files")+" beside the dump and the media")
 	}
-	return app.Form().NoValidate(true).OnSubmit(func(_ app.Context, e app.Event) { e.PreventDefault(); i.m.Send() }).Body(
+	if f.Portable {
+		facts = append(facts, "Portable", "It holds database_dump.json, which other databases can read")
+	}
+	misfit := i.misfit(v)
+	return app.Form().NoValidate(true).OnSubmit(func(_ app.Context, e app.Event) {
+		e.PreventDefault()
+		if misfit == "" {
+			i.m.Send()
+		}
+	}, ui.Fresh()).Body(
 		terms(facts...),
-		app.Div().Class("mt-3").Body(ui.Field{ID: "import-title", Label: "Name of the backup", Type: "text", Autocomplete: "off", Value: v.Title, OnInput: i.m.Name}.UI()),
+		app.If(misfit != "", func() app.UI {
+			return app.Div().Class("alert alert-danger mt-3 mb-0").Attr("role", "alert").Text(misfit)
+		}),
+		app.Div().Class("mt-3").Body(ui.Field{ID: "import-title", Label: "Name of the backup", Help: "So that you find it again, such as “from the old server”. The server sees it; of the file's own name it learns nothing. It may be left empty.", Type: "text", Autocomplete: "off", Value: v.Title, OnInput: i.m.Name}.UI()),
 		app.Div().Class("d-flex gap-2").Body(
-			app.Button().Type("submit").Class("btn btn-primary").Text("Seal and upload"),
+			app.Button().Type("submit").Class("btn btn-primary").Disabled(misfit != "").Text("Seal and upload"),
 			app.Button().Type("button").Class("btn btn-outline-secondary").Text("Another file").OnClick(func(app.Context, app.Event) { i.m.Cancel() }),
 		),
 	)
+}
+
+// misfit says why the application can never have what was recognised put back; "": it can.
+func (i *ApplicationImport) misfit(v state.ImportingView) string {
+	f := v.Found
+	if f.Engine == "" || i.Engine == nil || f.Portable || f.Engine == strings.ToLower(string(*i.Engine)) {
+		return ""
+	}
+	return "“" + v.File + "” is a dump of " + engineTitle(f.Engine) + ", and " + i.Name + " has a database of " + state.EngineWord(i.Engine) + ": put database_dump.json beside it, which every kind of database can take."
 }

@@ -38,7 +38,7 @@ func (a *Application) follow(ctx app.Context) {
 	}
 	a.OnDismount()
 	a.of, a.m = a.ID, state.NewApplication(sources(), a.ID)
-	a.watch(ctx, a.m)
+	a.watch(ctx, a.m, World.Imports)
 	a.m.Open()
 }
 
@@ -66,11 +66,22 @@ func (a *Application) Render() app.UI {
 			a.head(x, v),
 			a.probe(v),
 			saving(v.Save, a.m.CancelSave),
+			a.elsewhere(x),
 			a.tabs(x),
 			a.body(x, v),
 			a.dialogs(x, v),
 		)
 	})
+}
+
+// elsewhere shows an upload that goes on, on the tabs where it was not begun.
+func (a *Application) elsewhere(x *api.ApplicationDetail) app.UI {
+	v := World.Imports.View(x.Id)
+	if a.Tab == "" || v.Step != state.ImportSending && v.Step != state.ImportChecking {
+		return app.Text("")
+	}
+	m := World.Imports.Of(state.Importer{ID: x.Id, Name: x.Name, Device: x.Device.Id, DeviceName: x.Device.Name})
+	return app.Div().Class("card mb-3 shadow-sm").Body(app.Div().Class("card-body").Body(importing(v, m.Cancel)))
 }
 
 // own reports whether the application is the person's, who alone can open its backups.

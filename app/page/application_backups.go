@@ -33,7 +33,7 @@ func (a *Application) snapshots(x *api.ApplicationDetail, v state.ApplicationVie
 				ui.More(len(list), v.Snapshots.Total, v.Snapshots.More, v.Snapshots.Loading, func(n int) string { return state.Count(int64(n), "backup", "backups") }, a.m.MoreSnapshots))
 		}),
 		app.If(x.RemovedAt == nil, func() app.UI {
-			return &ApplicationImport{Application: x.Id, Name: x.Name, Device: x.Device.Id, DeviceName: x.Device.Name, Done: a.m.Reload}
+			return &ApplicationImport{Application: x.Id, Name: x.Name, Device: x.Device.Id, DeviceName: x.Device.Name, Engine: x.Engine}
 		}),
 	)
 }
@@ -101,7 +101,9 @@ func (a *Application) snapshot(s *api.ApplicationSnapshot, there bool) []app.UI 
 			}),
 			ui.Button("outline-secondary", "download", "", "Download the backup of "+state.Exact(at)+" as a ZIP", func() { a.m.Save(s) }),
 			ui.Button("outline-secondary", pinIcon, "", pin, func() { a.m.Pin(s, !pinned) }),
-			ui.Button("outline-secondary", "trash3", "", "Delete the backup of "+state.Exact(at), func() { a.doomed = s }),
+			app.If(!pinned, func() app.UI {
+				return ui.Button("outline-secondary", "trash3", "", "Delete the backup of "+state.Exact(at), func() { a.doomed = s })
+			}),
 		),
 	}
 }

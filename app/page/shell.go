@@ -20,7 +20,7 @@ var World struct {
 	API     *api.Client
 	Live    *live.Client
 	Keys    state.Keys
-	Sealer  state.Sealer
+	Imports *state.Imports
 	Toasts  *state.Toasts
 	Notices *state.Notices
 	Link    *state.Link

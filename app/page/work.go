@@ -13,7 +13,7 @@ import (
 
 // sources are where the models of the screens get what they show.
 func sources() state.Sources {
-	return state.Sources{API: World.API, Keys: World.Keys, Live: World.Live}
+	return state.Sources{API: World.API, Keys: World.Keys, Live: World.Live, Imports: World.Imports}
 }
 
 // below returns what follows a place in an address: "dev_1" in "/devices/dev_1", "" in "/devices".

@@ -113,8 +113,18 @@ func (m *Application) View() (v ApplicationView) {
 // Open loads the application and follows it until [Application.Close].
 func (m *Application) Open() {
 	m.Close()
-	end := m.runChanges(m.run)
-	m.read(func() { m.stop = end })
+	end, deaf := m.runChanges(m.run), m.imported(m.id, m.uploaded)
+	m.read(func() { m.stop = func() { end(); deaf() } })
+	m.Reload()
+}
+
+// uploaded shows a backup that was uploaded, also if the list is filtered.
+func (m *Application) uploaded() {
+	hidden := false
+	m.read(func() { hidden = m.v.Part != "" || m.v.Origin != "" && m.v.Origin != api.SnapshotOriginImport })
+	if hidden {
+		m.Choose("", "")
+	}
 	m.Reload()
 }
 

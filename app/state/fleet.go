@@ -16,6 +16,8 @@ type Sources struct {
 	API  *api.Client
 	Keys Keys
 	Live Live
+
+	Imports *Imports // of the page; nil: there can be none
 }
 
 // runChanges calls fn with each run that changes, first with those that are open, until stop is called.

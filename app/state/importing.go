@@ -11,7 +11,7 @@ import (
 
 // Sealer is the program that takes files which were made elsewhere: see browser.Sealer.
 type Sealer interface {
-	Check(ctx context.Context, file any, application string, progress func(talk.Sealing)) (talk.Recognised, error)
+	Check(ctx context.Context, file any, in talk.Check, progress func(talk.Sealing)) (talk.Recognised, error)
 	Send(ctx context.Context, in talk.Send, progress func(talk.Sealing)) (talk.Sent, error)
 }
 
@@ -50,6 +50,8 @@ type ImportingView struct {
 	How   talk.Sealing
 	Sent  talk.Sent
 	Err   error // of the last step
+
+	Stored int // how many files were stored so far
 }
 
 // NewImporting returns a model without a file.
@@ -65,20 +67,22 @@ func (m *Importing) View() (v ImportingView) {
 
 // Choose has a file checked.
 func (m *Importing) Choose(file any, name string) {
-	ctx, ask, ok := m.begin(ImportChecking, func() {
-		m.v = ImportingView{Step: ImportChecking, File: name, Title: strings.TrimSpace(name)}
+	var of Importer
+	ctx, ask, ok := m.begin(func() {
+		of = m.of
+		m.v = ImportingView{Step: ImportChecking, File: name, Stored: m.v.Stored}
 	})
 	if !ok {
 		return
 	}
 	go func() {
-		found, err := m.sealer.Check(ctx, file, m.of.Name, m.hear(ask))
+		found, err := m.sealer.Check(ctx, file, talk.Check{Name: name, ID: of.ID, Application: of.Name}, m.hear(ask))
 		m.end(ctx, ask, err, func() { m.v.Step, m.v.Found = ImportReady, found }, ImportNothing)
 	}()
 }
 
 // begin begins a step, unless something is being sent.
-func (m *Importing) begin(_ ImportStep, fn func()) (ctx context.Context, ask int, ok bool) {
+func (m *Importing) begin(fn func()) (ctx context.Context, ask int, ok bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	m.change(func() {
 		if ok = m.v.Step != ImportSending; !ok {
@@ -130,21 +134,24 @@ func (m *Importing) Name(title string) { m.change(func() { m.v.Title = title }) 
 
 // Send seals and stores the file that was checked.
 func (m *Importing) Send() {
+	var of Importer
 	title := ""
-	m.read(func() { title = strings.TrimSpace(m.v.Title) })
-	ctx, ask, ok := m.begin(ImportSending, func() { m.v.Step, m.v.Err, m.v.How = ImportSending, nil, talk.Sealing{} })
+	ctx, ask, ok := m.begin(func() {
+		of, title = m.of, strings.TrimSpace(m.v.Title)
+		m.v.Step, m.v.Err, m.v.How = ImportSending, nil, talk.Sealing{}
+	})
 	if !ok {
 		return
 	}
 	go func() {
 		var sent talk.Sent
-		r, err := api.BeginImport(ctx, m.api, &api.BeginImportInput{Application: m.of.ID})
+		r, err := api.BeginImport(ctx, m.api, &api.BeginImportInput{Application: of.ID})
 		if err == nil {
 			s := r.BeginImport.Session
-			sent, err = m.sealer.Send(ctx, talk.Send{Application: m.of.ID, Name: m.of.Name, Device: m.of.Device, DeviceName: m.of.DeviceName, Title: title, Token: r.BeginImport.Token,
+			sent, err = m.sealer.Send(ctx, talk.Send{Application: of.ID, Name: of.Name, Device: of.Device, DeviceName: of.DeviceName, Title: title, Token: r.BeginImport.Token,
 				Backup: s.Id, Fence: s.Fence, TTL: s.Ttl, Empty: s.SpaceEmpty, ChunkMin: s.ChunkMin, ChunkAvg: s.ChunkAvg, ChunkMax: s.ChunkMax, MaxPack: s.MaxPack}, m.hear(ask))
 		}
-		m.end(ctx, ask, err, func() { m.v.Step, m.v.Sent = ImportDone, sent }, ImportReady)
+		m.end(ctx, ask, err, func() { m.v.Step, m.v.Sent, m.v.Stored = ImportDone, sent, m.v.Stored+1 }, ImportReady)
 	}()
 }
 
@@ -154,6 +161,22 @@ func (m *Importing) Cancel() {
 		if m.v.Step == ImportSending || m.v.Step == ImportChecking {
 			m.stop()
 			return
+		}
+		m.asks++
+		m.v = ImportingView{Stored: m.v.Stored}
+	})
+}
+
+// Refuse says why nothing is done with what a person gave, unless something is being sent.
+func (m *Importing) Refuse(err error) {
+	m.begin(func() { m.v = ImportingView{Err: err, Stored: m.v.Stored} })
+}
+
+// forget stops what is under way and forgets the file.
+func (m *Importing) forget() {
+	m.change(func() {
+		if m.stop != nil {
+			m.stop()
 		}
 		m.asks++
 		m.v = ImportingView{}

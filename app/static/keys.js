@@ -7,4 +7,5 @@ importScripts("{{asset "wasm_exec.js"}}", "{{asset "blake3.js"}}");
   const go = new Go();
   const { instance } = await WebAssembly.instantiateStreaming(fetch("{{asset "keys.wasm"}}"), go.importObject);
   await go.run(instance);
+  throw "it failed, or ran out of memory"; // it runs for ever otherwise
 })().catch((err) => postMessage({ fatal: String(err) }));

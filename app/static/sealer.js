@@ -7,4 +7,5 @@ importScripts("{{asset "wasm_exec.js"}}");
   const go = new Go();
   const { instance } = await WebAssembly.instantiateStreaming(fetch("{{asset "sealer.wasm"}}"), go.importObject);
   await go.run(instance);
+  throw "it failed, or ran out of memory"; // it runs for ever otherwise
 })().catch((err) => postMessage({ fatal: String(err) }));

@@ -4,14 +4,15 @@ package talk
 // port that the page passes on.
 const (
 	MethodCheck = "check" // Check, with the file -> Recognised, with Sealing: reads all of the file
-	MethodSend  = "send"  // Send, with a port on which the keys lend -> Sent, with Sealing: seals and stores what was checked last
+	MethodSend  = "send"  // Send, with a port on which the keys lend -> Sent, with Sealing: seals and stores what was checked last for the application
 	MethodLend  = "lend"  // of the keys: gives what sealing needs to the port that comes along
 )
 
-// Check says what the file is called.
+// Check says what the file is called, and which application gets it.
 type Check struct {
 	Name        string `json:"name"`
-	Application string `json:"application"` // the name of the one that gets it
+	ID          string `json:"id"`          // of the application
+	Application string `json:"application"` // its name
 }
 
 // Recognised is what is in a file that was made elsewhere.

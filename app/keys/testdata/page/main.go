@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
-var keys = browser.Keys{Worker: browser.StartWorker("/assets/keys.js")}
+var keys = browser.Keys{Worker: browser.StartWorker("/assets/keys.js", "the keys")}
 
 // answer is what a promise is kept with.
 type answer struct {
