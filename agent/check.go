@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/holdfast-backup/holdfast/agent/state"
 	"github.com/holdfast-backup/holdfast/vault/remote"
 	"github.com/holdfast-backup/holdfast/wire/fault"
+	"github.com/holdfast-backup/holdfast/wire/id"
 )
 
 // Status is how a device stands.
@@ -26,11 +30,13 @@ type Status struct {
 	Accepted error                 // nil if the server accepts the device
 	Remote   *remote.Device        // as the server sees it; nil unless it was accepted
 	Policy   *remote.PolicySummary // what applies to it; nil if the server did not say
+
+	Applications map[id.Application]remote.ApplicationHealth // those that were asked for and that the server knows; nil if it did not say
 }
 
-// Check asks the state folder and the server how the device stands. That the server cannot be reached is a
+// Check asks the state folder and the server how the device stands, and its applications that are named. That the server cannot be reached is a
 // part of the answer, not an error.
-func Check(ctx context.Context, dir *state.Dir, adjust func(*Server)) (*Status, error) {
+func Check(ctx context.Context, dir *state.Dir, adjust func(*Server), apps ...id.Application) (*Status, error) {
 	d, err := dir.Load()
 	if err != nil {
 		return nil, err
@@ -63,6 +69,9 @@ func Check(ctx context.Context, dir *state.Dir, adjust func(*Server)) (*Status, 
 		if p, err := c.ThisDevicePolicy(ctx); err == nil {
 			st.Policy = &p
 		}
+		if len(apps) > 0 {
+			st.Applications, _ = c.ThisDeviceApplications(ctx, apps)
+		}
 	}
 	return st, ctx.Err()
 }
@@ -89,8 +98,8 @@ type Finding struct {
 const StaleAfter = 7 * 24 * time.Hour
 
 // Doctor looks at each thing that a backup stands on, in the order in which they depend on each other, and
-// says what to do. It stops where going on would only repeat the same failure.
-func Doctor(ctx context.Context, path string, adjust func(*Server)) []Finding {
+// says what to do. It stops where going on would only repeat the same failure. apps are the device's applications, by id.
+func Doctor(ctx context.Context, path string, adjust func(*Server), apps map[id.Application]string) []Finding {
 	var list []Finding
 	add := func(what string, g Grade, do string, format string, args ...any) {
 		list = append(list, Finding{what, g, fmt.Sprintf(format, args...), do})
@@ -104,7 +113,7 @@ func Doctor(ctx context.Context, path string, adjust func(*Server)) []Finding {
 		return fail("state directory", err)
 	}
 	add("state directory", Good, "", "%s", dir.Path())
-	st, err := Check(ctx, dir, adjust)
+	st, err := Check(ctx, dir, adjust, slices.Collect(maps.Keys(apps))...)
 	if err != nil {
 		return fail("device", err)
 	}
@@ -138,6 +147,8 @@ func Doctor(ctx context.Context, path string, adjust func(*Server)) []Finding {
 		add("service", Good, "", "runs")
 	}
 	switch l := st.Remote.Latest; {
+	case l == nil && len(apps) > 0 && st.Policy != nil && len(st.Policy.Policies) == 0:
+		add("backups", Good, "", "this device has no snapshot of files, and no policy asks for one: it saves applications")
 	case l == nil:
 		add("backups", Warn, "run holdfast-agent backup PATH…", "this device has no snapshot yet")
 	case time.Since(l.CreatedAt) > StaleAfter:
@@ -146,6 +157,23 @@ func Doctor(ctx context.Context, path string, adjust func(*Server)) []Finding {
 		add("backups", Warn, "the next backup lists them; give the agent the right to read them, or exclude them", "the newest snapshot is from %s; %d files could not be read", l.CreatedAt.Local().Format(time.DateTime), l.Problems)
 	default:
 		add("backups", Good, "", "the newest snapshot is from %s: %d files, %s", l.CreatedAt.Local().Format(time.DateTime), l.Files, Size(l.Bytes))
+	}
+	for _, v := range slices.SortedFunc(maps.Keys(apps), func(x, y id.Application) int { return strings.Compare(apps[x], apps[y]) }) {
+		h, known := st.Applications[v]
+		what := fmt.Sprintf("application %q", apps[v])
+		switch {
+		case st.Applications == nil:
+		case !known:
+			add(what, Warn, "run holdfast-agent app add again, or holdfast-agent app remove", "the server does not know it: it is not backed up")
+		case h.LastSuccessAt.IsZero():
+			add(what, Warn, "run holdfast-agent app backup", "there is no backup of it yet")
+		case h.LastState == "FAILED" || h.LastState == "MISSED":
+			add(what, Warn, "holdfast-agent app test says what is missing, holdfast-agent runs what happened", "its last backup %s; the newest good one is from %s", strings.ToLower(h.LastState), h.LastSuccessAt.Local().Format(time.DateTime))
+		case h.NextDueAt.IsZero():
+			add(what, Good, "", "its newest backup is from %s; no schedule asks for the next", h.LastSuccessAt.Local().Format(time.DateTime))
+		default:
+			add(what, Good, "", "its newest backup is from %s; the next is due %s", h.LastSuccessAt.Local().Format(time.DateTime), h.NextDueAt.Local().Format(time.DateTime))
+		}
 	}
 	if l := st.Last; l != nil && l.Error != "" {
 		add("last attempt", Warn, "run holdfast-agent backup again: it continues from what was stored", "failed %s: %s", l.Finished.Local().Format(time.DateTime), l.Error)

@@ -22,11 +22,17 @@ type OrderInput struct {
 }
 
 // OrderRestore seals an order for a device and hands it to the server. A device that nobody enrolled who could open this
-// account is a fault.Forbidden: it would get the keys of the files. The order's id is what its report has to name.
+// account is a fault.Forbidden: it would get the keys of the files; a backup of an application that is to go to where it was, a fault.Invalid: that
+// is [Account.OrderApplication]. The order's id is what its report has to name.
 func (a *Account) OrderRestore(ctx context.Context, d Device, s *Snapshot, in OrderInput) (*remote.Run, order.ID, error) {
 	none := order.ID{}
 	if err := mayRestore(d, s); err != nil {
 		return nil, none, err
+	}
+	if s.Label != nil && in.To == "" {
+		short := ShortID(s.ID, 10)
+		return nil, none, fault.New(fault.Invalid, "%s is a backup of the application %q: holdfast-agent app restore %q %s has its machine put it back, and --to DIR puts what it holds into a folder",
+			short, s.Label.Name, s.Label.Name, short)
 	}
 	windows := d.OS == "windows"
 	paths := make([]string, len(in.Paths))
@@ -112,23 +118,24 @@ func (a *Account) FindRun(ctx context.Context, ref string) (*remote.Run, error) 
 
 // FindDeleted returns the deleted snapshot that ref names, as FindRun does.
 func (a *Account) FindDeleted(ctx context.Context, ref string) (*Snapshot, error) {
-	list, err := a.Deleted(ctx)
+	list, err := a.Client.DeletedSnapshots(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var found []*Snapshot
+	var found []*remote.Snapshot
 	for _, s := range list {
 		if hasIDPrefix(s.ID.String(), ref) {
 			found = append(found, s)
 		}
 	}
-	switch len(found) {
-	case 0:
+	if len(found) == 0 {
 		return nil, fault.New(fault.NotFound, "no deleted snapshot %q can be taken back: holdfast-agent undelete lists those that can", ref)
-	case 1:
-		return found[0], nil
 	}
-	return nil, fault.New(fault.Invalid, "more than one deleted snapshot begins with %q: give more of its id", ref)
+	one, err := only("deleted snapshot", ref, found)
+	if err != nil {
+		return nil, err
+	}
+	return a.open(one), nil
 }
 
 // Deleted returns the snapshots whose deletion can be taken back, the last deleted first.

@@ -40,52 +40,6 @@ func (a *Account) Snapshots(ctx context.Context, device id.Device, fn func(*Snap
 	return a.Client.Snapshots(ctx, device, func(s *remote.Snapshot) (bool, error) { return fn(a.open(s)) })
 }
 
-// FindSnapshot returns the snapshot that ref names: "latest" (of device, or of all if it is zero), an id, or
-// the beginning of one that no other snapshot shares. It can be read: its manifest is genuine.
-func (a *Account) FindSnapshot(ctx context.Context, ref string, device id.Device) (*Snapshot, error) {
-	var found []*remote.Snapshot
-	var full id.Snapshot
-	switch {
-	case ref == "latest":
-		err := a.Client.Snapshots(ctx, device, func(s *remote.Snapshot) (bool, error) {
-			found = append(found, s)
-			return false, nil
-		})
-		if err != nil {
-			return nil, err
-		}
-		if len(found) == 0 && !device.IsZero() {
-			return nil, fault.New(fault.NotFound, "there is no snapshot of this device yet")
-		} else if len(found) == 0 {
-			return nil, fault.New(fault.NotFound, "there is no snapshot yet: holdfast-agent backup makes one")
-		}
-	case full.UnmarshalText([]byte(ref)) == nil:
-		s, err := a.Client.Snapshot(ctx, full)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, s)
-	default:
-		err := a.Client.Snapshots(ctx, id.Device{}, func(s *remote.Snapshot) (bool, error) {
-			if hasIDPrefix(s.ID.String(), ref) {
-				found = append(found, s)
-			}
-			return len(found) < 2, nil
-		})
-		if err != nil {
-			return nil, err
-		}
-		if len(found) == 0 {
-			return nil, fault.New(fault.NotFound, "there is no snapshot %q: holdfast-agent snapshots lists them", ref)
-		}
-		if len(found) > 1 {
-			return nil, fault.New(fault.Invalid, "more than one snapshot begins with %q: give more of its id", ref)
-		}
-	}
-	s := a.open(found[0])
-	return s, s.Err
-}
-
 // hasIDPrefix reports whether ref begins the id, with or without the id's own prefix such as "snp_".
 func hasIDPrefix(full, ref string) bool {
 	_, body, _ := strings.Cut(full, "_")

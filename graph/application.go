@@ -206,6 +206,10 @@ func (r *queryResolver) Application(ctx context.Context, id string) (*applicatio
 	return optional(r.cfg.Applications.Application(ctx, actor.FromContext(ctx), app))
 }
 
+func (r *queryResolver) ThisDeviceApplications(ctx context.Context, ids []string) ([]*application.Application, error) {
+	return thisDeviceApplications(ctx, r.cfg, ids)
+}
+
 func (r *queryResolver) ApplicationSchedulePreview(ctx context.Context, schedule exec.ScheduleInput, zone string, count *int) (*exec.SchedulePreview, error) {
 	return r.SchedulePreview(ctx, schedule, zone, count)
 }

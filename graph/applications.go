@@ -3,10 +3,12 @@ package graph
 import (
 	"context"
 
+	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/application"
 	"github.com/holdfast-backup/holdfast/depot/catalog"
 	"github.com/holdfast-backup/holdfast/depot/run"
 	"github.com/holdfast-backup/holdfast/graph/internal/exec"
+	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
 func applicationPayload(app *application.Application, err error) (*exec.ApplicationPayload, error) {
@@ -39,6 +41,33 @@ func schedulesOf(ctx context.Context, app *application.Application) ([]*applicat
 		return []*application.Schedule{}, err
 	}
 	return *list, nil
+}
+
+// thisDeviceApplications returns the applications of the calling device that it names, nil for each that the server does not know.
+func thisDeviceApplications(ctx context.Context, cfg Config, ids []string) ([]*application.Application, error) {
+	a := actor.FromContext(ctx)
+	if _, err := a.RequireDevice(); err != nil {
+		return nil, err
+	}
+	if len(ids) > application.MaxApplications {
+		return nil, fault.New(fault.TooLarge, "at most %d applications at once", application.MaxApplications)
+	}
+	apps := make([]applicationID, len(ids))
+	for i, text := range ids {
+		var err error
+		if apps[i], err = parse[applicationID](text); err != nil {
+			return nil, err
+		}
+	}
+	known, err := cfg.Applications.ByID(ctx, a, apps)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*application.Application, len(apps))
+	for i, app := range apps {
+		list[i] = known[app]
+	}
+	return list, nil
 }
 
 func snapshotConnection(p *catalog.SnapshotPage, err error) (*exec.SnapshotConnection, error) {

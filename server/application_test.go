@@ -29,6 +29,13 @@ func TestApplication(t *testing.T) {
 	if app["engine"] != "POSTGRES" || app["mediaFolders"] != 2.0 || at(app, "device", "name") != "server" || app["keepSafety"] != 5.0 || app["notify"] != "FAILURES" {
 		t.Fatal(app)
 	}
+	known := `query($ids: [ID!]!) { thisDeviceApplications(ids: $ids) { name stats { lastSuccessAt } nextDueAt } }`
+	if list := at(w.gql(d.Token, known, map[string]any{"ids": []any{app["id"], id.Application{}.New()}}).Data, "thisDeviceApplications").([]any); len(list) != 2 || at(list, 0, "name") != "Shop" || list[1] != nil {
+		t.Error(list)
+	}
+	if list := at(w.gql(w.device(ada, "other").Token, known, map[string]any{"ids": []any{app["id"]}}).Data, "thisDeviceApplications").([]any); list[0] != nil {
+		t.Error("one device is told of another's application")
+	}
 	live := w.follow(ada.Token, changesOfApps, nil)
 	asked := w.fine(ada.Token, `mutation($input: BackUpApplicationInput!) { backUpApplication(input: $input) { run { id kind state trigger title part application { name } schedule { id } askedBy { email } safety { id } } } }`,
 		input("application", app["id"], "part", "FULL", "title", "Before the sale", "level", "BETTER", "portable", true))

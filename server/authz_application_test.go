@@ -73,6 +73,9 @@ func init() {
 		row{"Query.application", `query($id: ID!) { application(id: $id) { id name } }`, func(c *cast, _ string) map[string]any {
 			return map[string]any{"id": shop(c).ID}
 		}, fill(same(null, other), "reader"), nil},
+		row{"Query.thisDeviceApplications", `query($ids: [ID!]!) { thisDeviceApplications(ids: $ids) { id name stats { lastSuccessAt lastRun { state } } nextDueAt } }`, func(c *cast, _ string) map[string]any {
+			return map[string]any{"ids": []any{shop(c).ID}}
+		}, fill(nil, "device"), nil},
 		row{"Query.applicationSchedulePreview", `{ applicationSchedulePreview(schedule: {kind: DAILY, times: ["02:00"]}, zone: "UTC") { text next } }`, noVars, fill(nil, "reader"), nil},
 		node("application", func(c *cast) any { return shop(c).ID }, merge(same(null, other), same(allowed, recovery))),
 		node("schedule", aSchedule, merge(same(null, other), same(allowed, recovery))),

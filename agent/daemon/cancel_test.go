@@ -67,9 +67,9 @@ func TestCancelApplications(t *testing.T) {
 	r.until(v.ID, func(v *remote.Run) bool { return running(v) && v.Progress.Bytes > 8<<20 })
 	r.stops(v.ID)
 
-	snap, err := r.a.FindApplicationSnapshot(t.Context(), shop.ID, made.Snapshot.String())
-	r.ok(err)
 	app, err := r.a.FindApplication(t.Context(), "Shop")
+	r.ok(err)
+	snap, err := r.a.FindApplicationSnapshot(t.Context(), app, made.Snapshot.String())
 	r.ok(err)
 	v, _, err = r.a.OrderApplication(t.Context(), app, snap, agent.ApplicationOrder{Part: order.MediaOnly, Folder: filepath.Join(r.home, "back")})
 	r.ok(err)

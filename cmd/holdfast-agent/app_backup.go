@@ -107,14 +107,19 @@ func (c *call) appBackups() error {
 		return err
 	}
 	defer a.Close(c.ctx)
-	app, err := a.FindApplication(c.ctx, c.args[0])
+	return c.backupsOf(a, c.args[0], 0)
+}
+
+// backupsOf lists the backups of an application, newest first: at most so many, or all if limit is 0.
+func (c *call) backupsOf(a *agent.Account, name string, limit int) error {
+	app, err := a.FindApplication(c.ctx, name)
 	if err != nil {
 		return err
 	}
 	var list []*agent.Snapshot
 	err = a.ApplicationSnapshots(c.ctx, app.ID, func(s *agent.Snapshot) (bool, error) {
 		list = append(list, s)
-		return true, nil
+		return limit == 0 || len(list) < limit, nil
 	})
 	if err != nil {
 		return err
@@ -184,7 +189,7 @@ func (c *call) appRestore(f *appRestoring) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.FindApplicationSnapshot(c.ctx, app.ID, c.args[1])
+	s, err := a.FindApplicationSnapshot(c.ctx, app, c.args[1])
 	if err != nil {
 		return err
 	}

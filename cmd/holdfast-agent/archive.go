@@ -19,21 +19,23 @@ import (
 )
 
 func exportCommand() *command {
-	var device, zip string
+	var w which
+	var zip string
 	return &command{
 		name: "export", args: "SNAP --zip FILE", summary: "write a snapshot as a ZIP that needs no Holdfast", min: 1, max: 1,
-		long: `SNAP is latest, an id, or the beginning of one; also of a backup of an application, as holdfast-agent app backups lists
-them. FILE - is standard output. Owners and extended attributes do not fit into a ZIP and are left out.`,
+		long: snapUsage + `
+
+FILE - is standard output. Owners and extended attributes do not fit into a ZIP and are left out.`,
 		flags: func(fs *pflag.FlagSet, c *call) {
 			fs.StringVar(&zip, "zip", "", "file to write; it must not exist")
-			fs.StringVar(&device, "device", "", deviceUsage)
+			w.flags(fs)
 			unlockFlags(fs, c)
 		},
 		run: func(c *call) error {
 			if zip == "" {
 				return usagef("say where to write: --zip FILE")
 			}
-			a, s, err := c.snapshot(device)
+			a, s, err := c.snapshot(w)
 			if err != nil {
 				return err
 			}

@@ -9,56 +9,22 @@ import (
 	"github.com/holdfast-backup/holdfast/agent"
 	"github.com/holdfast-backup/holdfast/agent/state"
 	"github.com/holdfast-backup/holdfast/vault/tree"
-	"github.com/holdfast-backup/holdfast/wire/id"
+	"github.com/holdfast-backup/holdfast/wire/fault"
 )
 
-// ofDevice returns the device that --device names, or this one, or none.
-func (c *call) ofDevice(a *agent.Account, name string, this *state.Device) (id.Device, error) {
-	if name != "" {
-		d, err := a.FindDevice(c.ctx, name)
-		if err != nil {
-			return id.Device{}, err
-		}
-		return d.ID, nil
-	}
-	if this != nil {
-		return this.ID, nil
-	}
-	return id.Device{}, nil
-}
-
-// snapshot opens the account and the snapshot that the first argument names.
-func (c *call) snapshot(device string) (*agent.Account, *agent.Snapshot, error) {
-	a, this, err := c.unlock()
-	if err != nil {
-		return nil, nil, err
-	}
-	of, err := c.ofDevice(a, device, this)
-	if err == nil {
-		var s *agent.Snapshot
-		if s, err = a.FindSnapshot(c.ctx, c.args[0], of); err == nil {
-			return a, s, nil
-		}
-	}
-	a.Close(c.ctx)
-	return nil, nil, err
-}
-
-const deviceUsage = "whose latest snapshot is meant (default: this device's)"
-
 func lsCommand() *command {
-	var device string
+	var w which
 	var recursive bool
 	return &command{
 		name: "ls", args: "SNAP [PATH]", summary: "list a folder of a snapshot", min: 1, max: 2,
-		long: "SNAP is an id, the beginning of one, or latest.",
+		long: snapUsage,
 		flags: func(fs *pflag.FlagSet, c *call) {
 			fs.BoolVarP(&recursive, "recursive", "r", false, "list what lies deeper, too")
-			fs.StringVar(&device, "device", "", deviceUsage)
+			w.flags(fs)
 			unlockFlags(fs, c)
 		},
 		run: func(c *call) error {
-			a, s, err := c.snapshot(device)
+			a, s, err := c.snapshot(w)
 			if err != nil {
 				return err
 			}
@@ -93,17 +59,23 @@ func lsCommand() *command {
 }
 
 func findCommand() *command {
-	var device, snap string
+	var w which
+	var snap string
 	return &command{
 		name: "find", args: "PATTERN", summary: "look for files in the newest snapshot of each device", min: 1, max: 1,
-		long: "PATTERN is a part of a name in any case, or a glob such as '*.docx'. With a slash in it, it is about the whole path.",
+		long: `PATTERN is a part of a name in any case, or a glob such as '*.docx'. With a slash in it, it is about the whole path.
+Applications are looked into with --application, or with --snapshot and the id of a backup.`,
 		flags: func(fs *pflag.FlagSet, c *call) {
 			fs.StringVar(&snap, "snapshot", "", "look in this snapshot")
-			fs.StringVar(&device, "device", "", "look in this device's newest snapshot")
+			fs.StringVar(&w.device, "device", "", "look in this device's newest snapshot")
+			fs.StringVar(&w.application, "application", "", "look in this application's newest backup")
 			unlockFlags(fs, c)
 		},
 		run: func(c *call) error {
 			match, err := agent.Pattern(c.args[0])
+			if err == nil {
+				err = w.check()
+			}
 			if err != nil {
 				return err
 			}
@@ -112,20 +84,8 @@ func findCommand() *command {
 				return err
 			}
 			defer a.Close(c.ctx)
-			var list []*agent.Snapshot
-			var of id.Device
-			if device != "" || snap != "" {
-				if of, err = c.ofDevice(a, device, this); err != nil {
-					return err
-				}
-			}
-			if snap != "" {
-				s, err := a.FindSnapshot(c.ctx, snap, of)
-				if err != nil {
-					return err
-				}
-				list = append(list, s)
-			} else if list, err = a.Newest(c.ctx, of); err != nil {
+			list, err := c.searched(a, this, w, snap)
+			if err != nil {
 				return err
 			}
 			var out *array
@@ -142,10 +102,11 @@ func findCommand() *command {
 						return out.add(struct {
 							Snapshot string `json:"snapshot"`
 							Device   string `json:"device"`
+							Of       string `json:"application,omitempty"`
 							*entryJSON
-						}{s.ID.String(), s.DeviceName, entryOf(e)})
+						}{s.ID.String(), s.DeviceName, applicationOf(s.Snapshot), entryOf(e)})
 					}
-					_, err := fmt.Fprintf(c.out, "%s  %s  %10s  %s  %s\n", agent.ShortID(s.ID, 10), printable(s.DeviceName), agent.Size(e.Size), stamp(time.Unix(0, e.ModTime)), printable(agent.LocalPath(e.Path)))
+					_, err := fmt.Fprintf(c.out, "%s  %s  %10s  %s  %s\n", agent.ShortID(s.ID, 10), printable(whose(s.Snapshot)), agent.Size(e.Size), stamp(time.Unix(0, e.ModTime)), printable(agent.LocalPath(e.Path)))
 					return err
 				})
 				if err != nil {
@@ -163,22 +124,41 @@ func findCommand() *command {
 	}
 }
 
+// searched returns the snapshots that find looks into.
+func (c *call) searched(a *agent.Account, this *state.Device, w which, snap string) ([]*agent.Snapshot, error) {
+	if snap == "" && w.application == "" {
+		of, err := c.ofDevice(a, w.device, nil)
+		if err != nil {
+			return nil, err
+		}
+		return a.Newest(c.ctx, of)
+	}
+	if snap == "" {
+		snap = "latest"
+	}
+	s, err := c.pick(a, this, w, snap)
+	if err != nil {
+		return nil, err
+	}
+	return []*agent.Snapshot{s}, nil
+}
+
 func diffCommand() *command {
-	var device string
+	var w which
 	return &command{
 		name: "diff", args: "SNAP SNAP", summary: "list what changed from one snapshot to another", min: 2, max: 2,
-		long: "+ was added, - was removed, M was modified.",
+		long: "+ was added, - was removed, M was modified.\n\n" + snapUsage + "\nThe second latest is of what the first SNAP is of. Both are of files, or both of applications.",
 		flags: func(fs *pflag.FlagSet, c *call) {
-			fs.StringVar(&device, "device", "", deviceUsage)
+			w.flags(fs)
 			unlockFlags(fs, c)
 		},
 		run: func(c *call) error {
-			a, before, err := c.snapshot(device)
+			a, before, err := c.snapshot(w)
 			if err != nil {
 				return err
 			}
 			defer a.Close(c.ctx)
-			after, err := a.FindSnapshot(c.ctx, c.args[1], before.Device)
+			after, err := c.later(a, before, w)
 			if err != nil {
 				return err
 			}
@@ -207,6 +187,19 @@ func diffCommand() *command {
 			return nil
 		},
 	}
+}
+
+// later returns the second snapshot of a diff.
+func (c *call) later(a *agent.Account, before *agent.Snapshot, w which) (*agent.Snapshot, error) {
+	ref := c.args[1]
+	if ref == "latest" && before.Label != nil {
+		w.application = before.Label.Application.String()
+	}
+	after, err := c.pick(a, &state.Device{ID: before.Device}, w, ref)
+	if err == nil && (before.Label == nil) != (after.Label == nil) {
+		err = fault.New(fault.Invalid, "%s holds %s, and %s holds %s: there is nothing to compare", agent.ShortID(before.ID, 10), held(before), agent.ShortID(after.ID, 10), held(after))
+	}
+	return after, err
 }
 
 func changeWord(k tree.Change) string {

@@ -13,12 +13,14 @@ import (
 )
 
 func verifyCommand() *command {
-	var device, sample string
+	var w which
+	var sample string
 	return &command{
 		name: "verify", args: "SNAP", summary: "read a snapshot and check every byte of it, writing nothing", min: 1, max: 1,
+		long: snapUsage,
 		flags: func(fs *pflag.FlagSet, c *call) {
 			fs.StringVar(&sample, "sample", "100%", "check the whole tree, and this part of the files' content, chosen at random")
-			fs.StringVar(&device, "device", "", deviceUsage)
+			w.flags(fs)
 			unlockFlags(fs, c)
 		},
 		run: func(c *call) error {
@@ -26,7 +28,7 @@ func verifyCommand() *command {
 			if err != nil {
 				return err
 			}
-			a, s, err := c.snapshot(device)
+			a, s, err := c.snapshot(w)
 			if err != nil {
 				return err
 			}
@@ -108,7 +110,8 @@ var conflicts = map[string]struct {
 }
 
 func restoreCommand() *command {
-	var device, to, conflict, on string
+	var w which
+	var to, conflict, on string
 	var paths, ext []string
 	var sync, wait bool
 	return &command{
@@ -120,7 +123,12 @@ A file that exists and is the same (size and time) is left alone. --conflict say
 skip leaves it, overwrite replaces it, keep-both restores beside it.
 
 With --on, the restore is ordered: the service of that device does it, as soon as it hears of it, to where the files
-were, or under --to, a folder of that device. The order is sealed for the device, and what came of it for you.`,
+were, or under --to, a folder of that device. The order is sealed for the device, and what came of it for you.
+
+Of a backup of an application this brings the dump and the media into a folder, as they are. To have the application's
+machine put it back, behind a safety backup: holdfast-agent app restore.
+
+` + snapUsage,
 		flags: func(fs *pflag.FlagSet, c *call) {
 			fs.StringVar(&to, "to", "", "folder to restore to")
 			fs.StringVar(&on, "on", "", "order the restore on this device of yours")
@@ -129,7 +137,7 @@ were, or under --to, a folder of that device. The order is sealed for the device
 			fs.StringSliceVar(&ext, "ext", nil, "only files with these extensions, such as .docx,.pdf")
 			fs.StringVar(&conflict, "conflict", "skip", "skip, overwrite or keep-both")
 			fs.BoolVar(&sync, "sync", false, "report success only when everything has reached the disk, against a power cut")
-			fs.StringVar(&device, "device", "", deviceUsage)
+			w.flags(fs)
 			unlockFlags(fs, c)
 		},
 		run: func(c *call) error {
@@ -149,13 +157,16 @@ were, or under --to, a folder of that device. The order is sealed for the device
 			if err != nil {
 				return err
 			}
-			a, s, err := c.snapshot(device)
+			a, s, err := c.snapshot(w)
 			if err != nil {
 				return err
 			}
 			defer a.Close(c.ctx)
 			if on != "" {
 				return c.order(a, s, on, agent.OrderInput{Paths: paths, Extensions: exts, To: to, Conflict: rule.ordered}, wait)
+			}
+			if s.Label != nil {
+				c.remark("This brings the files of the backup, and changes nothing of %q: holdfast-agent app restore %q %s does.", s.Label.Name, s.Label.Name, agent.ShortID(s.ID, 10))
 			}
 			r, err := a.Restore(c.ctx, s, agent.ReadInput{Paths: paths, Extensions: exts, Conflict: rule.here, To: to, Sync: sync, OnProgress: c.reading("restore")})
 			c.bar.done()

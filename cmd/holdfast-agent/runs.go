@@ -88,13 +88,22 @@ func (c *call) runs(list []*remote.Run) error {
 		if !r.EndedAt.IsZero() {
 			ended = stamp(r.EndedAt)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", agent.ShortID(r.ID, n), printable(r.DeviceName), strings.ToLower(printable(r.Kind)), printable(reason(r)), stamp(r.DueAt), ended, runState(r), printable(r.Text))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", agent.ShortID(r.ID, n), printable(r.DeviceName), printable(task(r)), printable(reason(r)), stamp(r.DueAt), ended, runState(r), printable(r.Text))
 	}
 	t.Flush()
 	if len(list) == 0 {
 		c.remark("There is no run yet.")
 	}
 	return nil
+}
+
+// task says what a run does.
+func task(r *remote.Run) string {
+	kind := strings.ToLower(r.Kind)
+	if r.ApplicationName != "" {
+		return kind + " of " + r.ApplicationName
+	}
+	return kind
 }
 
 // reason says what a run is for.
@@ -317,6 +326,8 @@ type runJSON struct {
 	State      string           `json:"state"`
 	Cancelling bool             `json:"cancelling"`
 	Device     nameJSON         `json:"device"`
+	Of         *nameJSON        `json:"application,omitempty"` // absent: files of the device
+	Part       string           `json:"part,omitempty"`        // of the application: database, media, full
 	CreatedAt  time.Time        `json:"createdAt"`
 	DueAt      time.Time        `json:"dueAt"`
 	DeadlineAt time.Time        `json:"deadlineAt"`
@@ -367,6 +378,9 @@ func runOf(r *remote.Run) runJSON {
 	}
 	if !r.Snapshot.IsZero() {
 		v.Snapshot = r.Snapshot.String()
+	}
+	if !r.Application.IsZero() {
+		v.Of, v.Part = &nameJSON{r.Application.String(), r.ApplicationName}, r.Part
 	}
 	return v
 }

@@ -13,12 +13,14 @@ import (
 )
 
 func snapshotsCommand() *command {
-	var device string
+	var w which
 	var limit int
 	return &command{
 		name: "snapshots", summary: "list the account's snapshots, newest first", max: 0,
+		long: "Those of files. --application lists the backups of an application, as holdfast-agent app backups does.",
 		flags: func(fs *pflag.FlagSet, c *call) {
-			fs.StringVar(&device, "device", "", "only those of this device")
+			fs.StringVar(&w.device, "device", "", "only those of this device")
+			fs.StringVar(&w.application, "application", "", "the backups of this application")
 			fs.IntVarP(&limit, "limit", "n", 0, "at most so many (default: all)")
 			unlockFlags(fs, c)
 		},
@@ -26,12 +28,18 @@ func snapshotsCommand() *command {
 			if limit < 0 {
 				return usagef("--limit %d makes no sense", limit)
 			}
+			if err := w.check(); err != nil {
+				return err
+			}
 			a, _, err := c.unlock()
 			if err != nil {
 				return err
 			}
 			defer a.Close(c.ctx)
-			of, err := c.ofDevice(a, device, nil)
+			if w.application != "" {
+				return c.backupsOf(a, w.application, limit)
+			}
+			of, err := c.ofDevice(a, w.device, nil)
 			if err != nil {
 				return err
 			}
@@ -43,9 +51,27 @@ func snapshotsCommand() *command {
 			if err != nil {
 				return err
 			}
-			return c.snapshots(list)
+			err = c.snapshots(list)
+			c.alsoApplications(a)
+			return err
 		},
 	}
+}
+
+// alsoApplications says that there are backups which a list of files does not show.
+func (c *call) alsoApplications(a *agent.Account) {
+	apps, err := a.Client.Applications(c.ctx)
+	if err != nil || len(apps) == 0 {
+		return
+	}
+	names := make([]string, 0, len(apps))
+	for _, v := range apps[:min(len(apps), 5)] {
+		names = append(names, printable(v.Name))
+	}
+	if len(apps) > len(names) {
+		names = append(names, "…")
+	}
+	c.remark("Backups of applications (%s) are not among them: --application NAME lists those.", strings.Join(names, ", "))
 }
 
 func (c *call) snapshots(list []*agent.Snapshot) error {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/holdfast-backup/holdfast/agent"
+	"github.com/holdfast-backup/holdfast/agent/application"
 	"github.com/holdfast-backup/holdfast/vault/remote"
 	"github.com/holdfast-backup/holdfast/wire/id"
 )
@@ -32,16 +35,22 @@ func statusCommand() *command {
 			if err != nil {
 				return err
 			}
-			st, err := agent.Check(c.ctx, dir, c.adjust)
+			apps, err := application.In(dir).All()
+			if err != nil {
+				return err
+			}
+			st, err := agent.Check(c.ctx, dir, c.adjust, slices.Collect(maps.Keys(namesOf(apps)))...)
 			if err != nil {
 				return err
 			}
 			if c.json {
-				if err := c.print(statusOf(st)); err != nil {
+				v := statusOf(st)
+				v.Applications = applicationsOf(apps, st)
+				if err := c.print(v); err != nil {
 					return err
 				}
 			} else {
-				c.status(st)
+				c.status(st, apps)
 			}
 			if st.Reached != nil || st.Accepted != nil {
 				return failed{}
@@ -51,7 +60,7 @@ func statusCommand() *command {
 	}
 }
 
-func (c *call) status(st *agent.Status) {
+func (c *call) status(st *agent.Status, apps []*application.App) {
 	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	row := func(what, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", what, fmt.Sprintf(format, args...)) }
 	d := st.Device
@@ -73,7 +82,7 @@ func (c *call) status(st *agent.Status) {
 		row("newest snapshot", "none")
 	}
 	if p := st.Policy; p != nil && len(p.Policies) == 0 {
-		row("policy", "none: nothing is saved by itself")
+		row("policy", "none: no files are saved by themselves")
 	} else if p != nil {
 		for _, v := range p.Policies {
 			row("policy", "%s: %s", printable(v.Name), printable(v.Schedule))
@@ -81,6 +90,9 @@ func (c *call) status(st *agent.Status) {
 		if !p.Next.IsZero() {
 			row("next due", "%s", stamp(p.Next))
 		}
+	}
+	for _, a := range apps {
+		row("application", "%s: %s", printable(a.Name), standing(st, a.ID))
 	}
 	if st.Service {
 		row("service", "runs")
@@ -128,6 +140,8 @@ type statusJSON struct {
 	Policy  *policyJSON  `json:"policy"` // null if the server did not say
 	Latest  *latestJSON  `json:"latestSnapshot"`
 	Last    *attemptJSON `json:"lastAttempt"`
+
+	Applications []applicationJSON `json:"applications"`
 }
 
 type policyJSON struct {
@@ -267,7 +281,7 @@ func doctorCommand() *command {
 			if err != nil {
 				return err
 			}
-			list := agent.Doctor(c.ctx, path, c.adjust)
+			list := agent.Doctor(c.ctx, path, c.adjust, applicationsAt(path))
 			worst := agent.Good
 			for _, f := range list {
 				if f.Grade == agent.Bad || f.Grade == agent.Warn && worst == agent.Good {

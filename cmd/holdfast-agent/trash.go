@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -14,15 +15,15 @@ import (
 
 // named makes a command that does something to the snapshot that its argument names.
 func named(name, summary, long string, do func(c *call, a *agent.Account, s *agent.Snapshot) error) *command {
-	var device string
+	var w which
 	return &command{
-		name: name, args: "SNAP", summary: summary, long: long, min: 1, max: 1,
+		name: name, args: "SNAP", summary: summary, long: strings.TrimSpace(long + "\n\n" + snapUsage), min: 1, max: 1,
 		flags: func(fs *pflag.FlagSet, c *call) {
-			fs.StringVar(&device, "device", "", deviceUsage)
+			w.flags(fs)
 			unlockFlags(fs, c)
 		},
 		run: func(c *call) error {
-			a, s, err := c.snapshot(device)
+			a, s, err := c.snapshot(w)
 			if err != nil {
 				return err
 			}
@@ -54,7 +55,7 @@ func (c *call) pin(a *agent.Account, s *agent.Snapshot, pinned bool) error {
 	if !pinned {
 		word = "no longer pinned"
 	}
-	fmt.Fprintf(c.out, "Snapshot %s of %s is %s.\n", agent.ShortID(s.ID, 10), stamp(s.CreatedAt), word)
+	fmt.Fprintf(c.out, "%s is %s.\n", called(s), word)
 	return nil
 }
 
@@ -72,7 +73,7 @@ func deleteCommand() *command {
 			if c.json {
 				return c.print(keptOf(after.Snapshot))
 			}
-			fmt.Fprintf(c.out, "Snapshot %s of %s is deleted.\n", agent.ShortID(s.ID, 10), stamp(s.CreatedAt))
+			fmt.Fprintf(c.out, "%s is deleted.\n", called(s))
 			c.remark("Until %s it can be taken back: holdfast-agent undelete %s", stamp(after.PurgeAfter), agent.ShortID(s.ID, 10))
 			return nil
 		})
@@ -101,7 +102,7 @@ func undeleteCommand() *command {
 			if c.json {
 				return c.print(keptOf(after))
 			}
-			fmt.Fprintf(c.out, "Snapshot %s of %s is back.\n", agent.ShortID(s.ID, 10), stamp(s.CreatedAt))
+			fmt.Fprintf(c.out, "%s is back.\n", called(s))
 			return nil
 		},
 	}
@@ -126,9 +127,9 @@ func (c *call) deleted(a *agent.Account) error {
 	}
 	n := agent.ShortIDs(ids)
 	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tDATE\tDEVICE\tFILES\tSIZE\tDELETED\tGONE AFTER")
+	fmt.Fprintln(t, "ID\tDATE\tOF\tFILES\tSIZE\tDELETED\tGONE AFTER")
 	for _, s := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", agent.ShortID(s.ID, n), stamp(s.CreatedAt), printable(s.DeviceName), thousands(s.Files), agent.Size(s.Bytes), stamp(s.DeletedAt), stamp(s.PurgeAfter))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", agent.ShortID(s.ID, n), stamp(s.CreatedAt), printable(whose(s.Snapshot)), thousands(s.Files), agent.Size(s.Bytes), stamp(s.DeletedAt), stamp(s.PurgeAfter))
 	}
 	t.Flush()
 	if len(list) == 0 {
@@ -142,6 +143,7 @@ type keptJSON struct {
 	ID         string    `json:"id"`
 	CreatedAt  time.Time `json:"createdAt"`
 	Device     nameJSON  `json:"device"`
+	Of         *nameJSON `json:"application,omitempty"` // absent: files of the device
 	Files      int64     `json:"files"`
 	Bytes      int64     `json:"bytes"`
 	Pinned     bool      `json:"pinned"`
@@ -150,6 +152,10 @@ type keptJSON struct {
 }
 
 func keptOf(s *remote.Snapshot) keptJSON {
-	return keptJSON{ID: s.ID.String(), CreatedAt: s.CreatedAt, Device: nameJSON{s.Device.String(), s.DeviceName}, Files: s.Files, Bytes: s.Bytes,
+	v := keptJSON{ID: s.ID.String(), CreatedAt: s.CreatedAt, Device: nameJSON{s.Device.String(), s.DeviceName}, Files: s.Files, Bytes: s.Bytes,
 		Pinned: !s.PinnedAt.IsZero(), DeletedAt: s.DeletedAt, PurgeAfter: s.PurgeAfter}
+	if s.Label != nil {
+		v.Of = &nameJSON{s.Label.Application.String(), s.Label.Name}
+	}
+	return v
 }

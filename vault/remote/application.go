@@ -85,6 +85,42 @@ func (c *Client) Applications(ctx context.Context) ([]Application, error) {
 	return list, nil
 }
 
+// ApplicationHealth is how an application of a device is doing, by the server's records.
+type ApplicationHealth struct {
+	LastSuccessAt time.Time // zero: there is no backup yet
+	LastState     string    // of the newest run of a backup, such as FAILED; "": there was none
+	LastEndedAt   time.Time // of that run; zero: it is not over
+	NextDueAt     time.Time // zero: no schedule asks for it
+}
+
+// ThisDeviceApplications says how the device's applications are doing, without those that the server does not know. It needs the device's token.
+func (c *Client) ThisDeviceApplications(ctx context.Context, ids []id.Application) (map[id.Application]ApplicationHealth, error) {
+	names := make([]string, len(ids))
+	for i, v := range ids {
+		names[i] = v.String()
+	}
+	r, err := api.ThisDeviceApplications(ctx, c.gql(always), names)
+	if err != nil {
+		return nil, err
+	}
+	found := map[id.Application]ApplicationHealth{}
+	for _, f := range r.ThisDeviceApplications {
+		if f == nil {
+			continue
+		}
+		v, err := parse[id.Application](f.Id)
+		if err != nil {
+			return nil, err
+		}
+		h := ApplicationHealth{LastSuccessAt: deref(f.Stats.LastSuccessAt), NextDueAt: deref(f.NextDueAt)}
+		if l := f.Stats.LastRun; l != nil {
+			h.LastState, h.LastEndedAt = string(l.State), deref(l.EndedAt)
+		}
+		found[v] = h
+	}
+	return found, nil
+}
+
 // BackUpApplication asks for a backup of a part of an application, now.
 func (c *Client) BackUpApplication(ctx context.Context, a id.Application, part, title string, w ApplicationWork) (*Run, error) {
 	r, err := api.BackUpApplication(ctx, c.gql(ifUnsent), api.BackUpApplicationInput{Application: a.String(), Part: api.ApplicationPart(strings.ToUpper(part)),

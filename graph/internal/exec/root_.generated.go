@@ -684,6 +684,7 @@ type ComplexityRoot struct {
 		Snapshots                  func(childComplexity int, device *string, application *string, first *int, after *string) int
 		StorageReport              func(childComplexity int, days *int) int
 		ThisDevice                 func(childComplexity int) int
+		ThisDeviceApplications     func(childComplexity int, ids []string) int
 		Users                      func(childComplexity int, first *int, after *string, search *string) int
 	}
 
@@ -4075,6 +4076,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.ThisDevice(childComplexity), true
+	case "Query.thisDeviceApplications":
+		if e.ComplexityRoot.Query.ThisDeviceApplications == nil {
+			break
+		}
+
+		args, err := ec.field_Query_thisDeviceApplications_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.ThisDeviceApplications(childComplexity, args["ids"].([]string)), true
 	case "Query.users":
 		if e.ComplexityRoot.Query.Users == nil {
 			break
@@ -6372,6 +6384,8 @@ extend type Query {
   "Applications on the caller's devices, by name; all for administrators who ask for the fleet."
   applications(fleet: Boolean = false): [Application!]! @auth
   application(id: ID!): Application @auth
+  "Those of this device's applications that it names, at most 100, in that order; null for one that the server does not know."
+  thisDeviceApplications(ids: [ID!]!): [Application]! @device
   "When a schedule of an application would be due next, before it is saved."
   applicationSchedulePreview(schedule: ScheduleInput!, zone: String!, count: Int = 5): SchedulePreview! @auth
 }

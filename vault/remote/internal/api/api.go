@@ -3070,6 +3070,76 @@ func (v *TakeWorkTakeWorkTakeWorkPayloadPolicyEffectivePolicySelectionsSelection
 	return v.MaxFileSize
 }
 
+// ThisDeviceApplicationsResponse is returned by ThisDeviceApplications on success.
+type ThisDeviceApplicationsResponse struct {
+	// Those of this device's applications that it names, at most 100, in that order; null for one that the server does not know.
+	ThisDeviceApplications []*ThisDeviceApplicationsThisDeviceApplicationsApplication `json:"thisDeviceApplications"`
+}
+
+// GetThisDeviceApplications returns ThisDeviceApplicationsResponse.ThisDeviceApplications, and is useful for accessing the field via an interface.
+func (v *ThisDeviceApplicationsResponse) GetThisDeviceApplications() []*ThisDeviceApplicationsThisDeviceApplicationsApplication {
+	return v.ThisDeviceApplications
+}
+
+// ThisDeviceApplicationsThisDeviceApplicationsApplication includes the requested fields of the GraphQL type Application.
+// The GraphQL type's documentation follows.
+//
+// A database, folders of media, or both, on one device.
+type ThisDeviceApplicationsThisDeviceApplicationsApplication struct {
+	Id string `json:"id"`
+	// When a schedule wants it next.
+	NextDueAt *time.Time                                                   `json:"nextDueAt"`
+	Stats     ThisDeviceApplicationsThisDeviceApplicationsApplicationStats `json:"stats"`
+}
+
+// GetId returns ThisDeviceApplicationsThisDeviceApplicationsApplication.Id, and is useful for accessing the field via an interface.
+func (v *ThisDeviceApplicationsThisDeviceApplicationsApplication) GetId() string { return v.Id }
+
+// GetNextDueAt returns ThisDeviceApplicationsThisDeviceApplicationsApplication.NextDueAt, and is useful for accessing the field via an interface.
+func (v *ThisDeviceApplicationsThisDeviceApplicationsApplication) GetNextDueAt() *time.Time {
+	return v.NextDueAt
+}
+
+// GetStats returns ThisDeviceApplicationsThisDeviceApplicationsApplication.Stats, and is useful for accessing the field via an interface.
+func (v *ThisDeviceApplicationsThisDeviceApplicationsApplication) GetStats() ThisDeviceApplicationsThisDeviceApplicationsApplicationStats {
+	return v.Stats
+}
+
+// ThisDeviceApplicationsThisDeviceApplicationsApplicationStats includes the requested fields of the GraphQL type ApplicationStats.
+type ThisDeviceApplicationsThisDeviceApplicationsApplicationStats struct {
+	LastSuccessAt *time.Time                                                           `json:"lastSuccessAt"`
+	LastRun       *ThisDeviceApplicationsThisDeviceApplicationsApplicationStatsLastRun `json:"lastRun"`
+}
+
+// GetLastSuccessAt returns ThisDeviceApplicationsThisDeviceApplicationsApplicationStats.LastSuccessAt, and is useful for accessing the field via an interface.
+func (v *ThisDeviceApplicationsThisDeviceApplicationsApplicationStats) GetLastSuccessAt() *time.Time {
+	return v.LastSuccessAt
+}
+
+// GetLastRun returns ThisDeviceApplicationsThisDeviceApplicationsApplicationStats.LastRun, and is useful for accessing the field via an interface.
+func (v *ThisDeviceApplicationsThisDeviceApplicationsApplicationStats) GetLastRun() *ThisDeviceApplicationsThisDeviceApplicationsApplicationStatsLastRun {
+	return v.LastRun
+}
+
+// ThisDeviceApplicationsThisDeviceApplicationsApplicationStatsLastRun includes the requested fields of the GraphQL type Run.
+// The GraphQL type's documentation follows.
+//
+// A backup or restore of one device that is due, under way or over.
+type ThisDeviceApplicationsThisDeviceApplicationsApplicationStatsLastRun struct {
+	State   RunState   `json:"state"`
+	EndedAt *time.Time `json:"endedAt"`
+}
+
+// GetState returns ThisDeviceApplicationsThisDeviceApplicationsApplicationStatsLastRun.State, and is useful for accessing the field via an interface.
+func (v *ThisDeviceApplicationsThisDeviceApplicationsApplicationStatsLastRun) GetState() RunState {
+	return v.State
+}
+
+// GetEndedAt returns ThisDeviceApplicationsThisDeviceApplicationsApplicationStatsLastRun.EndedAt, and is useful for accessing the field via an interface.
+func (v *ThisDeviceApplicationsThisDeviceApplicationsApplicationStatsLastRun) GetEndedAt() *time.Time {
+	return v.EndedAt
+}
+
 // ThisDeviceLatestResponse is returned by ThisDeviceLatest on success.
 type ThisDeviceLatestResponse struct {
 	// The device whose token this is.
@@ -3558,6 +3628,14 @@ func (v *__SnapshotsInput) GetFirst() *int { return v.First }
 
 // GetAfter returns __SnapshotsInput.After, and is useful for accessing the field via an interface.
 func (v *__SnapshotsInput) GetAfter() *string { return v.After }
+
+// __ThisDeviceApplicationsInput is used internally by genqlient
+type __ThisDeviceApplicationsInput struct {
+	Ids []string `json:"ids"`
+}
+
+// GetIds returns __ThisDeviceApplicationsInput.Ids, and is useful for accessing the field via an interface.
+func (v *__ThisDeviceApplicationsInput) GetIds() []string { return v.Ids }
 
 // __UploadPackInput is used internally by genqlient
 type __UploadPackInput struct {
@@ -6075,6 +6153,48 @@ func ThisDevice(
 	}
 
 	data_ = &ThisDeviceResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by ThisDeviceApplications.
+const ThisDeviceApplications_Operation = `
+query ThisDeviceApplications ($ids: [ID!]!) {
+	thisDeviceApplications(ids: $ids) {
+		id
+		nextDueAt
+		stats {
+			lastSuccessAt
+			lastRun {
+				state
+				endedAt
+			}
+		}
+	}
+}
+`
+
+func ThisDeviceApplications(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	ids []string,
+) (data_ *ThisDeviceApplicationsResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ThisDeviceApplications",
+		Query:  ThisDeviceApplications_Operation,
+		Variables: &__ThisDeviceApplicationsInput{
+			Ids: ids,
+		},
+	}
+
+	data_ = &ThisDeviceApplicationsResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
