@@ -205,7 +205,7 @@ func (l *applicationList) card(a *api.ApplicationRow, v state.ApplicationsView) 
 			}),
 			app.Div().Class("d-flex flex-wrap gap-2 mt-auto").Body(
 				app.If(a.RemovedAt == nil && a.Device.RevokedAt == nil, func() app.UI {
-					return app.Button().Type("button").Class("btn btn-sm btn-primary").Disabled(v.Busy != "" || run != nil).Aria("label", "Back up "+a.Name+" now").
+					return app.Button().Type("button").Class("btn btn-sm btn-primary").Disabled(v.Busy != "" || run != nil).Aria("label", "Back up now: "+a.Name).
 						OnClick(func(app.Context, app.Event) { l.m.BackUp(a) }, app.EventScope(a.Id)).Body(app.Span().Class("me-1").Body(ui.Icon("cloud-arrow-up")), app.Text("Back up now"))
 				}),
 				app.A().Class("btn btn-sm btn-outline-secondary").Href(href).Aria("label", "Backups of "+a.Name).Text("Backups"),
