@@ -54,7 +54,7 @@ func TestChaos(t *testing.T) {
 		cmd := a.Command("backup", files, "--json", "--limit-upload", speed)
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
-		if err := cmd.Start(); err != nil {
+		if err := stack.Start(cmd); err != nil {
 			t.Fatal(err)
 		}
 		wait := time.Duration(rng.Int64N(int64(took)))

@@ -117,7 +117,7 @@ func (x *disaster) settle() {
 
 	agent := x.ada.Command("run")
 	agent.Stderr = x.Output()
-	x.ok(agent.Start())
+	x.ok(stack.Start(agent))
 	x.Cleanup(func() { agent.Process.Kill(); agent.Wait() })
 }
 

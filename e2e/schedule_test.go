@@ -203,7 +203,7 @@ func (x *scheduled) service() *running {
 	x.Helper()
 	r := &running{Cmd: x.ada.Command("run")}
 	r.Stderr = x.Output()
-	x.ok(r.Start())
+	x.ok(stack.Start(r.Cmd))
 	killed := false
 	r.kill = func() {
 		if !killed {

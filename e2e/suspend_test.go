@@ -31,7 +31,7 @@ func TestSuspendedDevice(t *testing.T) {
 	cmd := a.Command("backup", files, "--json", "--limit-upload", "2MiB")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Start(); err != nil {
+	if err := stack.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
 	defer cmd.Process.Kill()

@@ -105,8 +105,7 @@ func (s *Server) launch() error {
 	s.Cmd = exec.Command(s.programs.Holdfast, s.args...)
 	s.Cmd.Env = append(os.Environ(), s.env...)
 	s.Cmd.Stdout, s.Cmd.Stderr = s.log, s.log
-	s.Cmd.SysProcAttr = dieWithParent()
-	if err := start(s.Cmd); err != nil {
+	if err := Start(s.Cmd); err != nil {
 		return err
 	}
 	go func() { s.err = s.Cmd.Wait(); close(s.done) }()
@@ -275,11 +274,10 @@ func (a *Agent) With(p Programs) *Agent {
 	return &b
 }
 
-// Command returns the command without running it.
+// Command returns the command without running it: see [Start].
 func (a *Agent) Command(args ...string) *exec.Cmd {
 	cmd := exec.Command(a.programs.Agent, append(args, "--state", a.State)...)
 	cmd.Env = append(os.Environ(), a.Env...)
-	cmd.SysProcAttr = dieWithParent()
 	return cmd
 }
 
@@ -342,11 +340,10 @@ func run(ctx context.Context, program string, env []string, args ...string) Resu
 	r := Result{Args: append([]string{filepath.Base(program)}, args...)}
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(os.Environ(), env...)
-	cmd.SysProcAttr = dieWithParent()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	began := time.Now()
-	err := start(cmd)
+	err := Start(cmd)
 	if err == nil {
 		err = cmd.Wait()
 	}

@@ -6,12 +6,6 @@ import (
 	"syscall"
 )
 
-// dieWithParent makes the kernel end a program with the one that started it, so that a test that is killed
-// leaves nothing behind.
-func dieWithParent() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-}
-
 // The death signal comes when the *thread* ends that forked. The threads of Go's pool live on, but one that
 // a goroutine has locked ends with it: so starting happens on one thread, locked for ever.
 var starts = make(chan func())
@@ -25,7 +19,9 @@ func init() {
 	}()
 }
 
-func start(cmd *exec.Cmd) error {
+// Start starts a program that the kernel ends with this one, so that a test that is killed leaves nothing behind.
+func Start(cmd *exec.Cmd) error {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	errs := make(chan error)
 	starts <- func() { errs <- cmd.Start() }
 	return <-errs

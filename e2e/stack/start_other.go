@@ -2,11 +2,7 @@
 
 package stack
 
-import (
-	"os/exec"
-	"syscall"
-)
+import "os/exec"
 
-func dieWithParent() *syscall.SysProcAttr { return nil }
-
-func start(cmd *exec.Cmd) error { return cmd.Start() }
+// Start starts a program. If the one that started it is killed, it stays.
+func Start(cmd *exec.Cmd) error { return cmd.Start() }

@@ -235,7 +235,7 @@ func (x *scenario) makePolicy() {
 func (x *scenario) firstBackup() {
 	cmd := x.laptop.Command("run")
 	cmd.Stderr = x.Output()
-	x.ok(cmd.Start())
+	x.ok(stack.Start(cmd))
 	x.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 
 	a := x.ada

@@ -96,7 +96,7 @@ func (i *institution) open(ctx context.Context) error {
 func (h *host) serve(args ...string) error {
 	h.leave()
 	h.service = h.agent.Command(append([]string{"run"}, args...)...)
-	return h.service.Start()
+	return stack.Start(h.service)
 }
 
 func (h *host) leave() {

@@ -105,7 +105,7 @@ func (i *institution) join(ctx context.Context) error {
 				return err
 			}
 			d.service = d.agent.Command("run")
-			if err := d.service.Start(); err != nil {
+			if err := stack.Start(d.service); err != nil {
 				return err
 			}
 			i.devices = append(i.devices, d)
