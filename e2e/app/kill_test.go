@@ -60,7 +60,7 @@ func (k *killing) all() {
 
 	// Of the agent, while it dumps. What was stored is not a backup.
 	n := len(k.backups())
-	k.start("backup", func() { k.begin("DATABASE") })
+	k.start("BACKUP", func() { k.begin("DATABASE") })
 	stop()
 	if got := len(k.backups()); got > n+1 {
 		t.Errorf("%d backups, %d before the kill", got, n)
@@ -98,7 +98,7 @@ func (k *killing) all() {
 	if !ok {
 		t.Fatalf("%T cannot be killed", k.db)
 	}
-	k.start("backup", func() { k.begin("DATABASE") })
+	k.start("BACKUP", func() { k.begin("DATABASE") })
 	d.kill(t)
 	k.rest()
 	k.either()
@@ -131,9 +131,9 @@ func (k *killing) order(snapshot string) {
 func (k *killing) start(kind string, fn func()) {
 	k.Helper()
 	fn()
-	until(k.T, "a "+kind+" is under way", func() bool {
+	until(k.T, "a run of the kind "+kind+" is under way", func() bool {
 		r := k.runs()[0]
-		return r.Kind == kind && r.State != "waiting"
+		return r.Kind == kind && r.State != "WAITING"
 	})
 }
 
@@ -142,7 +142,7 @@ func (k *killing) phase(name string) {
 	k.Helper()
 	until(k.T, "the restore of the "+name, func() bool {
 		r := k.runs()[0]
-		return r.Phase == name || r.State != "waiting" && r.State != "running"
+		return r.Progress.Phase == name || r.State != "WAITING" && r.State != "RUNNING"
 	})
 }
 
@@ -158,7 +158,7 @@ func (k *killing) rest() {
 	until(k.T, "nothing is due", func() bool {
 		k.sql(`UPDATE runs SET due_at = clock_timestamp() WHERE state = 'waiting'`)
 		for _, r := range k.runs() {
-			if r.State == "waiting" || r.State == "running" {
+			if r.State == "WAITING" || r.State == "RUNNING" {
 				return false
 			}
 		}

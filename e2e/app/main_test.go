@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-backup/holdfast/e2e/api"
 	"github.com/holdfast-backup/holdfast/e2e/same"
 	"github.com/holdfast-backup/holdfast/e2e/shop"
 	"github.com/holdfast-backup/holdfast/e2e/stack"
@@ -85,6 +86,8 @@ type owner struct {
 	db    database // nil: media only
 	name  string
 	media string
+
+	client *api.Client // see ask
 }
 
 // newOwner enrols a machine with an application. Its service runs if run is set.
@@ -135,7 +138,7 @@ func (o *owner) service() (kill func()) {
 	o.Helper()
 	c := o.a.Command("run")
 	c.Stderr = o.Output()
-	o.ok(c.Start())
+	o.ok(stack.Start(c))
 	kill = sync.OnceFunc(func() {
 		c.Process.Kill()
 		c.Wait()
@@ -228,17 +231,32 @@ func until(t *testing.T, what string, is func() bool) {
 
 // run is a run as the list has it.
 type run struct {
-	ID, Kind, State, Phase string
-	Bytes                  int64
-	Code, Text, Note       string
+	ID, Kind, State string
+	Progress        struct{ Phase string }
 }
 
-// runs are the account's, newest first.
-func (o *owner) runs() []run {
+// runs are the account's, newest first. They are asked for again and again, and the command line would stretch the password each time.
+func (o *owner) runs() (list []run) {
 	o.Helper()
-	var out struct{ Runs []run }
-	o.ok(o.a.Unlocked(o.Context(), "runs", "--json").JSON(&out))
-	return out.Runs
+	var out struct {
+		Runs struct{ Edges []struct{ Node run } }
+	}
+	o.ask(`{ runs(first: 20) { edges { node { id kind state progress { phase } } } } }`, nil, &out)
+	for _, e := range out.Runs.Edges {
+		list = append(list, e.Node)
+	}
+	return list
+}
+
+// ask asks over GraphQL, as the owner, who is logged in once. The server may have been restarted since the last question: then it is put again.
+func (o *owner) ask(query string, variables map[string]any, out any) {
+	o.Helper()
+	if o.client == nil {
+		o.client = o.login()
+	}
+	if err := o.client.Do(o.Context(), query, variables, out); err != nil {
+		o.ok(o.client.Do(o.Context(), query, variables, out))
+	}
 }
 
 func pretty(v any) string {

@@ -4,12 +4,14 @@ package app
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/holdfast-backup/holdfast/e2e/shop"
 )
@@ -36,6 +38,7 @@ func TestSQLite(t *testing.T) {
 func life(t *testing.T, db database, files int, copyAs string) {
 	o := newOwner(t, server(t), db, files, true)
 	o.ok(o.a.Run(t.Context(), "app", "test", o.name).Err())
+	obeyed := o.schedule()
 	before, photos := db.State(t, ""), o.snap()
 
 	o.backup("full", "before the upgrade")
@@ -92,34 +95,47 @@ func life(t *testing.T, db database, files int, copyAs string) {
 	o.ok(o.restore(full.ID, "--part", "database").Err())
 	o.holds(before)
 
-	o.scheduled()
 	o.exported(full, before, photos)
+	obeyed()
 }
 
-// scheduled looks that a schedule is obeyed.
-func (o *owner) scheduled() {
+// schedule gives the same database, as an application of its own, a schedule that is due at the next full minute, while other things happen. obeyed
+// looks that there is a backup by it.
+func (o *owner) schedule() (obeyed func()) {
 	o.Helper()
-	c := o.login()
+	name := o.name + " by night"
+	o.ok(o.a.Run(o.Context(), "app", "add", name, "--db", o.db.URL()).Err())
 	var apps struct{ Applications []struct{ ID, Name string } }
-	o.ok(c.Do(o.Context(), `{ applications { id name } }`, nil, &apps))
+	o.ask(`{ applications { id name } }`, nil, &apps)
 	app := ""
 	for _, a := range apps.Applications {
-		if a.Name == o.name {
+		if a.Name == name {
 			app = a.ID
 		}
 	}
-	var made struct {
-		CreateApplicationSchedule struct{ Schedule struct{ ID string } }
+	at := time.Now().UTC().Add(65 * time.Second)
+	o.ask(`mutation($in: CreateApplicationScheduleInput!) { createApplicationSchedule(input: $in) { schedule { id } } }`, map[string]any{"in": map[string]any{
+		"application": app, "schedule": map[string]any{"name": "Nightly", "part": "DATABASE", "zone": "UTC", "schedule": map[string]any{"kind": "CRON", "cron": fmt.Sprintf("%d %d * * *", at.Minute(), at.Hour())},
+			"retention": map[string]any{"last": 1}}}}, nil)
+	return func() {
+		o.Helper()
+		var out struct {
+			Application struct {
+				Snapshots struct {
+					Edges []struct {
+						Node struct{ Label struct{ Part, Title string } }
+					}
+				}
+			}
+		}
+		until(o.T, "the schedule makes a backup", func() bool {
+			o.ask(`query($id: ID!) { application(id: $id) { snapshots { edges { node { label { part title } } } } } }`, map[string]any{"id": app}, &out)
+			return len(out.Application.Snapshots.Edges) > 0
+		})
+		if b := out.Application.Snapshots.Edges[0].Node; b.Label.Part != "DATABASE" || b.Label.Title != "Nightly" {
+			o.Errorf("the scheduled backup is %s", pretty(b))
+		}
 	}
-	o.ok(c.Do(o.Context(), `mutation($in: CreateApplicationScheduleInput!) { createApplicationSchedule(input: $in) { schedule { id } } }`, map[string]any{"in": map[string]any{
-		"application": app, "schedule": map[string]any{"name": "Nightly", "part": "DATABASE", "zone": "UTC", "schedule": map[string]any{"kind": "CRON", "cron": "* * * * *"},
-			"retention": map[string]any{"last": 1}}}}, &made))
-	before := len(o.backups())
-	until(o.T, "the schedule makes a backup", func() bool { return len(o.backups()) > before })
-	if b := o.newest("backup"); b.Label.Part != "database" || b.Label.Title != "Nightly" {
-		o.Errorf("the scheduled backup is %s", pretty(b))
-	}
-	o.ok(c.Do(o.Context(), `mutation($id: ID!) { deleteApplicationSchedule(input: {id: $id}) { id } }`, map[string]any{"id": made.CreateApplicationSchedule.Schedule.ID}, nil))
 }
 
 // exported restores a ZIP without Holdfast: with unzip and the engine's own client.
