@@ -133,6 +133,3 @@ func (p *Port) Receive(ctx context.Context, limit int) ([]byte, error) {
 		}
 	}
 }
-
-// Channel returns both ends of a new channel between two programs.
-func Channel() (a, b *Port) { return channel() }

@@ -1,5 +1,5 @@
-// Package browser is the app's only way to JavaScript: fetch, WebSockets, workers, storage, WebCrypto, files in and out. Only the two programs
-// (app, app/keys) import it; everything else in the app is plain Go that takes interfaces, and runs, and is tested, without a browser.
+// Package browser is the app's only way to JavaScript: fetch, WebSockets, workers, storage, WebCrypto, files in and out. Only the three programs
+// (app, app/keys, app/sealer) import it; everything else in the app is plain Go that takes interfaces, and runs, and is tested, without a browser.
 // What is here is tested in one: see app/browser/browsertest.
 //
 // Functions that wait (for a promise, for a message) block their goroutine, never the page. No error of JavaScript's passes as a panic.

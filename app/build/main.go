@@ -1,4 +1,4 @@
-// Build makes the web app that holdfast serves: it compiles the page and its key worker to WebAssembly, takes styles, icons and scripts from
+// Build makes the web app that holdfast serves: it compiles the page, the keys and the sealer to WebAssembly, takes styles, icons and scripts from
 // node_modules, names every file after its content, compresses what compresses, and writes all of it, with the page around it, to a folder
 // that package server/web embeds.
 //
