@@ -150,7 +150,11 @@ func (d *Depot) open(ctx context.Context, cfg Config, secret []byte) (err error)
 		d.Queue, d.Inspector = queue.NewClient(d.Redis), queue.NewInspector(d.Redis)
 	}
 	d.Bus = bus.New(d.Redis).WithLog(cfg.Log)
-	d.Accounts = account.New(account.Config{DB: d.DB, Pepper: derive(secret, "holdfast/v1/pepper"), PublicURL: cfg.PublicURL, Bus: d.Bus})
+	people := account.Config{DB: d.DB, Pepper: derive(secret, "holdfast/v1/pepper"), PublicURL: cfg.PublicURL, Bus: d.Bus}
+	if cfg.Mail != nil {
+		people.Mail = func(ctx context.Context, tx *sqlx.Tx, c notice.Code) error { return d.Notices.MailCode(ctx, tx, c) }
+	}
+	d.Accounts = account.New(people)
 	d.Fleet = fleet.New(fleet.Config{DB: d.DB, Bus: d.Bus})
 	d.Settings = setting.New(setting.Config{DB: d.DB})
 	d.Policies = policy.New(policy.Config{DB: d.DB, BeforeChange: func(ctx context.Context, tx *sqlx.Tx, p *policy.Policy) error {

@@ -128,11 +128,27 @@ func (r *mutationResolver) UpdateProfile(ctx context.Context, input exec.UpdateP
 }
 
 func (r *mutationResolver) ChangeEmail(ctx context.Context, input exec.ChangeEmailInput) (*exec.ChangeEmailPayload, error) {
-	user, err := r.cfg.Accounts.ChangeEmail(ctx, actor.FromContext(ctx), account.Proof{AuthKey: input.AuthKey, Code: text(input.Code)}, input.Email)
+	user, waits, err := r.cfg.Accounts.ChangeEmail(ctx, actor.FromContext(ctx), account.Proof{AuthKey: input.AuthKey, Code: text(input.Code)}, input.Email)
 	if err != nil {
 		return nil, err
 	}
-	return &exec.ChangeEmailPayload{User: user}, nil
+	return &exec.ChangeEmailPayload{User: user, Waits: waits}, nil
+}
+
+func (r *mutationResolver) ConfirmEmail(ctx context.Context, input exec.ConfirmEmailInput) (*exec.ConfirmEmailPayload, error) {
+	user, err := r.cfg.Accounts.ConfirmEmail(ctx, actor.FromContext(ctx), input.Code)
+	if err != nil {
+		return nil, err
+	}
+	return &exec.ConfirmEmailPayload{User: user}, nil
+}
+
+func (r *mutationResolver) CancelEmail(ctx context.Context) (*exec.CancelEmailPayload, error) {
+	user, err := r.cfg.Accounts.CancelEmail(ctx, actor.FromContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &exec.CancelEmailPayload{User: user}, nil
 }
 
 func (r *mutationResolver) BeginSecondFactor(ctx context.Context, input exec.BeginSecondFactorInput) (*exec.BeginSecondFactorPayload, error) {
@@ -322,6 +338,18 @@ func (r *userResolver) BackupCodesLeft(ctx context.Context, obj *account.User) (
 	}
 	n, err := r.cfg.Accounts.BackupCodesLeft(ctx, a)
 	return &n, err
+}
+
+func (r *userResolver) PendingEmail(ctx context.Context, obj *account.User) (*string, error) {
+	a := actor.FromContext(ctx)
+	if !a.MayRead(obj.ID) {
+		return nil, nil
+	}
+	email, err := r.cfg.Accounts.PendingEmail(ctx, a)
+	if err != nil || email == "" {
+		return nil, err
+	}
+	return &email, nil
 }
 
 func (r *userResolver) Sessions(ctx context.Context, obj *account.User) ([]*account.Session, error) {

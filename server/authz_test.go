@@ -251,6 +251,10 @@ var rows = []row{
 	{"Mutation.changeEmail", `mutation($input: ChangeEmailInput!) { changeEmail(input: $input) { user { email } } }`, func(c *cast, caller string) map[string]any {
 		return input("email", strings.ReplaceAll(strings.ReplaceAll(caller, " ", ""), "'", "")+".new@example.org", "authKey", b64(c.ada.AuthKey)) // ada's key: nobody else's
 	}, fill(merge(same(string(fault.WrongPassword), other, admin, super), same(forbidden, apiToken)), "person"), nil},
+	{"Mutation.confirmEmail", `mutation($input: ConfirmEmailInput!) { confirmEmail(input: $input) { user { email } } }`, func(*cast, string) map[string]any {
+		return input("code", "AAAA-AAAA")
+	}, fill(merge(same(string(fault.Conflict), owner, other, admin, super), same(forbidden, apiToken)), "person"), nil},
+	{"Mutation.cancelEmail", `mutation { cancelEmail { user { id } } }`, noVars, fill(same(forbidden, apiToken), "person"), nil},
 	{"Mutation.beginSecondFactor", `mutation($input: BeginSecondFactorInput!) { beginSecondFactor(input: $input) { secret uri } }`, func(c *cast, _ string) map[string]any {
 		return input("authKey", b64(c.ada.AuthKey))
 	}, fill(merge(same(string(fault.WrongPassword), other, admin, super), same(forbidden, apiToken)), "person"), nil},

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -61,14 +62,55 @@ func TestSecondFactor(t *testing.T) {
 	}
 }
 
+// A new address is one once the code was typed that came to it by mail; the old one is told, before and after.
 func TestEmailIsChanged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ada := w.person("ada", actor.Staff)
-	const change = `mutation($input: ChangeEmailInput!) { changeEmail(input: $input) { user { email } } }`
-	w.says(w.gql(ada.Token, change, input("email", "new-"+ada.Email, "authKey", b64(ada.AuthKey))), `"new-`+ada.Email+`"`, "changeEmail", "user", "email")
+	ada, eve := w.person("ada", actor.Staff), w.person("eve", actor.Staff)
+	const change = `mutation($input: ChangeEmailInput!) { changeEmail(input: $input) { waits user { email pendingEmail } } }`
+	const confirm = `mutation($input: ConfirmEmailInput!) { confirmEmail(input: $input) { user { email pendingEmail } } }`
+	w.refused(w.gql(ada.Token, change, input("email", eve.Email, "authKey", b64(ada.AuthKey))), fault.Conflict, "cannot be used")
+	w.refused(w.gql(ada.Token, change, input("email", "new-"+ada.Email, "authKey", b64(eve.AuthKey))), fault.WrongPassword, "wrong")
+	w.says(w.gql(ada.Token, change, input("email", "new-"+ada.Email, "authKey", b64(ada.AuthKey))),
+		`{"waits":true,"user":{"email":"`+ada.Email+`","pendingEmail":"new-`+ada.Email+`"}}`, "changeEmail")
+	w.says(w.gql(w.person("boss", actor.Admin).Token, `query($s: String!) { users(search: $s) { edges { node { pendingEmail } } } }`, map[string]any{"s": ada.Email}),
+		`[{"node":{"pendingEmail":null}}]`, "users", "edges")
+	w.ok(w.notices.Post(t.Context()))
+	var code string
+	old := 0
+	for _, m := range w.smtp.Wait(t, 2) {
+		switch m.To[0] {
+		case "new-" + ada.Email:
+			found := regexp.MustCompile(`[A-Z2-7]{4}-[A-Z2-7]{4}`).FindString(m.Text)
+			if code = found; !strings.Contains(m.Text, "/profile") {
+				t.Errorf("%s", m.Text)
+			}
+		case ada.Email:
+			if old++; !strings.Contains(m.Text, "about to be changed") || !strings.Contains(m.Text, "new-"+ada.Email) {
+				t.Errorf("%s", m.Text)
+			}
+		}
+	}
+	if code == "" || old != 1 {
+		t.Fatalf("code %q, %d mails to the old address", code, old)
+	}
+	w.refused(w.gql(ada.Token, confirm, input("code", "AAAA-AAAA")), fault.Invalid, "not the code that was mailed to new-")
+	w.refused(w.gql(eve.Token, confirm, input("code", code)), fault.Conflict, "no address waits")
+	w.says(w.gql(ada.Token, confirm, input("code", code)), `{"email":"new-`+ada.Email+`","pendingEmail":null}`, "confirmEmail", "user")
 	w.refused(w.gql("", loginWithCode, input("email", ada.Email, "authKey", b64(ada.AuthKey), "client", "t")), fault.WrongPassword, "wrong")
 	w.fine("", loginWithCode, input("email", "new-"+ada.Email, "authKey", b64(ada.AuthKey), "client", "t"))
+	w.ok(w.notices.Post(t.Context()))
+	after := map[string]bool{}
+	for _, m := range w.smtp.Wait(t, 4)[2:] {
+		after[m.To[0]] = strings.Contains(m.Text, "no longer with "+ada.Email)
+	}
+	if !after[ada.Email] || !after["new-"+ada.Email] {
+		t.Errorf("%v", after)
+	}
+
+	w.fine(ada.Token, change, input("email", "third-"+ada.Email, "authKey", b64(ada.AuthKey)))
+	w.fine(ada.Token, `mutation { cancelEmail { user { id } } }`, nil)
+	w.says(w.gql(ada.Token, `{ me { pendingEmail } }`, nil), `{"pendingEmail":null}`, "me")
 }
 
 func TestAccountIsReset(t *testing.T) {

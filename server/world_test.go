@@ -88,7 +88,8 @@ func newWorldOn(t testing.TB, db *sqlx.DB, store blob.Store, adjust func(*server
 	client := redis.NewClient(opts)
 	secret := random(32)
 	w := &world{t: t, db: db, bus: bus.New(client), signer: server.NewSigner(secret), log: new(syncBuffer)}
-	w.accounts = account.New(account.Config{DB: db, Pepper: secret, PublicURL: "https://backup.example.org", Bus: w.bus})
+	w.accounts = account.New(account.Config{DB: db, Pepper: secret, PublicURL: "https://backup.example.org", Bus: w.bus,
+		Mail: func(ctx context.Context, tx *sqlx.Tx, c notice.Code) error { return w.notices.MailCode(ctx, tx, c) }})
 	w.fleet = fleet.New(fleet.Config{DB: db, Bus: w.bus})
 	w.catalog = catalog.New(catalog.Config{DB: db, Store: store, Bus: w.bus, Sign: w.signer.Sign})
 	w.settings = setting.New(setting.Config{DB: db})

@@ -19,6 +19,8 @@ type AccessMeUser struct {
 	Id string `json:"id"`
 	// Backup codes that were not used yet; null for anyone but the user.
 	BackupCodesLeft *int `json:"backupCodesLeft"`
+	// The address that the user wants to have and that waits to be confirmed; null if there is none, and for anyone but the user.
+	PendingEmail *string `json:"pendingEmail"`
 	// The user's own sessions, most recent first; empty for anyone else.
 	Sessions []*AccessMeUserSessionsSession `json:"sessions"`
 	// The user's own API tokens; empty for anyone else.
@@ -30,6 +32,9 @@ func (v *AccessMeUser) GetId() string { return v.Id }
 
 // GetBackupCodesLeft returns AccessMeUser.BackupCodesLeft, and is useful for accessing the field via an interface.
 func (v *AccessMeUser) GetBackupCodesLeft() *int { return v.BackupCodesLeft }
+
+// GetPendingEmail returns AccessMeUser.PendingEmail, and is useful for accessing the field via an interface.
+func (v *AccessMeUser) GetPendingEmail() *string { return v.PendingEmail }
 
 // GetSessions returns AccessMeUser.Sessions, and is useful for accessing the field via an interface.
 func (v *AccessMeUser) GetSessions() []*AccessMeUserSessionsSession { return v.Sessions }
@@ -2237,6 +2242,38 @@ type BrandingResponse struct {
 // GetBranding returns BrandingResponse.Branding, and is useful for accessing the field via an interface.
 func (v *BrandingResponse) GetBranding() *BrandingFields { return v.Branding }
 
+// CancelEmailCancelEmailCancelEmailPayload includes the requested fields of the GraphQL type CancelEmailPayload.
+type CancelEmailCancelEmailCancelEmailPayload struct {
+	User *CancelEmailCancelEmailCancelEmailPayloadUser `json:"user"`
+}
+
+// GetUser returns CancelEmailCancelEmailCancelEmailPayload.User, and is useful for accessing the field via an interface.
+func (v *CancelEmailCancelEmailCancelEmailPayload) GetUser() *CancelEmailCancelEmailCancelEmailPayloadUser {
+	return v.User
+}
+
+// CancelEmailCancelEmailCancelEmailPayloadUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type CancelEmailCancelEmailCancelEmailPayloadUser struct {
+	Id string `json:"id"`
+}
+
+// GetId returns CancelEmailCancelEmailCancelEmailPayloadUser.Id, and is useful for accessing the field via an interface.
+func (v *CancelEmailCancelEmailCancelEmailPayloadUser) GetId() string { return v.Id }
+
+// CancelEmailResponse is returned by CancelEmail on success.
+type CancelEmailResponse struct {
+	// Gives up a change of the address that waits for its code.
+	CancelEmail *CancelEmailCancelEmailCancelEmailPayload `json:"cancelEmail"`
+}
+
+// GetCancelEmail returns CancelEmailResponse.CancelEmail, and is useful for accessing the field via an interface.
+func (v *CancelEmailResponse) GetCancelEmail() *CancelEmailCancelEmailCancelEmailPayload {
+	return v.CancelEmail
+}
+
 // CancelRunCancelRunRunPayload includes the requested fields of the GraphQL type RunPayload.
 type CancelRunCancelRunRunPayload struct {
 	Run *RunFields `json:"run"`
@@ -2263,8 +2300,13 @@ func (v *CancelRunResponse) GetCancelRun() *CancelRunCancelRunRunPayload { retur
 
 // ChangeEmailChangeEmailChangeEmailPayload includes the requested fields of the GraphQL type ChangeEmailPayload.
 type ChangeEmailChangeEmailChangeEmailPayload struct {
-	User *ChangeEmailChangeEmailChangeEmailPayloadUser `json:"user"`
+	// The address waits to be confirmed with the code that was mailed to it; false: it is the user's.
+	Waits bool                                          `json:"waits"`
+	User  *ChangeEmailChangeEmailChangeEmailPayloadUser `json:"user"`
 }
+
+// GetWaits returns ChangeEmailChangeEmailChangeEmailPayload.Waits, and is useful for accessing the field via an interface.
+func (v *ChangeEmailChangeEmailChangeEmailPayload) GetWaits() bool { return v.Waits }
 
 // GetUser returns ChangeEmailChangeEmailChangeEmailPayload.User, and is useful for accessing the field via an interface.
 func (v *ChangeEmailChangeEmailChangeEmailPayload) GetUser() *ChangeEmailChangeEmailChangeEmailPayloadUser {
@@ -2381,7 +2423,8 @@ func (v *ChangeEmailInput) GetCode() *string { return v.Code }
 
 // ChangeEmailResponse is returned by ChangeEmail on success.
 type ChangeEmailResponse struct {
-	// Changes the caller's own e-mail address. The old one gets a mail.
+	// Changes the caller's own e-mail address, for who shows the password again. Where mail is sent, it waits for confirmEmail with the code that goes to the
+	// new address, and the old one gets a mail. Without mail it is the new one at once. CONFLICT if somebody has it, or was invited with it.
 	ChangeEmail *ChangeEmailChangeEmailChangeEmailPayload `json:"changeEmail"`
 }
 
@@ -2534,6 +2577,128 @@ var AllCompressionLevel = []CompressionLevel{
 	CompressionLevelFast,
 	CompressionLevelDefault,
 	CompressionLevelBetter,
+}
+
+// ConfirmEmailConfirmEmailConfirmEmailPayload includes the requested fields of the GraphQL type ConfirmEmailPayload.
+type ConfirmEmailConfirmEmailConfirmEmailPayload struct {
+	User *ConfirmEmailConfirmEmailConfirmEmailPayloadUser `json:"user"`
+}
+
+// GetUser returns ConfirmEmailConfirmEmailConfirmEmailPayload.User, and is useful for accessing the field via an interface.
+func (v *ConfirmEmailConfirmEmailConfirmEmailPayload) GetUser() *ConfirmEmailConfirmEmailConfirmEmailPayloadUser {
+	return v.User
+}
+
+// ConfirmEmailConfirmEmailConfirmEmailPayloadUser includes the requested fields of the GraphQL type User.
+// The GraphQL type's documentation follows.
+//
+// A person with an account.
+type ConfirmEmailConfirmEmailConfirmEmailPayloadUser struct {
+	AccountFields `json:"-"`
+}
+
+// GetId returns ConfirmEmailConfirmEmailConfirmEmailPayloadUser.Id, and is useful for accessing the field via an interface.
+func (v *ConfirmEmailConfirmEmailConfirmEmailPayloadUser) GetId() string { return v.AccountFields.Id }
+
+// GetEmail returns ConfirmEmailConfirmEmailConfirmEmailPayloadUser.Email, and is useful for accessing the field via an interface.
+func (v *ConfirmEmailConfirmEmailConfirmEmailPayloadUser) GetEmail() string {
+	return v.AccountFields.Email
+}
+
+// GetName returns ConfirmEmailConfirmEmailConfirmEmailPayloadUser.Name, and is useful for accessing the field via an interface.
+func (v *ConfirmEmailConfirmEmailConfirmEmailPayloadUser) GetName() string {
+	return v.AccountFields.Name
+}
+
+// GetRole returns ConfirmEmailConfirmEmailConfirmEmailPayloadUser.Role, and is useful for accessing the field via an interface.
+func (v *ConfirmEmailConfirmEmailConfirmEmailPayloadUser) GetRole() Role { return v.AccountFields.Role }
+
+// GetCreatedAt returns ConfirmEmailConfirmEmailConfirmEmailPayloadUser.CreatedAt, and is useful for accessing the field via an interface.
+func (v *ConfirmEmailConfirmEmailConfirmEmailPayloadUser) GetCreatedAt() time.Time {
+	return v.AccountFields.CreatedAt
+}
+
+// GetSecondFactor returns ConfirmEmailConfirmEmailConfirmEmailPayloadUser.SecondFactor, and is useful for accessing the field via an interface.
+func (v *ConfirmEmailConfirmEmailConfirmEmailPayloadUser) GetSecondFactor() bool {
+	return v.AccountFields.SecondFactor
+}
+
+func (v *ConfirmEmailConfirmEmailConfirmEmailPayloadUser) UnmarshalJSON(b []byte) error {
+
+	if string(b) == "null" {
+		return nil
+	}
+
+	var firstPass struct {
+		*ConfirmEmailConfirmEmailConfirmEmailPayloadUser
+		graphql.NoUnmarshalJSON
+	}
+	firstPass.ConfirmEmailConfirmEmailConfirmEmailPayloadUser = v
+
+	err := json.Unmarshal(b, &firstPass)
+	if err != nil {
+		return err
+	}
+
+	err = json.Unmarshal(
+		b, &v.AccountFields)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+type __premarshalConfirmEmailConfirmEmailConfirmEmailPayloadUser struct {
+	Id string `json:"id"`
+
+	Email string `json:"email"`
+
+	Name string `json:"name"`
+
+	Role Role `json:"role"`
+
+	CreatedAt time.Time `json:"createdAt"`
+
+	SecondFactor bool `json:"secondFactor"`
+}
+
+func (v *ConfirmEmailConfirmEmailConfirmEmailPayloadUser) MarshalJSON() ([]byte, error) {
+	premarshaled, err := v.__premarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(premarshaled)
+}
+
+func (v *ConfirmEmailConfirmEmailConfirmEmailPayloadUser) __premarshalJSON() (*__premarshalConfirmEmailConfirmEmailConfirmEmailPayloadUser, error) {
+	var retval __premarshalConfirmEmailConfirmEmailConfirmEmailPayloadUser
+
+	retval.Id = v.AccountFields.Id
+	retval.Email = v.AccountFields.Email
+	retval.Name = v.AccountFields.Name
+	retval.Role = v.AccountFields.Role
+	retval.CreatedAt = v.AccountFields.CreatedAt
+	retval.SecondFactor = v.AccountFields.SecondFactor
+	return &retval, nil
+}
+
+type ConfirmEmailInput struct {
+	// With the hyphen or without, in any case.
+	Code string `json:"code"`
+}
+
+// GetCode returns ConfirmEmailInput.Code, and is useful for accessing the field via an interface.
+func (v *ConfirmEmailInput) GetCode() string { return v.Code }
+
+// ConfirmEmailResponse is returned by ConfirmEmail on success.
+type ConfirmEmailResponse struct {
+	// Takes the code that was mailed to a new address, which is the caller's from then on; the old one gets a mail. CONFLICT if none waits, or if the code is too old.
+	ConfirmEmail *ConfirmEmailConfirmEmailConfirmEmailPayload `json:"confirmEmail"`
+}
+
+// GetConfirmEmail returns ConfirmEmailResponse.ConfirmEmail, and is useful for accessing the field via an interface.
+func (v *ConfirmEmailResponse) GetConfirmEmail() *ConfirmEmailConfirmEmailConfirmEmailPayload {
+	return v.ConfirmEmail
 }
 
 // ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayload includes the requested fields of the GraphQL type ConfirmSecondFactorPayload.
@@ -8850,6 +9015,14 @@ type __ChangePasswordInput struct {
 // GetInput returns __ChangePasswordInput.Input, and is useful for accessing the field via an interface.
 func (v *__ChangePasswordInput) GetInput() *ChangePasswordInput { return v.Input }
 
+// __ConfirmEmailInput is used internally by genqlient
+type __ConfirmEmailInput struct {
+	Input *ConfirmEmailInput `json:"input,omitempty"`
+}
+
+// GetInput returns __ConfirmEmailInput.Input, and is useful for accessing the field via an interface.
+func (v *__ConfirmEmailInput) GetInput() *ConfirmEmailInput { return v.Input }
+
 // __ConfirmSecondFactorInput is used internally by genqlient
 type __ConfirmSecondFactorInput struct {
 	Input *ConfirmSecondFactorInput `json:"input,omitempty"`
@@ -9384,6 +9557,7 @@ query Access {
 	me {
 		id
 		backupCodesLeft
+		pendingEmail
 		sessions {
 			... SessionFields
 		}
@@ -11265,6 +11439,38 @@ func Branding(
 	return data_, err_
 }
 
+// The mutation executed by CancelEmail.
+const CancelEmail_Operation = `
+mutation CancelEmail {
+	cancelEmail {
+		user {
+			id
+		}
+	}
+}
+`
+
+func CancelEmail(
+	ctx_ context.Context,
+	client_ graphql.Client,
+) (data_ *CancelEmailResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "CancelEmail",
+		Query:  CancelEmail_Operation,
+	}
+
+	data_ = &CancelEmailResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by CancelRun.
 const CancelRun_Operation = `
 mutation CancelRun ($input: CancelRunInput!) {
@@ -11353,6 +11559,7 @@ func CancelRun(
 const ChangeEmail_Operation = `
 mutation ChangeEmail ($input: ChangeEmailInput!) {
 	changeEmail(input: $input) {
+		waits
 		user {
 			... AccountFields
 		}
@@ -11426,6 +11633,50 @@ func ChangePassword(
 	}
 
 	data_ = &ChangePasswordResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The mutation executed by ConfirmEmail.
+const ConfirmEmail_Operation = `
+mutation ConfirmEmail ($input: ConfirmEmailInput!) {
+	confirmEmail(input: $input) {
+		user {
+			... AccountFields
+		}
+	}
+}
+fragment AccountFields on User {
+	id
+	email
+	name
+	role
+	createdAt
+	secondFactor
+}
+`
+
+func ConfirmEmail(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	input *ConfirmEmailInput,
+) (data_ *ConfirmEmailResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ConfirmEmail",
+		Query:  ConfirmEmail_Operation,
+		Variables: &__ConfirmEmailInput{
+			Input: input,
+		},
+	}
+
+	data_ = &ConfirmEmailResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(

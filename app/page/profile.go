@@ -109,7 +109,7 @@ func (p *Profile) you(u *api.AccountFields, v state.ProfileView) app.UI {
 			app.Div().Class("mb-3").Body(
 				app.Div().Class("form-label").Text("E-mail address"),
 				app.Div().Class("text-break").Text(u.Email),
-				app.Div().Class("form-text").Body(app.Text("You log in with it. "), link("Change it", func() { p.email = emailForm{open: true} })),
+				p.address(v),
 			),
 			app.Div().Class("d-flex align-items-center gap-3").Body(
 				save("Save the name", v.Busy == state.FormName),

@@ -25,7 +25,10 @@ type factorForm struct {
 
 // settleSecurity closes the forms of this file that have succeeded. A notification says so.
 func (p *Profile) settleSecurity(fresh func(form string) bool) {
-	if fresh(state.FormEmail) {
+	if fresh(state.FormEmail) { // where it waits, the dialog goes on to the code
+		p.email = emailForm{open: p.profile.View().PendingEmail != ""}
+	}
+	if done, stopped := fresh(state.FormEmailCode), fresh(state.FormEmailStop); done || stopped {
 		p.email = emailForm{}
 	}
 	if fresh(state.FormBegin) {
@@ -138,12 +141,42 @@ func oneTimeCode(code string, typed func(string)) app.UI {
 		Help: codeWords, OnInput: typed}.UI()
 }
 
+// address is what the card about the person says below the address.
+func (p *Profile) address(v state.ProfileView) app.UI {
+	open := func() { p.email = emailForm{open: true} }
+	if v.PendingEmail == "" {
+		return app.Div().Class("form-text").Body(app.Text("You log in with it. "), link("Change it", open))
+	}
+	return app.Div().Class("form-text text-break").Body(app.Text("You log in with it until "+v.PendingEmail+" is confirmed. "), link("Type the code", open))
+}
+
+// confirmDialog asks for the code that was mailed to the new address.
+func (p *Profile) confirmDialog(u *api.AccountFields, v state.ProfileView) app.UI {
+	f := &p.email
+	return &ui.Modal{Title: "Confirm your new address", OnClose: func() { p.email = emailForm{} }, Body: func() []app.UI {
+		return []app.UI{
+			ui.Trouble(v.Err[state.FormEmailCode], nil),
+			ui.Trouble(v.Err[state.FormEmailStop], nil),
+			app.P().Class("text-break").Text("A code was mailed to " + v.PendingEmail + ". It is valid for a day. Until you have typed it you log in with " + u.Email + "."),
+			form(func() { p.profile.ConfirmEmail(f.code) },
+				ui.Field{ID: "mailed-code", Label: "Code from the mail", Type: "text", Value: f.code, Autocomplete: "one-time-code", Mono: true,
+					Help: "Eight letters and digits. Nothing came? Look among the unwanted mail, or give it up and begin again.", OnInput: func(s string) { f.code = s }}.UI(),
+				ui.Submit("Confirm the address", v.Busy == state.FormEmailCode),
+			),
+			app.Div().Class("text-center mt-2").Body(link("Give it up: keep the old address", p.profile.CancelEmail)),
+		}
+	}}
+}
+
 func (p *Profile) emailDialog(u *api.AccountFields, v state.ProfileView) app.UI {
+	if v.PendingEmail != "" {
+		return p.confirmDialog(u, v)
+	}
 	f := &p.email
 	return &ui.Modal{Title: "Change your e-mail address", OnClose: func() { p.email = emailForm{} }, Body: func() []app.UI {
 		return []app.UI{
 			ui.Trouble(v.Err[state.FormEmail], nil),
-			app.P().Text("You log in with the new address from then on, with the same password. The old one, " + u.Email + ", gets a mail about it."),
+			app.P().Class("text-break").Text("You log in with the new address then, with the same password. Where this server sends mail, the new address gets a code that you type here, and the old one, " + u.Email + ", a mail about it."),
 			form(func() { p.profile.ChangeEmail(f.email, f.password, f.code) },
 				ui.Field{ID: "new-email", Label: "New address", Type: "email", Value: f.email, Autocomplete: "email", OnInput: func(s string) { f.email = s }}.UI(),
 				p.presentPassword(&f.password),

@@ -26,7 +26,8 @@ func SecretGroups(secret string) string {
 	return b.String()
 }
 
-// ChangeEmail changes the address with which the person logs in. code is that of the second factor, if there is one.
+// ChangeEmail changes the address with which the person logs in. code is that of the second factor, if there is one. Where the server sends mail, the address
+// is in a later View as one that waits for [Profile.ConfirmEmail].
 func (p *Profile) ChangeEmail(email, password, code string) {
 	p.do(FormEmail, func(ctx context.Context) (func(), error) {
 		if email = strings.TrimSpace(email); email == "" {
@@ -41,7 +42,40 @@ func (p *Profile) ChangeEmail(email, password, code string) {
 			return nil, err
 		}
 		p.session.renamed(&got.ChangeEmail.User.AccountFields)
-		return nil, nil
+		return func() {
+			p.v.PendingEmail = ""
+			if got.ChangeEmail.Waits {
+				p.v.PendingEmail = email
+			}
+		}, nil
+	})
+}
+
+// ConfirmEmail takes the code that was mailed to the new address.
+func (p *Profile) ConfirmEmail(code string) {
+	p.do(FormEmailCode, func(ctx context.Context) (func(), error) {
+		if filled(code) == nil {
+			return nil, fault.New(fault.Invalid, "type the code from the mail")
+		}
+		got, err := api.ConfirmEmail(ctx, p.session.api, &api.ConfirmEmailInput{Code: code})
+		if err != nil {
+			return nil, err
+		}
+		p.session.renamed(&got.ConfirmEmail.User.AccountFields)
+		return func() { p.v.PendingEmail = "" }, nil
+	})
+}
+
+// CancelEmail gives up a change of the address that waits.
+func (p *Profile) CancelEmail() {
+	p.do(FormEmailStop, func(ctx context.Context) (func(), error) {
+		if _, err := api.CancelEmail(ctx, p.session.api); err != nil {
+			return nil, err
+		}
+		return func() {
+			p.v.PendingEmail = ""
+			delete(p.v.Err, FormEmailCode)
+		}, nil
 	})
 }
 

@@ -154,10 +154,52 @@ func TestEmailIsChanged(t *testing.T) {
 	if p.View().Done[FormEmail] != 1 || p.session.View().User.Email != "ada@example.com" || !strings.Contains(w.last("ChangeEmail"), `"code":null,"email":"ada@example.com"`) {
 		t.Errorf("%+v, %s", p.View(), w.last("ChangeEmail"))
 	}
+	if p.View().PendingEmail != "" {
+		t.Error("it waits")
+	}
 	w.set(w.server, "ChangeEmail", refuse(fault.Conflict, "cannot be used"))
 	p.ChangeEmail("bob@example.com", "a password", "")
 	wait()
 	fails(t, p.View().Err[FormEmail], fault.Conflict, "cannot be used")
+}
+
+// Where the server sends mail, a new address waits for the code that goes to it.
+func TestEmailWaitsForItsCode(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.set(w.server, "ChangeEmail", say(`{"changeEmail":{"waits":true,"user":`+ada+`}}`))
+	p, wait := profileOf(t, w)
+	begin := func() {
+		t.Helper()
+		p.ChangeEmail("ada@example.net", "a password", "")
+		wait()
+		if p.View().PendingEmail != "ada@example.net" || p.session.View().User.Email != "ada@example.org" {
+			t.Errorf("%+v, %s", p.View(), p.session.View().User.Email)
+		}
+	}
+	begin()
+	p.ConfirmEmail(" ")
+	wait()
+	fails(t, p.View().Err[FormEmailCode], fault.Invalid, "code from the mail")
+	p.CancelEmail()
+	wait()
+	if v := p.View(); v.PendingEmail != "" || v.Done[FormEmailStop] != 1 || v.Err[FormEmailCode] != nil {
+		t.Errorf("%+v", v)
+	}
+	begin()
+	w.set(w.server, "ConfirmEmail", refuse(fault.Invalid, "code: not the code"))
+	p.ConfirmEmail("AAAA-AAAA")
+	wait()
+	fails(t, p.View().Err[FormEmailCode], fault.Invalid, "not the code")
+	w.set(w.server, "ConfirmEmail", say(`{"confirmEmail":{"user":`+strings.Replace(ada, "ada@example.org", "ada@example.net", 1)+`}}`))
+	p.ConfirmEmail("BBBB-BBBB")
+	wait()
+	if v := p.View(); v.PendingEmail != "" || v.Done[FormEmailCode] != 1 || p.session.View().User.Email != "ada@example.net" || !strings.Contains(w.last("ConfirmEmail"), "BBBB-BBBB") {
+		t.Errorf("%+v", v)
+	}
+	w.set(w.server, "Access", say(`{"me":{"id":"usr_1","backupCodesLeft":0,"pendingEmail":"ada@example.com","sessions":[],"apiTokens":[]}}`))
+	p.Load() // as on another day: the server remembers
+	await(t, p, func() bool { return p.View().PendingEmail == "ada@example.com" })
 }
 
 // Somebody becomes an administrator while the page is open: the session knows at once.

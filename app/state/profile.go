@@ -37,6 +37,8 @@ type ProfileView struct {
 	Setup       *FactorSetup // a second factor that is being set up
 	BackupCodes []string     // that were just made, shown once
 	CodesLeft   int          // backup codes that were not used
+
+	PendingEmail string // an address that waits for the code that was mailed to it; "": none
 }
 
 // The forms.
@@ -49,10 +51,14 @@ const (
 	FormToken    = "token"
 	FormRevoke   = "revoke"
 	FormEmail    = "email"
-	FormBegin    = "begin"   // of a second factor
-	FormFactor   = "factor"  // the code that confirms it
-	FormBackup   = "backup"  // new backup codes
-	FormDisable  = "disable" // the second factor off
+
+	FormEmailCode = "email-code" // the code that was mailed to a new address
+	FormEmailStop = "email-stop" // the change of the address given up
+
+	FormBegin   = "begin"   // of a second factor
+	FormFactor  = "factor"  // the code that confirms it
+	FormBackup  = "backup"  // new backup codes
+	FormDisable = "disable" // the second factor off
 )
 
 // NewProfile returns the profile of who is logged in.
@@ -101,6 +107,12 @@ func (p *Profile) load(ctx context.Context) {
 	p.change(func() {
 		if err == nil && got.Me.BackupCodesLeft != nil {
 			p.v.CodesLeft = *got.Me.BackupCodesLeft
+		}
+		if err == nil {
+			p.v.PendingEmail = ""
+			if e := got.Me.PendingEmail; e != nil {
+				p.v.PendingEmail = *e
+			}
 		}
 		p.v.Sessions.end(sessions, err)
 		p.v.Tokens.end(tokens, err)

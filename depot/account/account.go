@@ -78,6 +78,9 @@ type Config struct {
 	Bus       Bus
 	Now       func() time.Time // nil: time.Now
 	Limits    Limits
+
+	// Mail sends a code to an address, as part of tx. Nil: no mail is sent, and addresses are believed.
+	Mail func(ctx context.Context, tx *sqlx.Tx, c notice.Code) error
 }
 
 // Limits are the service's times and counts. Zero fields take the defaults, which stand behind them.
@@ -86,6 +89,7 @@ type Limits struct {
 	SessionMax      time.Duration // 180 days
 	RecoverySession time.Duration // 15 minutes
 	Invitation      time.Duration // 7 days
+	EmailCode       time.Duration // 24 hours
 	APITokens       int           // 50 a user
 
 	FailuresFree        int           // 10 failures of an account cost nothing
@@ -111,6 +115,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.SessionMax, 180*day)
 	def(&l.RecoverySession, 15*time.Minute)
 	def(&l.Invitation, 7*day)
+	def(&l.EmailCode, day)
 	count(&l.APITokens, 50)
 	count(&l.FailuresFree, 10)
 	count(&l.AddressFailuresFree, 100)
@@ -129,6 +134,7 @@ type Service struct {
 	bus    Bus
 	now    func() time.Time
 	limits Limits
+	mail   func(ctx context.Context, tx *sqlx.Tx, c notice.Code) error // nil: none is sent
 }
 
 // New returns the service. It panics if the pepper is short: that is a mistake of the program, not of its user.
@@ -136,7 +142,7 @@ func New(cfg Config) *Service {
 	if len(cfg.Pepper) < 32 {
 		panic("account: the pepper has less than 32 bytes")
 	}
-	s := &Service{db: cfg.DB, pepper: cfg.Pepper, url: cfg.PublicURL, bus: cfg.Bus, now: cfg.Now, limits: cfg.Limits.withDefaults()}
+	s := &Service{db: cfg.DB, pepper: cfg.Pepper, url: cfg.PublicURL, bus: cfg.Bus, now: cfg.Now, limits: cfg.Limits.withDefaults(), mail: cfg.Mail}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -158,7 +164,7 @@ func (s *Service) told(ctx context.Context, u id.User) {
 	}
 }
 
-// Sweep deletes what has run out: sessions, invitations, counts of failed logins, places not seen for long.
+// Sweep deletes what has run out: sessions, invitations, addresses that nobody confirmed, counts of failed logins, places not seen for long.
 // The worker calls it now and then; nothing that it deletes still has an effect.
 func (s *Service) Sweep(ctx context.Context) error {
 	now := s.now()

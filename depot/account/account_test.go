@@ -15,6 +15,7 @@ import (
 	"github.com/holdfast-backup/holdfast/depot/account"
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/audit"
+	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/pg/pgtest"
 	"github.com/holdfast-backup/holdfast/wire/fault"
 )
@@ -26,6 +27,7 @@ type world struct {
 	db    *sqlx.DB
 	bus   *recorder
 	clock *clock
+	codes []notice.Code // that were mailed, if mail is sent
 }
 
 type clock struct {
@@ -79,6 +81,17 @@ func newWorld(t *testing.T) *world {
 func (w *world) another() *account.Service {
 	return account.New(account.Config{
 		DB: w.db, Pepper: bytes.Repeat([]byte("pepper"), 8), PublicURL: "https://vault.example.org", Bus: w.bus, Now: w.clock.Now,
+	})
+}
+
+// mails makes the service one that sends mail.
+func (w *world) mails() {
+	w.Service = account.New(account.Config{
+		DB: w.db, Pepper: bytes.Repeat([]byte("pepper"), 8), PublicURL: "https://vault.example.org", Bus: w.bus, Now: w.clock.Now,
+		Mail: func(_ context.Context, _ *sqlx.Tx, c notice.Code) error {
+			w.codes = append(w.codes, c)
+			return nil
+		},
 	})
 }
 

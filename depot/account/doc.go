@@ -34,6 +34,11 @@
 // switching the factor on ended all sessions that had shown no code. The secret is locked under a key made of the pepper (depot/locked), backup
 // codes are kept as HMAC. It keeps those out who know the password, and protects nothing from whoever holds the server.
 //
+// # Addresses
+//
+// A new address is shown to be one's own by a code that is mailed to it, where mail is sent ([Config].Mail); without mail it is believed. It reserves
+// nothing until then. A new password gives it up. The mail with the code is no notification: nobody who is logged in can read it.
+//
 // # Starting anew
 //
 // [Service.Reset] is for who has lost both the password and the recovery code. It shuts the account; the person joins again with new keys

@@ -31,7 +31,7 @@ type RenewRecoveryInput struct {
 	Recovery Recovery
 }
 
-// ChangePassword sets a new password and ends all other sessions of the account. It takes the old password's
+// ChangePassword sets a new password, ends all other sessions of the account and gives up a change of its address that waits. It takes the old password's
 // auth key or, without one, a session from [Service.LoginWithRecovery], which then becomes an ordinary one.
 func (s *Service) ChangePassword(ctx context.Context, a actor.Actor, in PasswordInput) (*User, error) {
 	u, err := a.SignedIn()
@@ -49,6 +49,9 @@ func (s *Service) ChangePassword(ctx context.Context, a actor.Actor, in Password
 			return err
 		}
 		if err := deleteSessions(ctx, tx, u, a.Session); err != nil {
+			return err
+		}
+		if err := deleteEmailChange(ctx, tx, u); err != nil { // whoever knew the old password may have begun it
 			return err
 		}
 		if err := promoteSession(ctx, tx, a.Session, s.now().Add(s.limits.SessionIdle)); err != nil {

@@ -48,7 +48,7 @@ func (s *Service) Reset(ctx context.Context, a actor.Actor, user id.User, email 
 		if err := setReset(ctx, tx, user, &now); err != nil {
 			return err
 		}
-		for _, end := range []func(context.Context, *sqlx.Tx, id.User) error{deleteAPITokens, deleteFactor, deleteInvitationsBy, deleteInvitationsOf} {
+		for _, end := range []func(context.Context, *sqlx.Tx, id.User) error{deleteAPITokens, deleteFactor, deleteEmailChange, deleteInvitationsBy, deleteInvitationsOf} {
 			if err := end(ctx, tx, user); err != nil {
 				return err
 			}

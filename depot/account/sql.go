@@ -345,6 +345,7 @@ func sweep(ctx context.Context, q sqlx.ExecerContext, now, failuresBefore, place
 		{`DELETE FROM sessions WHERE expires_at < $1`, now},
 		{`DELETE FROM api_tokens WHERE expires_at < $1`, now},
 		{`DELETE FROM invitations WHERE accepted_at IS NULL AND expires_at < $1`, now},
+		{`DELETE FROM email_changes WHERE expires_at < $1`, now},
 	} {
 		if _, err := pg.Change(ctx, q, s.query, s.before); err != nil {
 			return err
@@ -422,6 +423,32 @@ func isOpen(ctx context.Context, tx *sqlx.Tx, s id.Session, u id.User, now time.
 // setEmail fails with a unique violation if another has the address.
 func setEmail(ctx context.Context, tx *sqlx.Tx, u id.User, email, key string) error {
 	_, err := pg.Change(ctx, tx, `UPDATE users SET email = $2, email_key = $3 WHERE id = $1`, u, email, key)
+	return err
+}
+
+// emailChange is an address that waits to be confirmed.
+type emailChange struct {
+	Email     string    `db:"email"`
+	Key       string    `db:"email_key"`
+	Hash      []byte    `db:"code_hash"`
+	ExpiresAt time.Time `db:"expires_at"`
+}
+
+func emailChangeOf(ctx context.Context, q sqlx.QueryerContext, u id.User) (*emailChange, error) {
+	return pg.One[emailChange](ctx, q, `SELECT email, email_key, code_hash, expires_at FROM email_changes WHERE user_id = $1`, u)
+}
+
+// putEmailChange puts an address in the place of another that waits.
+func putEmailChange(ctx context.Context, tx *sqlx.Tx, u id.User, email, key string, hash []byte, until time.Time) error {
+	_, err := pg.Change(ctx, tx, `
+		INSERT INTO email_changes (user_id, email, email_key, code_hash, expires_at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (user_id) DO UPDATE SET email = excluded.email, email_key = excluded.email_key, code_hash = excluded.code_hash, expires_at = excluded.expires_at`,
+		u, email, key, hash, until)
+	return err
+}
+
+func deleteEmailChange(ctx context.Context, tx *sqlx.Tx, u id.User) error {
+	_, err := pg.Change(ctx, tx, `DELETE FROM email_changes WHERE user_id = $1`, u)
 	return err
 }
 

@@ -111,6 +111,27 @@ func Invitation(b Brand, d InvitationData) (Content, error) {
 	return l.write()
 }
 
+// CodeData is what somebody reads at an address that they want to have.
+type CodeData struct {
+	Name  string // the reader's
+	Code  string
+	Until string // when it ends, such as "9 March, 14:05"
+	Link  string // path of the page that takes it
+}
+
+// Code writes the mail by which an address is shown to be somebody's.
+func Code(b Brand, d CodeData) (Content, error) {
+	l := letter{
+		Brand: b, Subject: "Confirm your new e-mail address", Heading: "Confirm your new e-mail address", Greeting: greet(d.Name),
+		Lead:   []string{"Somebody who is logged in wants this to be the address of their account. Type the code on the page of your profile, and it is."},
+		Facts:  []Fact{{"Code", d.Code}, {"Valid until", d.Until}},
+		Button: "Open my profile", Address: d.Link,
+		Closing: []string{"If it was not you, leave this mail and show the code to nobody: without it nothing happens."},
+		Why:     "You get this mail because somebody entered your address.", list: "confirmation",
+	}
+	return l.write()
+}
+
 // TestLetter writes the mail by which an administrator sees that mail works.
 func TestLetter(b Brand) (Content, error) {
 	return letter{

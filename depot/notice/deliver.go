@@ -114,7 +114,7 @@ func wait(n int) time.Duration {
 // message is the mail as depot/mail sends it. Its id is the row's: all attempts are one mail.
 func (m *outgoing) message(url string) mail.Message {
 	msg := mail.Message{To: m.Address, Subject: m.Subject, Text: m.Text, HTML: m.HTML, ID: m.ID.String(), ListID: m.Kind}
-	if m.Kind != mailTest {
+	if m.Kind != mailTest && m.Kind != mailCode {
 		msg.Settings = strings.TrimRight(url, "/") + pageSettings
 	}
 	return msg

@@ -20,6 +20,7 @@ const (
 	pageNotices  = "/notifications"
 	pageSettings = "/settings/mail"
 	pageAdmin    = "/admin"
+	pageProfile  = "/profile"
 )
 
 // The kinds of mails. They are lists to the reader's mailbox, too.
@@ -28,6 +29,7 @@ const (
 	mailDigest       = "digest"
 	mailAdminDigest  = "admin-digest"
 	mailTest         = "test"
+	mailCode         = "confirmation"
 )
 
 // Post does all that is due about mail: [Service.Dispatch], [Service.Digests], [Service.AdminDigest], [Service.Deliver]. One that
@@ -119,6 +121,9 @@ func dispatch(ctx context.Context, tx *sqlx.Tx, r reader, perHour int, st style)
 			}
 		}
 		m := mode(n.Kind, chosen, r)
+		if n.Also != nil && *n.Also == r.Address {
+			m = None // it is on its way there already
+		}
 		wanted[m] = append(wanted[m], n)
 	}
 	if err := settle(ctx, tx, wanted[None], "none"); err != nil {

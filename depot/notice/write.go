@@ -18,7 +18,8 @@ type Event struct {
 	Run      id.Run
 	Severity Severity // empty: the kind's
 
-	// Also is an address to which it is mailed as well, at once and whatever the person chose: the one that the account had before. Empty: none.
+	// Also is an address to which it is mailed in any case, at once and whatever the person chose: the one that the account had before, or has and is about to
+	// lose. Empty: none.
 	Also string
 
 	// Key makes the event one of which a person is told once until [Forget] is called with the same key. Empty: every time.

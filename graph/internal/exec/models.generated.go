@@ -136,6 +136,10 @@ type BrandingPayload struct {
 	Branding *setting.Brand `json:"branding"`
 }
 
+type CancelEmailPayload struct {
+	User *account.User `json:"user"`
+}
+
 type CancelRunInput struct {
 	ID string `json:"id"`
 }
@@ -150,6 +154,8 @@ type ChangeEmailInput struct {
 
 type ChangeEmailPayload struct {
 	User *account.User `json:"user"`
+	// The address waits to be confirmed with the code that was mailed to it; false: it is the user's.
+	Waits bool `json:"waits"`
 }
 
 type ChangePasswordInput struct {
@@ -192,6 +198,15 @@ type CommitSnapshotInput struct {
 
 type CommitSnapshotPayload struct {
 	Snapshot *catalog.Snapshot `json:"snapshot"`
+}
+
+type ConfirmEmailInput struct {
+	// With the hyphen or without, in any case.
+	Code string `json:"code"`
+}
+
+type ConfirmEmailPayload struct {
+	User *account.User `json:"user"`
 }
 
 type ConfirmSecondFactorInput struct {

@@ -225,8 +225,13 @@ type ComplexityRoot struct {
 		Branding func(childComplexity int) int
 	}
 
-	ChangeEmailPayload struct {
+	CancelEmailPayload struct {
 		User func(childComplexity int) int
+	}
+
+	ChangeEmailPayload struct {
+		User  func(childComplexity int) int
+		Waits func(childComplexity int) int
 	}
 
 	ChangePasswordPayload struct {
@@ -235,6 +240,10 @@ type ComplexityRoot struct {
 
 	CommitSnapshotPayload struct {
 		Snapshot func(childComplexity int) int
+	}
+
+	ConfirmEmailPayload struct {
+		User func(childComplexity int) int
 	}
 
 	ConfirmSecondFactorPayload struct {
@@ -470,10 +479,12 @@ type ComplexityRoot struct {
 		BeginBackup                func(childComplexity int, input BeginBackupInput) int
 		BeginImport                func(childComplexity int, input BeginImportInput) int
 		BeginSecondFactor          func(childComplexity int, input BeginSecondFactorInput) int
+		CancelEmail                func(childComplexity int) int
 		CancelRun                  func(childComplexity int, input CancelRunInput) int
 		ChangeEmail                func(childComplexity int, input ChangeEmailInput) int
 		ChangePassword             func(childComplexity int, input ChangePasswordInput) int
 		CommitSnapshot             func(childComplexity int, input CommitSnapshotInput) int
+		ConfirmEmail               func(childComplexity int, input ConfirmEmailInput) int
 		ConfirmSecondFactor        func(childComplexity int, input ConfirmSecondFactorInput) int
 		CreateAPIToken             func(childComplexity int, input CreateAPITokenInput) int
 		CreateApplicationSchedule  func(childComplexity int, input CreateApplicationScheduleInput) int
@@ -1091,6 +1102,7 @@ type ComplexityRoot struct {
 		IdentityPublic  func(childComplexity int) int
 		LastLoginAt     func(childComplexity int) int
 		Name            func(childComplexity int) int
+		PendingEmail    func(childComplexity int) int
 		Quota           func(childComplexity int) int
 		Reset           func(childComplexity int) int
 		Role            func(childComplexity int) int
@@ -1753,12 +1765,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.BrandingPayload.Branding(childComplexity), true
 
+	case "CancelEmailPayload.user":
+		if e.ComplexityRoot.CancelEmailPayload.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CancelEmailPayload.User(childComplexity), true
+
 	case "ChangeEmailPayload.user":
 		if e.ComplexityRoot.ChangeEmailPayload.User == nil {
 			break
 		}
 
 		return e.ComplexityRoot.ChangeEmailPayload.User(childComplexity), true
+	case "ChangeEmailPayload.waits":
+		if e.ComplexityRoot.ChangeEmailPayload.Waits == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChangeEmailPayload.Waits(childComplexity), true
 
 	case "ChangePasswordPayload.user":
 		if e.ComplexityRoot.ChangePasswordPayload.User == nil {
@@ -1773,6 +1798,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CommitSnapshotPayload.Snapshot(childComplexity), true
+
+	case "ConfirmEmailPayload.user":
+		if e.ComplexityRoot.ConfirmEmailPayload.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConfirmEmailPayload.User(childComplexity), true
 
 	case "ConfirmSecondFactorPayload.backupCodes":
 		if e.ComplexityRoot.ConfirmSecondFactorPayload.BackupCodes == nil {
@@ -2594,6 +2626,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.BeginSecondFactor(childComplexity, args["input"].(BeginSecondFactorInput)), true
+	case "Mutation.cancelEmail":
+		if e.ComplexityRoot.Mutation.CancelEmail == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.CancelEmail(childComplexity), true
 	case "Mutation.cancelRun":
 		if e.ComplexityRoot.Mutation.CancelRun == nil {
 			break
@@ -2638,6 +2676,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CommitSnapshot(childComplexity, args["input"].(CommitSnapshotInput)), true
+	case "Mutation.confirmEmail":
+		if e.ComplexityRoot.Mutation.ConfirmEmail == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_confirmEmail_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ConfirmEmail(childComplexity, args["input"].(ConfirmEmailInput)), true
 	case "Mutation.confirmSecondFactor":
 		if e.ComplexityRoot.Mutation.ConfirmSecondFactor == nil {
 			break
@@ -5637,6 +5686,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.Name(childComplexity), true
+	case "User.pendingEmail":
+		if e.ComplexityRoot.User.PendingEmail == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.PendingEmail(childComplexity), true
 	case "User.quota":
 		if e.ComplexityRoot.User.Quota == nil {
 			break
@@ -5778,6 +5833,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputChangePasswordInput,
 		ec.unmarshalInputCommitApplicationInput,
 		ec.unmarshalInputCommitSnapshotInput,
+		ec.unmarshalInputConfirmEmailInput,
 		ec.unmarshalInputConfirmSecondFactorInput,
 		ec.unmarshalInputCreateApiTokenInput,
 		ec.unmarshalInputCreateApplicationScheduleInput,
@@ -5977,8 +6033,15 @@ extend type Mutation {
   renewRecovery(input: RenewRecoveryInput!): RenewRecoveryPayload! @auth
   "Changes the caller's own name."
   updateProfile(input: UpdateProfileInput!): UpdateProfilePayload! @auth
-  "Changes the caller's own e-mail address. The old one gets a mail."
+  """
+  Changes the caller's own e-mail address, for who shows the password again. Where mail is sent, it waits for confirmEmail with the code that goes to the
+  new address, and the old one gets a mail. Without mail it is the new one at once. CONFLICT if somebody has it, or was invited with it.
+  """
   changeEmail(input: ChangeEmailInput!): ChangeEmailPayload! @auth
+  "Takes the code that was mailed to a new address, which is the caller's from then on; the old one gets a mail. CONFLICT if none waits, or if the code is too old."
+  confirmEmail(input: ConfirmEmailInput!): ConfirmEmailPayload! @auth
+  "Gives up a change of the address that waits for its code."
+  cancelEmail: CancelEmailPayload! @auth
   "Makes the secret of a second factor, to be confirmed with a code."
   beginSecondFactor(input: BeginSecondFactorInput!): BeginSecondFactorPayload! @auth
   "Switches the second factor on. All other sessions end."
@@ -6023,6 +6086,8 @@ type User implements Node {
   secondFactor: Boolean!
   "Backup codes that were not used yet; null for anyone but the user."
   backupCodesLeft: Int
+  "The address that the user wants to have and that waits to be confirmed; null if there is none, and for anyone but the user."
+  pendingEmail: String
   createdAt: Time!
   lastLoginAt: Time
   "The user's public identity, to which snapshots are sealed (X-Wing public key)."
@@ -6252,6 +6317,21 @@ input ChangeEmailInput {
 }
 
 type ChangeEmailPayload {
+  user: User!
+  "The address waits to be confirmed with the code that was mailed to it; false: it is the user's."
+  waits: Boolean!
+}
+
+input ConfirmEmailInput {
+  "With the hyphen or without, in any case."
+  code: String!
+}
+
+type ConfirmEmailPayload {
+  user: User!
+}
+
+type CancelEmailPayload {
   user: User!
 }
 
@@ -8475,10 +8555,20 @@ func (ec *executionContext) childFields_BrandingPayload(ctx context.Context, fie
 	return nil, fmt.Errorf("no field named %q was found under type BrandingPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_CancelEmailPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_CancelEmailPayload_user(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CancelEmailPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_ChangeEmailPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "user":
 		return ec.fieldContext_ChangeEmailPayload_user(ctx, field)
+	case "waits":
+		return ec.fieldContext_ChangeEmailPayload_waits(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ChangeEmailPayload", field.Name)
 }
@@ -8497,6 +8587,14 @@ func (ec *executionContext) childFields_CommitSnapshotPayload(ctx context.Contex
 		return ec.fieldContext_CommitSnapshotPayload_snapshot(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CommitSnapshotPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ConfirmEmailPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_ConfirmEmailPayload_user(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ConfirmEmailPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_ConfirmSecondFactorPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -9945,6 +10043,8 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_secondFactor(ctx, field)
 	case "backupCodesLeft":
 		return ec.fieldContext_User_backupCodesLeft(ctx, field)
+	case "pendingEmail":
+		return ec.fieldContext_User_pendingEmail(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_User_createdAt(ctx, field)
 	case "lastLoginAt":
