@@ -178,7 +178,7 @@ func DryRun(ctx context.Context, in BackupInput, skip []string, fn func(*tree.En
 		if i.Err != nil {
 			p.ProblemCount++
 			if len(p.Problems) < manifest.MaxProblems {
-				p.Problems = append(p.Problems, manifest.Problem{Path: i.Path, Text: i.Err.Error()})
+				p.Problems = append(p.Problems, manifest.Problem{Path: i.Path, Text: backup.Reason(i.Err)})
 			}
 			if i.Type != tree.Dir {
 				return nil

@@ -57,7 +57,7 @@ func (a *attempt) planner(ctx context.Context, order, todo chan<- *batch) error 
 		}
 		switch {
 		case it.Err != nil:
-			a.problems.add(it.Path, CauseOf(it.Err), it.Err.Error())
+			a.problems.add(it.Path, CauseOf(it.Err), Reason(it.Err))
 			a.meter.problems.Add(1)
 			s.drop = it.Type != tree.Dir
 		default:

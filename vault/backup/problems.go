@@ -40,6 +40,18 @@ func (p *problems) all() ([]manifest.Problem, int64) {
 	return list, p.n
 }
 
+// Reason is what an error of a [Source] or [File] says, without the path that a list of problems has beside it.
+func Reason(err error) string {
+	var u *Unreadable
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	if p, ok := err.(*fs.PathError); ok {
+		err = p.Err
+	}
+	return err.Error()
+}
+
 // CauseOf finds the word for an error of a [Source] or [File].
 func CauseOf(err error) Cause {
 	var u *Unreadable

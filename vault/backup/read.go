@@ -61,7 +61,7 @@ func (r *reader) slot(ctx context.Context, s *slot) error {
 	if it.Type != tree.File {
 		if it.Load != nil {
 			if err := it.Load(nil, &it.Entry); err != nil {
-				r.problem(it.Path, CauseOf(err), err.Error())
+				r.problem(it.Path, CauseOf(err), Reason(err))
 				s.drop = it.Type != tree.Dir
 			}
 		}
@@ -79,7 +79,7 @@ func (r *reader) slot(ctx context.Context, s *slot) error {
 	r.meter.files.Add(1)
 	if failed := (errReading{}); errors.As(err, &failed) {
 		r.list.Reset()
-		r.problem(it.Path, CauseOf(failed.error), failed.Error())
+		r.problem(it.Path, CauseOf(failed.error), Reason(failed.error))
 		s.drop = true
 		return nil
 	}
