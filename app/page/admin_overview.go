@@ -121,7 +121,7 @@ func failures(list []*api.AdminRun) app.UI {
 		return ui.Panel("Recent failures", more, ui.Empty("emoji-smile", "Nothing failed in the last seven days", "Failed and missed backups appear here first.", nil))
 	}
 	list = list[:min(len(list), shownFailures)]
-	return ui.Panel("Recent failures", more, ui.Table("Recent failures", []ui.Column{{Title: "Device"}, {Title: "What happened"}, {Title: "When", Class: "text-end"}}, len(list), func(i int) []app.UI {
+	return ui.Panel("Recent failures", more, ui.Table("Recent failures", []ui.Column{{Title: "Device"}, {Title: "What happened", Class: "hf-whole"}, {Title: "When", Class: "text-end"}}, len(list), func(i int) []app.UI {
 		r := list[i]
 		when := r.EndedAt
 		if when == nil {

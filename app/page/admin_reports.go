@@ -1,6 +1,7 @@
 package page
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -112,8 +113,18 @@ func report(by api.ReportBy, r *api.AdminReportRunReport) app.UI {
 		ui.Card("", nil, ui.Facts("Success, missed ones counted", state.Percent(t.SuccessRate), "Succeeded", state.Number(int64(t.Succeeded)), "With warnings", state.Number(int64(t.Warned)), "Failed", state.Number(int64(t.Failed)),
 			"Missed", state.Number(int64(t.Missed)), "Cancelled", state.Number(int64(t.Cancelled)), "Not over", state.Number(int64(t.Open)), "Uploaded", state.Size(t.UploadedBytes))),
 		ui.Card(title, nil, runChart(title, rows, name)),
-		ui.Panel("", nil, reportTable(by, r.Rows)),
+		ui.Panel("", nil, reportTable(by, begun(by, r.Rows))),
 	)
+}
+
+// begun leaves out the days before the first on which anything was due: a report of a year would begin with hundreds of empty ones.
+func begun(by api.ReportBy, rows []*api.ReportCounts) []*api.ReportCounts {
+	if by != api.ReportByDay {
+		return rows
+	}
+	return rows[max(0, slices.IndexFunc(rows, func(r *api.ReportCounts) bool {
+		return r.Succeeded+r.Warned+r.Failed+r.Missed+r.Cancelled+r.Open > 0
+	})):]
 }
 
 func reportTable(by api.ReportBy, rows []*api.ReportCounts) app.UI {

@@ -215,7 +215,7 @@ func (a *Audit) Render() app.UI {
 				app.If(len(list) == 0, func() app.UI {
 					return ui.Empty("search", "Nothing found", "No line has this text, is about this and was written in these days.", nil)
 				}).Else(func() app.UI {
-					return ui.Table("What was done", []ui.Column{{Title: "When"}, {Title: "Who"}, {Title: "What"}, {Title: "Kind", Class: "text-end"}}, len(list), func(i int) []app.UI {
+					return ui.Table("What was done", []ui.Column{{Title: "When"}, {Title: "Who"}, {Title: "What", Class: "hf-whole"}, {Title: "Kind", Class: "text-end"}}, len(list), func(i int) []app.UI {
 						e := list[i]
 						return []app.UI{ago(&e.At), ui.Name(state.ActorOf(e)), app.Span().Class("text-break").Text(e.Text), app.Code().Text(e.Kind)}
 					})
@@ -235,7 +235,7 @@ func (a *Audit) mails(v state.AuditView) app.UI {
 			return ui.Panel("Mails", failed, ui.Empty("envelope", "No mail", "Mails that were written, and whether they could be sent, stand here.", nil))
 		}
 		return ui.Panel("Mails", failed,
-			ui.Table("Mails", []ui.Column{{Title: "To"}, {Title: "Subject"}, {Title: "State"}, {Title: "Written", Class: "text-end"}}, len(list), func(i int) []app.UI {
+			ui.Table("Mails", []ui.Column{{Title: "To"}, {Title: "Subject"}, {Title: "State", Class: "hf-whole"}, {Title: "Written", Class: "text-end"}}, len(list), func(i int) []app.UI {
 				mail := list[i]
 				badge := map[api.MailState]app.UI{api.MailStateSent: ui.Badge("success", "sent"), api.MailStateFailed: ui.Badge("danger", "failed"), api.MailStateWaiting: ui.Badge("info", "waiting")}[mail.State]
 				return []app.UI{ui.Name(mail.Address), ui.Two(app.Text(mail.Subject), mail.Kind), app.Div().Body(badge, app.Div().Class("small text-body-secondary hf-clamp").Title(orElse(mail.Error, "")).Text(orElse(mail.Error, ""))), ago(&mail.CreatedAt)}

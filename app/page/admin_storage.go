@@ -116,7 +116,7 @@ func (s *Storage) jobs(v state.StorageView) app.UI {
 			return ui.Panel("Care", tools, ui.Empty("heart-pulse", "No care was needed yet", "Cleaning, checking, retention and the installation's own backup run by themselves and are listed here.", nil))
 		}
 		return ui.Panel("Care", tools,
-			ui.Table("Care", []ui.Column{{Title: "What"}, {Title: "Outcome"}, {Title: "When", Class: "text-end"}, {Title: "Took", Class: "text-end"}}, len(list), func(i int) []app.UI {
+			ui.Table("Care", []ui.Column{{Title: "What"}, {Title: "Outcome", Class: "hf-whole"}, {Title: "When", Class: "text-end"}, {Title: "Took", Class: "text-end"}}, len(list), func(i int) []app.UI {
 				j := list[i]
 				badge, took := ui.Badge("info", "running"), "–"
 				if j.EndedAt != nil {
@@ -210,7 +210,7 @@ func (t *Tasks) table(v state.TasksView, list []*api.TaskFields) app.UI {
 			return ui.Button("outline-secondary", "chevron-right", "Next", "", func() { m.Show(v.State, v.Page+1) })
 		}),
 	)
-	return ui.Panel("", nil, ui.Table("Tasks", []ui.Column{{Title: "Task"}, {Title: "Last error"}, {Title: "Tries", Class: "text-end"}, {Title: "When", Class: "text-end"}, {Class: "text-end"}}, len(list), func(i int) []app.UI {
+	return ui.Panel("", nil, ui.Table("Tasks", []ui.Column{{Title: "Task"}, {Title: "Last error", Class: "hf-whole"}, {Title: "Tries", Class: "text-end"}, {Title: "When", Class: "text-end"}, {Class: "text-end"}}, len(list), func(i int) []app.UI {
 		k := list[i]
 		when := k.NextAt
 		if when == nil {

@@ -222,21 +222,17 @@ func (a *Application) statistics(x *api.ApplicationDetail, v state.ApplicationVi
 		rate = state.Percent(&good)
 	}
 	return app.Div().Body(
-		app.Div().Class("row").Body(
-			app.Div().Class("col-xl-6").Body(ui.Card("Size of a backup", nil, app.If(len(labels) > 0, func() app.UI {
-				return chart("Size of the backups of "+x.Name, func(t *api.ApplicationSize) int64 { return t.Bytes })
-			}).
-				Else(func() app.UI {
-					return ui.Empty("graph-up", "No backup yet", "The sizes of backups appear here.", nil)
-				}))),
-			app.Div().Class("col-xl-6").Body(ui.Card("New data in a backup", nil, app.If(len(labels) > 0, func() app.UI {
-				return chart("New data in the backups of "+x.Name, func(t *api.ApplicationSize) int64 { return t.UploadedBytes })
-			}).
-				Else(func() app.UI {
-					return ui.Empty("graph-up", "No backup yet", "What each backup added appears here.", nil)
-				}))),
-		),
-		app.P().Class("text-body-secondary").Text("Succeeded: "+rate+" of "+state.Count(int64(x.Stats.Backups), "backup", "backups")+"; missed ones count as failed."),
+		app.If(len(labels) > 0, func() app.UI {
+			return app.Div().Class("row").Body(
+				app.Div().Class("col-xl-6").Body(ui.Card("Size of a backup", nil, chart("Size of the backups of "+x.Name, func(t *api.ApplicationSize) int64 { return t.Bytes }))),
+				app.Div().Class("col-xl-6").Body(ui.Card("New data in a backup", nil, chart("New data in the backups of "+x.Name, func(t *api.ApplicationSize) int64 { return t.UploadedBytes }))),
+			)
+		}).Else(func() app.UI {
+			return ui.Card("", nil, ui.Empty("graph-up", "No backup yet", "How large backups are, and how much each of them added, appears here.", nil))
+		}),
+		app.If(x.Stats.Backups > 0, func() app.UI {
+			return app.P().Class("text-body-secondary").Text("Succeeded: " + rate + " of " + state.Count(int64(x.Stats.Backups), "backup", "backups") + "; missed ones count as failed.")
+		}),
 		a.runs(v.Backups, "Runs", a.m.MoreBackups),
 	)
 }

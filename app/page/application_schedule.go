@@ -24,7 +24,7 @@ func (a *Application) schedules(x *api.ApplicationDetail, v state.ApplicationVie
 			next = ago(&row.Next[0])
 		}
 		return []app.UI{
-			ui.Two(app.Button().Type("button").Class("btn btn-link p-0 fw-semibold text-start text-truncate mw-100").Title("Change “"+row.Name+"”").Text(row.Name).OnClick(func(app.Context, app.Event) { a.m.EditSchedule(row, false, zone()) }, ui.Fresh()), state.PartWord(row.Part)),
+			ui.Two(app.Button().Type("button").Class("btn btn-link p-0 fw-semibold text-start").Title("Change “"+row.Name+"”").Text(row.Name).OnClick(func(app.Context, app.Event) { a.m.EditSchedule(row, false, zone()) }, ui.Fresh()), state.PartWord(row.Part)),
 			ui.Switch("on-"+row.Id, "“"+row.Name+"” is on", row.Enabled, true, v.Busy != "", func(on bool) { a.m.EnableSchedule(row, on) }),
 			app.Div().Class("hf-clamp").Title(row.Schedule.Text).Text(state.Capital(row.Schedule.Text)),
 			next,

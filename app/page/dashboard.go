@@ -115,7 +115,7 @@ func healthPanel(v state.DevicesView) app.UI {
 					app.Span().Class("hf-item-icon").Body(light(d.Health.State)),
 					app.Span().Class("hf-item-main").Body(
 						app.Span().Class("d-flex align-items-center gap-2").Body(
-							app.Span().Class("fw-medium text-truncate").Text(d.Name),
+							app.Span().Class("fw-medium hf-name-lines").Text(d.Name),
 							healthBadge(d.Health.State),
 							app.If(v.Trust[d.Id] == state.Foreign, func() app.UI { return ui.Badge("danger", "not yours") }),
 						),

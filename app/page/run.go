@@ -173,7 +173,7 @@ func (r *Run) lacks(x *api.RunDetail, l state.Load[[]talk.Problem]) app.UI {
 		if len(list) == 0 {
 			return app.Text("")
 		}
-		return ui.Panel("Which files", opened(), ui.Table("Files with problems", []ui.Column{{Title: "File"}, {Title: "Why"}}, len(list), func(i int) []app.UI {
+		return ui.Panel("Which files", opened(), ui.Table("Files with problems", []ui.Column{{Title: "File"}, {Title: "Why", Class: "hf-whole"}}, len(list), func(i int) []app.UI {
 			p := list[i]
 			return []app.UI{app.Span().Class("font-monospace small text-break").Text(p.Path), app.Span().Class("small text-break").Text(state.Capital(p.Text))}
 		}), app.If(x.Progress.Problems > int64(len(list)), func() app.UI {
@@ -197,14 +197,14 @@ func (r *Run) report(x *api.RunDetail, l state.Load[*talk.Report]) app.UI {
 		}
 		parts := []app.UI{}
 		if p.Text != "" {
-			parts = append(parts, app.P().Class("p-3 mb-0 text-break").Text(p.Text))
+			parts = append(parts, app.P().Class("p-3 mb-0 text-break").Text(state.Capital(p.Text)))
 		}
 		if p.Skipped > 0 {
 			parts = append(parts, app.P().Class("p-3 mb-0").Text(state.Count(p.Skipped, "file was there already", "files were there already")+"."))
 		}
 		if len(p.Failures) > 0 {
-			parts = append(parts, ui.Table("Files with problems", []ui.Column{{Title: "File"}, {Title: "Why"}}, len(p.Failures), func(i int) []app.UI {
-				return []app.UI{app.Span().Class("font-monospace small text-break").Text(p.Failures[i].Path), app.Span().Class("small text-break").Text(p.Failures[i].Text)}
+			parts = append(parts, ui.Table("Files with problems", []ui.Column{{Title: "File"}, {Title: "Why", Class: "hf-whole"}}, len(p.Failures), func(i int) []app.UI {
+				return []app.UI{app.Span().Class("font-monospace small text-break").Text(p.Failures[i].Path), app.Span().Class("small text-break").Text(state.Capital(p.Failures[i].Text))}
 			}))
 			if p.Failed > int64(len(p.Failures)) {
 				parts = append(parts, app.P().Class("p-3 mb-0 small text-body-secondary").Text("The first "+state.Number(int64(len(p.Failures)))+" of "+state.Number(p.Failed)+"."))

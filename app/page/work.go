@@ -151,7 +151,7 @@ func runItems(list []*api.RunFields, title func(*api.RunFields) string) app.UI {
 				app.Span().Class("hf-item-icon text-"+tint(r.State)).Body(ui.Icon(kindIcon(r.Kind))),
 				app.Span().Class("hf-item-main").Body(
 					app.Span().Class("d-flex align-items-center gap-2").Body(
-						app.Span().Class("fw-medium text-truncate").Text(title(r)),
+						app.Span().Class("fw-medium hf-name-lines").Text(title(r)),
 						ui.Badge(runColor(r.State), runWord(r.State)),
 					),
 					app.If(open, func() app.UI {
@@ -159,7 +159,7 @@ func runItems(list []*api.RunFields, title func(*api.RunFields) string) app.UI {
 							app.Span().Class("d-block small text-body-secondary text-truncate mb-1").Text(join(phaseWord(r), counts(r))),
 							app.If(r.State == api.RunStateRunning, func() app.UI { return runProgress(r) }))
 					}).ElseIf(why(r) != "", func() app.UI {
-						return app.Span().Class("d-block small text-body-secondary text-truncate").Title(why(r)).Text(why(r))
+						return app.Span().Class("small text-body-secondary hf-name-lines").Title(why(r)).Text(why(r))
 					}).ElseIf(facts != "", func() app.UI {
 						return app.Span().Class("d-block small text-body-secondary text-truncate").Text(facts)
 					}),

@@ -2,7 +2,8 @@ package ui
 
 import "github.com/maxence-charriere/go-app/v10/pkg/app"
 
-// Column is the head of a table's column. Class goes to its cells too: "text-end" for numbers.
+// Column is the head of a table's column. Class goes to its cells too: "text-end" for numbers, "hf-whole" for sentences, which get a line of their own on a narrow
+// screen.
 type Column struct{ Title, Class string }
 
 // Table is a table of n rows. On a narrow screen each row becomes a block of lines, each with its column's title before it; roles keep it
@@ -55,15 +56,15 @@ func More(shown, total int, more, loading bool, words func(int) string, on func(
 // Two is a cell of two lines: what matters, and below it, small, what tells it apart.
 func Two(first app.UI, second string) app.UI {
 	return app.Div().Class("hf-two").Body(
-		app.Div().Class("text-truncate").Body(first),
+		app.Div().Class("hf-name-lines").Body(first),
 		app.If(second != "", func() app.UI {
 			return app.Div().Class("small text-body-secondary text-truncate").Title(second).Text(second)
 		}),
 	)
 }
 
-// Name is a text that may be long: it is cut, and whole for whoever points at it.
-func Name(s string) app.UI { return app.Span().Class("hf-name").Title(s).Text(s) }
+// Name is a text that may be long: it is cut after two lines, and whole for whoever points at it.
+func Name(s string) app.UI { return app.Span().Class("hf-name-lines").Title(s).Text(s) }
 
 // Facts are pairs of a term and its value, one after another.
 func Facts(pairs ...string) app.UI {
