@@ -98,7 +98,8 @@ func report(by api.ReportBy, r *api.AdminReportRunReport) app.UI {
 	}
 	t := r.Total
 	name, title := dayName, "Backups by day"
-	rows := r.Rows
+	all := begun(by, r.Rows)
+	rows := all
 	if by != api.ReportByDay {
 		title = "Backups"
 		rows = rows[:min(len(rows), charted)]
@@ -113,7 +114,7 @@ func report(by api.ReportBy, r *api.AdminReportRunReport) app.UI {
 		ui.Card("", nil, ui.Facts("Success, missed ones counted", state.Percent(t.SuccessRate), "Succeeded", state.Number(int64(t.Succeeded)), "With warnings", state.Number(int64(t.Warned)), "Failed", state.Number(int64(t.Failed)),
 			"Missed", state.Number(int64(t.Missed)), "Cancelled", state.Number(int64(t.Cancelled)), "Not over", state.Number(int64(t.Open)), "Uploaded", state.Size(t.UploadedBytes))),
 		ui.Card(title, nil, runChart(title, rows, name)),
-		ui.Panel("", nil, reportTable(by, begun(by, r.Rows))),
+		ui.Panel("", nil, reportTable(by, all)),
 	)
 }
 

@@ -178,6 +178,14 @@ func plural(n int, one, many string) string {
 	return many
 }
 
+// failedOf is how many backups of an application failed, of how many.
+func failedOf(a *api.ApplicationRow) string {
+	if a.Stats.Backups == 0 {
+		return "–"
+	}
+	return state.Number(int64(a.Stats.Failed)) + " of " + state.Count(int64(a.Stats.Backups), "backup", "backups")
+}
+
 func (l *applicationList) card(a *api.ApplicationRow, v state.ApplicationsView) app.UI {
 	run := v.Runs[a.Id]
 	href := applicationsPath + "/" + a.Id
@@ -196,7 +204,7 @@ func (l *applicationList) card(a *api.ApplicationRow, v state.ApplicationsView) 
 				fact("Last good backup", ago(a.Stats.LastSuccessAt)),
 				fact("Next", due(a.NextDueAt)),
 				fact("Backups kept", app.Text(kept(a.Stats.Snapshots, a.Stats.Bytes))),
-				fact("Failed", app.Text(state.Number(int64(a.Stats.Failed))+" of "+state.Count(int64(a.Stats.Backups), "backup", "backups"))),
+				fact("Failed", app.Text(failedOf(a))),
 			),
 			app.If(run != nil, func() app.UI {
 				return app.Div().Class("mb-3").Body(
