@@ -246,7 +246,7 @@ func eventsOf(group []*row) []notice.Event {
 	case r.State == Failed:
 		e.Kind = "application.failed"
 		e.Title = fmt.Sprintf("The backup of %s failed", name)
-		e.Body = fmt.Sprintf("%s It had been due%s.", sentence(r.Code), whose(group))
+		e.Body = sentence(r.Code) + been(group)
 	case r.State == Missed && len(group) == 1:
 		e.Kind = "application.missed"
 		e.Title = fmt.Sprintf("A backup of %s was missed", name)

@@ -106,7 +106,7 @@ func events(group []*row) []notice.Event {
 	case r.State == Failed:
 		e.Kind = "run.failed"
 		e.Title = fmt.Sprintf("The backup of “%s” failed", r.Device)
-		e.Body = fmt.Sprintf("%s It had been due%s.", sentence(r.Code), whose(group))
+		e.Body = sentence(r.Code) + been(group)
 	case r.State == Missed && len(group) == 1:
 		e.Kind = "run.missed"
 		e.Title = fmt.Sprintf("A backup of “%s” was missed", r.Device)
@@ -159,6 +159,14 @@ func whose(group []*row) string {
 		s += " from " + when(earliest) + " to " + when(latest)
 	}
 	return s
+}
+
+// been says so too, in a sentence after another one; nothing of runs that somebody asked for.
+func been(group []*row) string {
+	if s := whose(group); s != "" {
+		return " It had been due" + s + "."
+	}
+	return ""
 }
 
 // when gives the slot of a run on the clocks of its policy.
@@ -230,7 +238,7 @@ var sentences = map[string]string{
 	NoPolicy:                      "No policy says any more what to save on this device.",
 	DeviceRevoked:                 "The device was revoked.",
 	ApplicationRemoved:            "The device has the application no more.",
-	"NOTHING_FOUND":               "None of the folders that the policies name was found on the device, or they held less than can be true.",
+	"NOTHING_FOUND":               "None of the folders that are to be saved was found on the device, or they held less than can be true.",
 	"DISK_FULL":                   "The disk of the device is full.",
 	"NOT_READY":                   "Something that the application's backup or restore needs is not as it must be: the device says what to its owner.",
 	"ORDER_REFUSED":               "The device refused the order: it was not sealed for it by its owner, has expired, or was carried out before.",
