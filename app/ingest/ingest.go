@@ -45,11 +45,17 @@ type Desk struct {
 	out Outside
 
 	mu      sync.Mutex
-	checked map[string]*intake.Import // the last file that was checked, by application
+	checked map[string]taken // the last file that was checked, by application
+}
+
+// taken is a file that was found good.
+type taken struct {
+	*intake.Import
+	file *pace
 }
 
 // New returns a desk without a file.
-func New(out Outside) *Desk { return &Desk{out: out, checked: map[string]*intake.Import{}} }
+func New(out Outside) *Desk { return &Desk{out: out, checked: map[string]taken{}} }
 
 // window is how much of an archive that is not in order may be held at once, in bytes.
 const window = 48 << 20
@@ -89,7 +95,7 @@ func (d *Desk) check(ctx context.Context, r Request, in talk.Check) (talk.Recogn
 		return talk.Recognised{}, err
 	}
 	d.mu.Lock()
-	d.checked[in.ID] = imp
+	d.checked[in.ID] = taken{imp, file}
 	d.mu.Unlock()
 	return recognised(imp), nil
 }
@@ -98,9 +104,9 @@ func (d *Desk) check(ctx context.Context, r Request, in talk.Check) (talk.Recogn
 func (d *Desk) send(ctx context.Context, r Request, in talk.Send) (talk.Sent, error) {
 	var out talk.Sent
 	d.mu.Lock()
-	imp := d.checked[in.Application]
+	imp, ok := d.checked[in.Application]
 	d.mu.Unlock()
-	if imp == nil {
+	if !ok {
 		return out, fault.New(fault.Invalid, "choose a file first")
 	}
 	device, err := parse[id.Device](in.Device)
@@ -122,6 +128,7 @@ func (d *Desk) send(ctx context.Context, r Request, in talk.Send) (talk.Sent, er
 	space := keyring.NewSpace([32]byte(lent.SpaceKey))
 	clear(lent.SpaceKey)
 	clear(text)
+	imp.file.forget()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	got, err := backup.Run(ctx, backup.Config{

@@ -2,6 +2,8 @@ package ingest
 
 import (
 	"bytes"
+	"io"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -60,14 +62,52 @@ func TestPaceTells(t *testing.T) {
 	}
 }
 
-// TestPaceIsTheFile hands on what a file says.
+// reads counts what is asked of a file.
+type reads struct {
+	File
+	n int
+}
+
+func (r *reads) ReadAt(b []byte, at int64) (int, error) { r.n++; return r.File.ReadAt(b, at) }
+
+// TestPaceIsTheFile reads a file here and there, in small pieces and large ones, and gets what is in it for few questions.
 func TestPaceIsTheFile(t *testing.T) {
 	t.Parallel()
-	p, _, _ := paced("abc", 0)
-	if p.Size() != 3 {
+	content := noise(5*windowSize + 12345)
+	file := &reads{File: memory(content)}
+	p := newPace(file, nil)
+	if p.Size() != int64(len(content)) {
 		t.Errorf("%d bytes", p.Size())
 	}
-	if _, err := p.ReadAt(make([]byte, 4), 1); err == nil {
-		t.Error("it does not say where the file ends")
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 3000 {
+		at, n := r.IntN(len(content)+10), r.IntN(9000)
+		if r.IntN(100) == 0 {
+			n = windowSize + r.IntN(windowSize)
+		}
+		b := make([]byte, n)
+		got, err := p.ReadAt(b, int64(at))
+		want := content[min(at, len(content)):min(at+n, len(content))]
+		if string(b[:got]) != want || (err == nil) != (got == n) || err != nil && err != io.EOF {
+			t.Fatalf("%d bytes at %d: got %d, %v", n, at, got, err)
+		}
+	}
+
+	// Two who read from the beginning on, each for himself, 4 KiB at a time.
+	p, file.n = newPace(file, nil), 0
+	b := make([]byte, 4096)
+	for at := int64(0); at < 2*windowSize; at += 4096 {
+		for _, from := range []int64{0, 2 * windowSize} {
+			if _, err := p.ReadAt(b, from+at); err != nil || string(b) != content[from+at:from+at+4096] {
+				t.Fatalf("at %d: %v", from+at, err)
+			}
+		}
+	}
+	if file.n != 4 {
+		t.Errorf("for four pieces it was asked %d times", file.n)
+	}
+	p.forget()
+	if _, err := p.ReadAt(b, 0); err != nil || file.n != 5 {
+		t.Errorf("it did not forget: %v", err)
 	}
 }
