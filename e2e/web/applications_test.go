@@ -37,7 +37,7 @@ type running struct {
 	media, dir           string
 	elsewhere            string     // archives by plain tools
 	restores             int        // that were ordered
-	guests               chan error // whether the administrator and the other one could log in
+	guests               chan error // whether the administrator and the other one are in
 	address              string     // of the application's page
 	before, broken       string     // the database when it was backed up, and damaged
 	photos, brokenPhotos map[string]string
@@ -94,21 +94,33 @@ func (x *running) begin() {
 			x.Error(err)
 		}
 	})
+	account, enrolled := make(chan error, 1), make(chan error, 1)
+	go func() { // what takes a while is done side by side
+		var err error
+		x.agent, err = x.account("Olga", "staff")
+		account <- err
+		if err == nil {
+			enrolled <- x.agent.Enroll(x.Context(), "web-host")
+		}
+	}()
 	x.wire = chrome.NewWire(strings.TrimPrefix(x.server.URL, "http://"))
 	x.Cleanup(x.wire.Close)
 	x.chrome, err = chrome.Start(x.Context(), x.wire, x.server.URL)
 	x.ok(err)
 	x.Cleanup(x.chrome.Close)
 	x.owner, x.admin, x.other = sits(x.T, x.chrome), sits(x.T, x.chrome), sits(x.T, x.chrome)
-	x.agent, err = x.enters(x.owner, "Olga", "staff")
-	x.ok(err)
+	x.ok(<-account)
+	x.ok(enters(x.owner, "Olga"))
+	x.ok(<-enrolled)
 	x.guests = make(chan error, 1)
-	go func() { // while the owner waits for this and that
-		_, err := x.enters(x.admin, "Adam", "admin")
-		_, err2 := x.enters(x.other, "Bea", "staff")
-		x.guests <- errors.Join(err, err2)
+	go func() {
+		_, err := x.account("Adam", "admin")
+		_, err2 := x.account("Bea", "staff")
+		if err = errors.Join(err, err2); err == nil {
+			err = errors.Join(enters(x.admin, "Adam"), enters(x.other, "Bea"))
+		}
+		x.guests <- err
 	}()
-	x.ok(x.agent.Enroll(x.Context(), "web-host"))
 	x.serve()
 	if x.db = <-database; x.db == nil {
 		x.FailNow()
@@ -126,24 +138,27 @@ func (x *running) begin() {
 	x.before, x.photos = x.db.State(x.T, ""), x.pictures(x.media)
 }
 
-// enters makes an account and logs in with it.
-func (x *running) enters(p person, name, role string) (*stack.Agent, error) {
-	a, err := x.server.Person(x.Context(), filepath.Join(x.dir, name), strings.ToLower(name)+"@example.org", name, role)
-	if err != nil {
-		return nil, err
-	}
+func address(name string) string { return strings.ToLower(name) + "@example.org" }
+
+// account makes an account.
+func (x *running) account(name, role string) (*stack.Agent, error) {
+	return x.server.Person(x.Context(), filepath.Join(x.dir, name), address(name), name, role)
+}
+
+// enters logs somebody in.
+func enters(p person, name string) error {
 	for _, do := range []func() error{
 		func() error { return p.Go("/applications") },
-		func() error { return p.Type("E-mail address", a.Email) },
+		func() error { return p.Type("E-mail address", address(name)) },
 		func() error { return p.Type("Password", password+name) },
 		func() error { return p.Press("Log in") },
 		func() error { return p.Sees("No application yet") },
 	} {
 		if err := do(); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return a, nil
+	return nil
 }
 
 // serve starts the service of the machine, whose connection is slow enough for a person to see that something goes on.
