@@ -31,6 +31,7 @@ type album struct {
 	browser   *chrome.Browser
 	wire      *chrome.Wire
 	out, only string
+	docs      string // the folder for the pictures of the documentation; "": there are to be none
 	pictures  int
 	wrong     []string
 }
@@ -217,10 +218,10 @@ func (a *album) sights(ctx context.Context) ([]sight, error) {
 
 // take goes to each sight and takes its pictures.
 func (a *album) take(p *chrome.Page, sights []sight) error {
-	took := strings.HasPrefix(sights[0].name, a.only)
+	took := a.wants(sights[0])
 	for _, s := range sights {
-		if s.address != "" { // what has none goes on from the one before
-			took = strings.HasPrefix(s.name, a.only)
+		if s.address != "" || a.docs != "" { // what has none goes on from the one before
+			took = a.wants(s)
 		}
 		if !took {
 			continue
@@ -279,6 +280,11 @@ func (a *album) picture(p *chrome.Page, name, on string, l chrome.Look) error {
 		return err
 	}
 	a.pictures++
+	if a.docs != "" {
+		if err := a.document(name, on, int(l.Height), b); err != nil {
+			return err
+		}
+	}
 	return os.WriteFile(filepath.Join(a.out, name+"-"+on+".png"), b, 0o644)
 }
 

@@ -27,16 +27,17 @@ func main() {
 	app := flag.String("app", "", "a folder that app/build wrote, to be served instead of what is inside the program")
 	out := flag.String("out", ".cache/screenshots", "the folder for the pictures; it is emptied first")
 	only := flag.String("only", "", "take only the pages whose names begin so")
+	docs := flag.String("docs", "", "take only the pages that the documentation shows, and write its pictures into this folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := screenshots(ctx, *bin, *app, *out, *only); err != nil {
+	if err := screenshots(ctx, *bin, *app, *out, *only, *docs); err != nil {
 		fmt.Fprintf(os.Stderr, "screenshots: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func screenshots(ctx context.Context, bin, app, out, only string) (err error) {
+func screenshots(ctx context.Context, bin, app, out, only, docs string) (err error) {
 	began := time.Now()
 	programs, err := stack.In(bin)
 	if err != nil {
@@ -84,7 +85,7 @@ func screenshots(ctx context.Context, bin, app, out, only string) (err error) {
 		return err
 	}
 	fmt.Printf("an institution of %d people and %d devices stands after %.0f s\n", len(people), len(i.devices), time.Since(began).Seconds())
-	a := &album{institution: i, browser: b, wire: wire, out: out, only: only}
+	a := &album{institution: i, browser: b, wire: wire, out: out, only: only, docs: docs}
 	if err := a.fill(ctx); err != nil {
 		return err
 	}
