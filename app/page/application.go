@@ -127,7 +127,7 @@ func (a *Application) head(x *api.ApplicationDetail, v state.ApplicationView) ap
 			return app.Div().Class("mt-3 pt-3 border-top").Body(
 				app.Div().Class("d-flex align-items-center gap-3 mb-1").Body(
 					app.A().Class("fw-medium").Href("/runs/"+r.Id).Text(openTitle(r)),
-					app.Span().Class("small text-body-secondary flex-grow-1 text-truncate").Text(join(waitingWord(x, r), counts(r))),
+					app.Span().Class("small text-body-secondary flex-grow-1 text-truncate").Text(join(waitingWord(&x.ApplicationRow, r), counts(r))),
 					app.Button().Type("button").Class("btn btn-sm btn-outline-danger").Disabled(r.Cancelling || v.Busy != "").Aria("label", "Stop: "+openTitle(r)).
 						OnClick(func(app.Context, app.Event) { a.stop = r }, app.EventScope(r.Id)).Body(ui.Icon("stop-circle"), app.Text(" Stop")),
 				),
@@ -152,7 +152,7 @@ func lastFailure(x *api.ApplicationDetail, v state.ApplicationView) app.UI {
 }
 
 // waitingWord is what a run of the application does at the moment, and for whom it waits.
-func waitingWord(x *api.ApplicationDetail, r *api.RunFields) string {
+func waitingWord(x *api.ApplicationRow, r *api.RunFields) string {
 	if r.State != api.RunStateWaiting || r.Cancelling {
 		return phaseWord(r)
 	}

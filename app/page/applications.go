@@ -208,7 +208,7 @@ func (l *applicationList) card(a *api.ApplicationRow, v state.ApplicationsView) 
 			),
 			app.If(run != nil, func() app.UI {
 				return app.Div().Class("mb-3").Body(
-					app.Div().Class("small text-body-secondary text-truncate mb-1").Text(join(phaseWord(run), counts(run))),
+					app.Div().Class("small text-body-secondary text-truncate mb-1").Text(join(waitingWord(a, run), counts(run))),
 					app.If(run.State == api.RunStateRunning, func() app.UI { return runProgress(run) }))
 			}),
 			app.Div().Class("d-flex flex-wrap gap-2 mt-auto").Body(

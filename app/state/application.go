@@ -162,6 +162,7 @@ func (m *Application) run(r *api.RunFields) {
 	}
 	over := Over(r.State)
 	m.change(func() {
+		m.work.heard(r.State)
 		if over {
 			m.v.Open = slices.DeleteFunc(slices.Clone(m.v.Open), func(o *api.RunFields) bool { return o.Id == r.Id })
 		} else {
@@ -245,12 +246,25 @@ func (m *Application) act(what string, fn func(ctx context.Context) (string, err
 	})
 }
 
+// What is said when a device is asked for something, until it is heard of.
+const (
+	wasTold  = "The device was told. It begins as soon as it is connected."
+	willStop = "The device stops when it hears of it."
+)
+
+// heard takes away what a run that is in this state shows by itself.
+func (w *Work) heard(s api.RunState) {
+	if w.Done == wasTold && s != api.RunStateWaiting || w.Done == willStop && Over(s) {
+		w.Done = ""
+	}
+}
+
 // BackUp asks for a backup.
 func (m *Application) BackUp(in api.BackUpApplicationInput) {
 	in.Application, in.Title = m.id, strings.TrimSpace(in.Title)
 	m.act("backup", func(ctx context.Context) (string, error) {
 		_, err := api.BackUpApplication(ctx, m.API, &in)
-		return "The device was told. It begins as soon as it is connected.", err
+		return wasTold, err
 	})
 }
 
@@ -258,7 +272,7 @@ func (m *Application) BackUp(in api.BackUpApplicationInput) {
 func (m *Application) Stop(run string) {
 	m.act("stop", func(ctx context.Context) (string, error) {
 		_, err := api.CancelRun(ctx, m.API, &api.CancelRunInput{Id: run})
-		return "The device stops when it hears of it.", err
+		return willStop, err
 	})
 }
 

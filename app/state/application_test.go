@@ -122,6 +122,14 @@ func TestApplicationRuns(t *testing.T) {
 	if got := idle(t, m); got.Err != nil || !strings.Contains(got.Done, "The device was told") {
 		t.Errorf("%+v", got)
 	}
+	change(ofApplication(runJSON("run_7", "dev_1", "WAITING", 5), "BACKUP"))
+	if done := m.View().Done; done == "" {
+		t.Error("what was said is gone before the device was heard of")
+	}
+	change(ofApplication(runJSON("run_7", "dev_1", "RUNNING", 5), "BACKUP"))
+	if done := m.View().Done; done != "" {
+		t.Errorf("the device is at work, and it still says %q", done)
+	}
 	if sent := w.last("BackUpApplication"); !strings.Contains(sent, `"application":"app_1"`) || !strings.Contains(sent, `"title":"before the fair"`) {
 		t.Errorf("asked for %s", sent)
 	}

@@ -96,6 +96,7 @@ func (x *running) failures() {
 	o.types("Name", "in vain")
 	o.press("Back up Shop > Media", "Back up Shop > Back up")
 	o.sees("The last backup failed: None of the folders that are to be saved was found")
+	o.lacks("The device was told")
 	o.press("What happened")
 	o.sees("failed", "opened with your keys", "media is not there: mount it") // which the server has sealed
 	o.press("Applications")
@@ -112,7 +113,7 @@ func (x *running) failures() {
 	o.press("Back up Shop > Database", "Back up Shop > Back up")
 	o.sees("when it is back: Database", "Waiting for web-host, last seen")
 	o.press("Dashboard", "Applications")
-	o.sees("Waiting")
+	o.sees("Waiting for web-host, last seen")
 	x.serve()
 	o.press("Shop")
 	x.ok(o.Until("see the backup in the list", `[...document.querySelectorAll("table tbody tr")].some((r) => r.innerText.includes("when it is back"))`))
