@@ -92,7 +92,7 @@ func (d *Devices) card(x *api.DeviceFields, v state.DevicesView) app.UI {
 			app.Div().Class("d-flex align-items-center gap-3 mb-3").Body(
 				app.Span().Class("hf-device-icon").Body(ui.Icon(systemIcon(x.Os))),
 				app.Div().Class("flex-grow-1 hf-shrink").Body(
-					app.A().Href("/devices/"+x.Id).Class("h5 mb-0 d-block text-truncate link-body-emphasis link-underline-opacity-0 link-underline-opacity-75-hover stretched-link").Text(x.Name),
+					app.Div().Class("h5 mb-0 hf-name-lines").Body(app.A().Href("/devices/"+x.Id).Class("link-body-emphasis link-underline-opacity-0 link-underline-opacity-75-hover stretched-link").Title(x.Name).Text(x.Name)),
 					app.Div().Class("small text-body-secondary text-truncate").Text(x.Hostname+", agent "+x.AgentVersion),
 				),
 				healthBadge(x.Health.State),
