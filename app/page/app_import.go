@@ -118,7 +118,7 @@ func importing(v state.ImportingView, cancel func()) app.UI {
 	}
 	return app.Div().Class("d-flex align-items-center gap-3").Attr("role", "status").Body(
 		app.Div().Class("flex-grow-1 hf-shrink").Body(
-			app.Div().Class("d-flex justify-content-between gap-3 small mb-1").Body(app.Span().Class("text-truncate fw-medium").Text(what), app.Span().Class("text-nowrap text-body-secondary").Text(words)),
+			app.Div().Class("d-flex flex-wrap justify-content-between column-gap-3 small mb-1").Body(app.Span().Class("text-truncate mw-100 fw-medium").Text(what), app.Span().Class("text-nowrap text-body-secondary").Text(words)),
 			ui.Progress(what, v.How.Bytes, v.How.Total),
 		),
 		ui.Button("outline-secondary", "x-lg", "Cancel", "Stop this", cancel),
@@ -143,22 +143,19 @@ func (i *ApplicationImport) ready(v state.ImportingView) app.UI {
 	if f.Portable {
 		facts = append(facts, "Portable", "It holds database_dump.json, which other databases can read")
 	}
-	misfit := i.misfit(v)
-	return app.Form().NoValidate(true).OnSubmit(func(_ app.Context, e app.Event) {
-		e.PreventDefault()
-		if misfit == "" {
-			i.m.Send()
-		}
-	}, ui.Fresh()).Body(
+	another := app.Button().Type("button").Class("btn btn-outline-secondary").Text("Another file").OnClick(func(app.Context, app.Event) { i.m.Cancel() }, ui.Fresh())
+	if misfit := i.misfit(v); misfit != "" {
+		return app.Div().Body(
+			terms(facts...),
+			app.Div().Class("alert alert-danger my-3").Attr("role", "alert").Text(misfit),
+			another,
+		)
+	}
+	return app.Form().NoValidate(true).OnSubmit(func(_ app.Context, e app.Event) { e.PreventDefault(); i.m.Send() }, ui.Fresh()).Body(
 		terms(facts...),
-		app.If(misfit != "", func() app.UI {
-			return app.Div().Class("alert alert-danger mt-3 mb-0").Attr("role", "alert").Text(misfit)
-		}),
-		app.Div().Class("mt-3").Body(ui.Field{ID: "import-title", Label: "Name of the backup", Help: "So that you find it again, such as “from the old server”. The server sees it; of the file's own name it learns nothing. It may be left empty.", Type: "text", Autocomplete: "off", Value: v.Title, OnInput: i.m.Name}.UI()),
-		app.Div().Class("d-flex gap-2").Body(
-			app.Button().Type("submit").Class("btn btn-primary").Disabled(misfit != "").Text("Seal and upload"),
-			app.Button().Type("button").Class("btn btn-outline-secondary").Text("Another file").OnClick(func(app.Context, app.Event) { i.m.Cancel() }),
-		),
+		app.Div().Class("mt-3").Body(ui.Field{ID: "import-title", Label: "Name of the backup", Help: "So that you find it again, such as “from the old server”. The server sees it; of the file's own name it learns nothing. It may be left empty.", Type: "text", Autocomplete: "off",
+			Value: v.Title, OnInput: i.m.Name}.UI()),
+		app.Div().Class("d-flex gap-2").Body(app.Button().Type("submit").Class("btn btn-primary").Text("Seal and upload"), another),
 	)
 }
 

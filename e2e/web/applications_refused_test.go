@@ -44,6 +44,11 @@ echo 'Dear diary' > diary.sql; head -c 3000 /bin/sh > program.zip; : > empty.sql
 		o.sees(r.says)
 		o.lacks("Seal and upload", "Checking")
 	}
+	x.ok(os.WriteFile(filepath.Join(x.elsewhere, "other.sql"), []byte("-- MySQL dump 10.13\n/*!40101 SET NAMES utf8 */;\nCREATE TABLE `a` (`b` int);\nINSERT INTO `a` VALUES (1);\n-- Dump completed on 2020-01-01\n"), 0o644))
+	x.ok(o.Attach(dropHere, filepath.Join(x.elsewhere, "other.sql")))
+	o.sees("1 table, 1 row", "“other.sql” is a dump of MariaDB or MySQL, and Shop has a database of PostgreSQL: put database_dump.json beside it")
+	o.lacks("Seal and upload")
+	o.press("Another file")
 	x.ok(o.Drop(dropHere, x.archive(".sql"), x.archive(".zip")))
 	o.sees("These are 2 files, and each backup is made of one")
 	o.press("Restores", "Backups")
