@@ -45,6 +45,8 @@ func Advice(err error) string {
 		return "check the e-mail address and the password (Caps Lock?). A forgotten password is replaced by holdfast-agent recover, with the recovery code"
 	case fault.SecondFactor:
 		return "a code serves once: wait for the next one, and see that the clock of the device that shows it is right. Who has lost that device uses a backup code, or asks an administrator"
+	case fault.FactorMissing:
+		return "open the server in a browser, log in and follow the steps, then run the command again. Devices go on backing up meanwhile"
 	case fault.StorageFull:
 		return "the server's disk is full: tell its administrator. What was stored is kept, and the next backup continues from it"
 	case fault.Unavailable:

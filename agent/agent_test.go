@@ -127,7 +127,7 @@ func TestSize(t *testing.T) {
 // Every kind of failure has a sentence without its cause, and whoever can act is told how.
 func TestAdvice(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []fault.Kind{fault.Unauthenticated, fault.WrongPassword, fault.StorageFull, fault.Unavailable, fault.HashMismatch, fault.SessionExpired, fault.TooMany} {
+	for _, kind := range []fault.Kind{fault.Unauthenticated, fault.WrongPassword, fault.FactorMissing, fault.StorageFull, fault.Unavailable, fault.HashMismatch, fault.SessionExpired, fault.TooMany} {
 		err := fmt.Errorf("while at it: %w", fault.Wrap(errors.New("secret detail"), kind, "the sentence"))
 		if Sentence(err) != "the sentence" || Advice(err) == "" {
 			t.Errorf("%s: %q, %q", kind, Sentence(err), Advice(err))

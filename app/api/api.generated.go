@@ -230,6 +230,9 @@ type AccountFields struct {
 	CreatedAt time.Time `json:"createdAt"`
 	// A login asks for a code.
 	SecondFactor bool `json:"secondFactor"`
+	// An administrator without the second factor that the settings want of them. Until one is on, me, logout, changePassword, beginSecondFactor and
+	// confirmSecondFactor work for them, and everything else fails with SECOND_FACTOR_MISSING.
+	Unproven bool `json:"unproven"`
 }
 
 // GetId returns AccountFields.Id, and is useful for accessing the field via an interface.
@@ -249,6 +252,9 @@ func (v *AccountFields) GetCreatedAt() time.Time { return v.CreatedAt }
 
 // GetSecondFactor returns AccountFields.SecondFactor, and is useful for accessing the field via an interface.
 func (v *AccountFields) GetSecondFactor() bool { return v.SecondFactor }
+
+// GetUnproven returns AccountFields.Unproven, and is useful for accessing the field via an interface.
+func (v *AccountFields) GetUnproven() bool { return v.Unproven }
 
 // The account's keys, made by the client.
 type AccountKeysInput struct {
@@ -2345,6 +2351,11 @@ func (v *ChangeEmailChangeEmailChangeEmailPayloadUser) GetSecondFactor() bool {
 	return v.AccountFields.SecondFactor
 }
 
+// GetUnproven returns ChangeEmailChangeEmailChangeEmailPayloadUser.Unproven, and is useful for accessing the field via an interface.
+func (v *ChangeEmailChangeEmailChangeEmailPayloadUser) GetUnproven() bool {
+	return v.AccountFields.Unproven
+}
+
 func (v *ChangeEmailChangeEmailChangeEmailPayloadUser) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
@@ -2382,6 +2393,8 @@ type __premarshalChangeEmailChangeEmailChangeEmailPayloadUser struct {
 	CreatedAt time.Time `json:"createdAt"`
 
 	SecondFactor bool `json:"secondFactor"`
+
+	Unproven bool `json:"unproven"`
 }
 
 func (v *ChangeEmailChangeEmailChangeEmailPayloadUser) MarshalJSON() ([]byte, error) {
@@ -2401,6 +2414,7 @@ func (v *ChangeEmailChangeEmailChangeEmailPayloadUser) __premarshalJSON() (*__pr
 	retval.Role = v.AccountFields.Role
 	retval.CreatedAt = v.AccountFields.CreatedAt
 	retval.SecondFactor = v.AccountFields.SecondFactor
+	retval.Unproven = v.AccountFields.Unproven
 	return &retval, nil
 }
 
@@ -2481,6 +2495,11 @@ func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) GetSecondFactor(
 	return v.AccountFields.SecondFactor
 }
 
+// GetUnproven returns ChangePasswordChangePasswordChangePasswordPayloadUser.Unproven, and is useful for accessing the field via an interface.
+func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) GetUnproven() bool {
+	return v.AccountFields.Unproven
+}
+
 func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
@@ -2518,6 +2537,8 @@ type __premarshalChangePasswordChangePasswordChangePasswordPayloadUser struct {
 	CreatedAt time.Time `json:"createdAt"`
 
 	SecondFactor bool `json:"secondFactor"`
+
+	Unproven bool `json:"unproven"`
 }
 
 func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) MarshalJSON() ([]byte, error) {
@@ -2537,6 +2558,7 @@ func (v *ChangePasswordChangePasswordChangePasswordPayloadUser) __premarshalJSON
 	retval.Role = v.AccountFields.Role
 	retval.CreatedAt = v.AccountFields.CreatedAt
 	retval.SecondFactor = v.AccountFields.SecondFactor
+	retval.Unproven = v.AccountFields.Unproven
 	return &retval, nil
 }
 
@@ -2623,6 +2645,11 @@ func (v *ConfirmEmailConfirmEmailConfirmEmailPayloadUser) GetSecondFactor() bool
 	return v.AccountFields.SecondFactor
 }
 
+// GetUnproven returns ConfirmEmailConfirmEmailConfirmEmailPayloadUser.Unproven, and is useful for accessing the field via an interface.
+func (v *ConfirmEmailConfirmEmailConfirmEmailPayloadUser) GetUnproven() bool {
+	return v.AccountFields.Unproven
+}
+
 func (v *ConfirmEmailConfirmEmailConfirmEmailPayloadUser) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
@@ -2660,6 +2687,8 @@ type __premarshalConfirmEmailConfirmEmailConfirmEmailPayloadUser struct {
 	CreatedAt time.Time `json:"createdAt"`
 
 	SecondFactor bool `json:"secondFactor"`
+
+	Unproven bool `json:"unproven"`
 }
 
 func (v *ConfirmEmailConfirmEmailConfirmEmailPayloadUser) MarshalJSON() ([]byte, error) {
@@ -2679,6 +2708,7 @@ func (v *ConfirmEmailConfirmEmailConfirmEmailPayloadUser) __premarshalJSON() (*_
 	retval.Role = v.AccountFields.Role
 	retval.CreatedAt = v.AccountFields.CreatedAt
 	retval.SecondFactor = v.AccountFields.SecondFactor
+	retval.Unproven = v.AccountFields.Unproven
 	return &retval, nil
 }
 
@@ -2756,6 +2786,11 @@ func (v *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser) G
 	return v.AccountFields.SecondFactor
 }
 
+// GetUnproven returns ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser.Unproven, and is useful for accessing the field via an interface.
+func (v *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser) GetUnproven() bool {
+	return v.AccountFields.Unproven
+}
+
 func (v *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
@@ -2793,6 +2828,8 @@ type __premarshalConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloa
 	CreatedAt time.Time `json:"createdAt"`
 
 	SecondFactor bool `json:"secondFactor"`
+
+	Unproven bool `json:"unproven"`
 }
 
 func (v *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser) MarshalJSON() ([]byte, error) {
@@ -2812,6 +2849,7 @@ func (v *ConfirmSecondFactorConfirmSecondFactorConfirmSecondFactorPayloadUser) _
 	retval.Role = v.AccountFields.Role
 	retval.CreatedAt = v.AccountFields.CreatedAt
 	retval.SecondFactor = v.AccountFields.SecondFactor
+	retval.Unproven = v.AccountFields.Unproven
 	return &retval, nil
 }
 
@@ -3364,6 +3402,11 @@ func (v *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser) G
 	return v.AccountFields.SecondFactor
 }
 
+// GetUnproven returns DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser.Unproven, and is useful for accessing the field via an interface.
+func (v *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser) GetUnproven() bool {
+	return v.AccountFields.Unproven
+}
+
 func (v *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
@@ -3401,6 +3444,8 @@ type __premarshalDisableSecondFactorDisableSecondFactorDisableSecondFactorPayloa
 	CreatedAt time.Time `json:"createdAt"`
 
 	SecondFactor bool `json:"secondFactor"`
+
+	Unproven bool `json:"unproven"`
 }
 
 func (v *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser) MarshalJSON() ([]byte, error) {
@@ -3420,6 +3465,7 @@ func (v *DisableSecondFactorDisableSecondFactorDisableSecondFactorPayloadUser) _
 	retval.Role = v.AccountFields.Role
 	retval.CreatedAt = v.AccountFields.CreatedAt
 	retval.SecondFactor = v.AccountFields.SecondFactor
+	retval.Unproven = v.AccountFields.Unproven
 	return &retval, nil
 }
 
@@ -3916,6 +3962,9 @@ func (v *JoinJoinLoginPayloadUser) GetCreatedAt() time.Time { return v.AccountFi
 // GetSecondFactor returns JoinJoinLoginPayloadUser.SecondFactor, and is useful for accessing the field via an interface.
 func (v *JoinJoinLoginPayloadUser) GetSecondFactor() bool { return v.AccountFields.SecondFactor }
 
+// GetUnproven returns JoinJoinLoginPayloadUser.Unproven, and is useful for accessing the field via an interface.
+func (v *JoinJoinLoginPayloadUser) GetUnproven() bool { return v.AccountFields.Unproven }
+
 func (v *JoinJoinLoginPayloadUser) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
@@ -3955,6 +4004,8 @@ type __premarshalJoinJoinLoginPayloadUser struct {
 	CreatedAt time.Time `json:"createdAt"`
 
 	SecondFactor bool `json:"secondFactor"`
+
+	Unproven bool `json:"unproven"`
 }
 
 func (v *JoinJoinLoginPayloadUser) MarshalJSON() ([]byte, error) {
@@ -3975,6 +4026,7 @@ func (v *JoinJoinLoginPayloadUser) __premarshalJSON() (*__premarshalJoinJoinLogi
 	retval.Role = v.AccountFields.Role
 	retval.CreatedAt = v.AccountFields.CreatedAt
 	retval.SecondFactor = v.AccountFields.SecondFactor
+	retval.Unproven = v.AccountFields.Unproven
 	return &retval, nil
 }
 
@@ -4109,6 +4161,9 @@ func (v *LoginLoginLoginPayloadUser) GetCreatedAt() time.Time { return v.Account
 // GetSecondFactor returns LoginLoginLoginPayloadUser.SecondFactor, and is useful for accessing the field via an interface.
 func (v *LoginLoginLoginPayloadUser) GetSecondFactor() bool { return v.AccountFields.SecondFactor }
 
+// GetUnproven returns LoginLoginLoginPayloadUser.Unproven, and is useful for accessing the field via an interface.
+func (v *LoginLoginLoginPayloadUser) GetUnproven() bool { return v.AccountFields.Unproven }
+
 func (v *LoginLoginLoginPayloadUser) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
@@ -4148,6 +4203,8 @@ type __premarshalLoginLoginLoginPayloadUser struct {
 	CreatedAt time.Time `json:"createdAt"`
 
 	SecondFactor bool `json:"secondFactor"`
+
+	Unproven bool `json:"unproven"`
 }
 
 func (v *LoginLoginLoginPayloadUser) MarshalJSON() ([]byte, error) {
@@ -4168,6 +4225,7 @@ func (v *LoginLoginLoginPayloadUser) __premarshalJSON() (*__premarshalLoginLogin
 	retval.Role = v.AccountFields.Role
 	retval.CreatedAt = v.AccountFields.CreatedAt
 	retval.SecondFactor = v.AccountFields.SecondFactor
+	retval.Unproven = v.AccountFields.Unproven
 	return &retval, nil
 }
 
@@ -4321,6 +4379,11 @@ func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) GetSecondFactor() b
 	return v.AccountFields.SecondFactor
 }
 
+// GetUnproven returns LoginWithRecoveryLoginWithRecoveryLoginPayloadUser.Unproven, and is useful for accessing the field via an interface.
+func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) GetUnproven() bool {
+	return v.AccountFields.Unproven
+}
+
 func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
@@ -4360,6 +4423,8 @@ type __premarshalLoginWithRecoveryLoginWithRecoveryLoginPayloadUser struct {
 	CreatedAt time.Time `json:"createdAt"`
 
 	SecondFactor bool `json:"secondFactor"`
+
+	Unproven bool `json:"unproven"`
 }
 
 func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) MarshalJSON() ([]byte, error) {
@@ -4380,6 +4445,7 @@ func (v *LoginWithRecoveryLoginWithRecoveryLoginPayloadUser) __premarshalJSON() 
 	retval.Role = v.AccountFields.Role
 	retval.CreatedAt = v.AccountFields.CreatedAt
 	retval.SecondFactor = v.AccountFields.SecondFactor
+	retval.Unproven = v.AccountFields.Unproven
 	return &retval, nil
 }
 
@@ -4538,6 +4604,9 @@ func (v *MeMeUser) GetCreatedAt() time.Time { return v.AccountFields.CreatedAt }
 // GetSecondFactor returns MeMeUser.SecondFactor, and is useful for accessing the field via an interface.
 func (v *MeMeUser) GetSecondFactor() bool { return v.AccountFields.SecondFactor }
 
+// GetUnproven returns MeMeUser.Unproven, and is useful for accessing the field via an interface.
+func (v *MeMeUser) GetUnproven() bool { return v.AccountFields.Unproven }
+
 func (v *MeMeUser) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
@@ -4575,6 +4644,8 @@ type __premarshalMeMeUser struct {
 	CreatedAt time.Time `json:"createdAt"`
 
 	SecondFactor bool `json:"secondFactor"`
+
+	Unproven bool `json:"unproven"`
 }
 
 func (v *MeMeUser) MarshalJSON() ([]byte, error) {
@@ -4594,6 +4665,7 @@ func (v *MeMeUser) __premarshalJSON() (*__premarshalMeMeUser, error) {
 	retval.Role = v.AccountFields.Role
 	retval.CreatedAt = v.AccountFields.CreatedAt
 	retval.SecondFactor = v.AccountFields.SecondFactor
+	retval.Unproven = v.AccountFields.Unproven
 	return &retval, nil
 }
 
@@ -7893,6 +7965,8 @@ type SettingsFields struct {
 	ReplicaKeepDays int `json:"replicaKeepDays"`
 	// Days for which new policies keep all snapshots, unless changed there; 0: for ever.
 	RetentionDays int `json:"retentionDays"`
+	// Administrators and superusers without a second factor can only set one up.
+	AdminsNeedSecondFactor bool `json:"adminsNeedSecondFactor"`
 	// Whether a mail server is configured, and as whom mail is sent.
 	MailFrom *string `json:"mailFrom"`
 	// Whether the installation's own backup is configured, and when it last succeeded.
@@ -7935,6 +8009,9 @@ func (v *SettingsFields) GetReplicaKeepDays() int { return v.ReplicaKeepDays }
 
 // GetRetentionDays returns SettingsFields.RetentionDays, and is useful for accessing the field via an interface.
 func (v *SettingsFields) GetRetentionDays() int { return v.RetentionDays }
+
+// GetAdminsNeedSecondFactor returns SettingsFields.AdminsNeedSecondFactor, and is useful for accessing the field via an interface.
+func (v *SettingsFields) GetAdminsNeedSecondFactor() bool { return v.AdminsNeedSecondFactor }
 
 // GetMailFrom returns SettingsFields.MailFrom, and is useful for accessing the field via an interface.
 func (v *SettingsFields) GetMailFrom() *string { return v.MailFrom }
@@ -8533,6 +8610,11 @@ func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) GetSecondFactor() b
 	return v.AccountFields.SecondFactor
 }
 
+// GetUnproven returns UpdateProfileUpdateProfileUpdateProfilePayloadUser.Unproven, and is useful for accessing the field via an interface.
+func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) GetUnproven() bool {
+	return v.AccountFields.Unproven
+}
+
 func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) UnmarshalJSON(b []byte) error {
 
 	if string(b) == "null" {
@@ -8570,6 +8652,8 @@ type __premarshalUpdateProfileUpdateProfileUpdateProfilePayloadUser struct {
 	CreatedAt time.Time `json:"createdAt"`
 
 	SecondFactor bool `json:"secondFactor"`
+
+	Unproven bool `json:"unproven"`
 }
 
 func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) MarshalJSON() ([]byte, error) {
@@ -8589,6 +8673,7 @@ func (v *UpdateProfileUpdateProfileUpdateProfilePayloadUser) __premarshalJSON() 
 	retval.Role = v.AccountFields.Role
 	retval.CreatedAt = v.AccountFields.CreatedAt
 	retval.SecondFactor = v.AccountFields.SecondFactor
+	retval.Unproven = v.AccountFields.Unproven
 	return &retval, nil
 }
 
@@ -8605,6 +8690,8 @@ type UpdateSettingsInput struct {
 	RunHistoryDays    *int          `json:"runHistoryDays"`
 	ReplicaKeepDays   *int          `json:"replicaKeepDays"`
 	RetentionDays     *int          `json:"retentionDays"`
+	// Whoever switches it on has a second factor: CONFLICT otherwise.
+	AdminsNeedSecondFactor *bool `json:"adminsNeedSecondFactor"`
 }
 
 // GetProductName returns UpdateSettingsInput.ProductName, and is useful for accessing the field via an interface.
@@ -8642,6 +8729,9 @@ func (v *UpdateSettingsInput) GetReplicaKeepDays() *int { return v.ReplicaKeepDa
 
 // GetRetentionDays returns UpdateSettingsInput.RetentionDays, and is useful for accessing the field via an interface.
 func (v *UpdateSettingsInput) GetRetentionDays() *int { return v.RetentionDays }
+
+// GetAdminsNeedSecondFactor returns UpdateSettingsInput.AdminsNeedSecondFactor, and is useful for accessing the field via an interface.
+func (v *UpdateSettingsInput) GetAdminsNeedSecondFactor() *bool { return v.AdminsNeedSecondFactor }
 
 // UpdateSettingsResponse is returned by UpdateSettings on success.
 type UpdateSettingsResponse struct {
@@ -10467,6 +10557,7 @@ fragment SettingsFields on Settings {
 	runHistoryDays
 	replicaKeepDays
 	retentionDays
+	adminsNeedSecondFactor
 	mailFrom
 	selfBackupConfigured
 	selfBackupAt
@@ -11572,6 +11663,7 @@ fragment AccountFields on User {
 	role
 	createdAt
 	secondFactor
+	unproven
 }
 `
 
@@ -11616,6 +11708,7 @@ fragment AccountFields on User {
 	role
 	createdAt
 	secondFactor
+	unproven
 }
 `
 
@@ -11660,6 +11753,7 @@ fragment AccountFields on User {
 	role
 	createdAt
 	secondFactor
+	unproven
 }
 `
 
@@ -11705,6 +11799,7 @@ fragment AccountFields on User {
 	role
 	createdAt
 	secondFactor
+	unproven
 }
 `
 
@@ -12279,6 +12374,7 @@ fragment AccountFields on User {
 	role
 	createdAt
 	secondFactor
+	unproven
 }
 `
 
@@ -12539,6 +12635,7 @@ fragment AccountFields on User {
 	role
 	createdAt
 	secondFactor
+	unproven
 }
 `
 
@@ -12586,6 +12683,7 @@ fragment AccountFields on User {
 	role
 	createdAt
 	secondFactor
+	unproven
 }
 `
 
@@ -12670,6 +12768,7 @@ fragment AccountFields on User {
 	role
 	createdAt
 	secondFactor
+	unproven
 }
 `
 
@@ -12776,6 +12875,7 @@ fragment AccountFields on User {
 	role
 	createdAt
 	secondFactor
+	unproven
 }
 `
 
@@ -14850,6 +14950,7 @@ fragment AccountFields on User {
 	role
 	createdAt
 	secondFactor
+	unproven
 }
 `
 
@@ -14900,6 +15001,7 @@ fragment SettingsFields on Settings {
 	runHistoryDays
 	replicaKeepDays
 	retentionDays
+	adminsNeedSecondFactor
 	mailFrom
 	selfBackupConfigured
 	selfBackupAt

@@ -25,6 +25,9 @@ type Client struct {
 
 	// LoggedOut is called when the server says that the session is over; may be nil.
 	LoggedOut func()
+
+	// Unproven is called when the server says that the account lacks a second factor that is wanted of it; may be nil.
+	Unproven func()
 }
 
 var _ graphql.Client = (*Client)(nil)
@@ -51,6 +54,9 @@ func (c *Client) MakeRequest(ctx context.Context, req *graphql.Request, resp *gr
 	err = Fault(resp.Errors)
 	if errors.Is(err, fault.Unauthenticated) && c.LoggedOut != nil {
 		c.LoggedOut()
+	}
+	if errors.Is(err, fault.FactorMissing) && c.Unproven != nil {
+		c.Unproven()
 	}
 	return err
 }

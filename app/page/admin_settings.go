@@ -82,6 +82,7 @@ func (s *Settings) Render() app.UI {
 								return ui.Button("outline-secondary", "envelope", "Send me a test mail", "", m.TestMail)
 							}),
 						),
+						administrators(m, v),
 						ui.Card("The installation's own backup", nil, ownBackup(set)),
 					),
 				),

@@ -40,6 +40,7 @@ type Frame struct {
 	watched
 	path  string
 	token string // of the invitation that the address had
+	prove bool   // a second factor is being set up that was wanted: also while its backup codes are shown
 }
 
 // OnMount implements app.Mounter.
@@ -55,6 +56,7 @@ func (f *Frame) open(ctx app.Context) {
 // enter leaves the address of a door behind once somebody is in.
 func (f *Frame) enter() {
 	v := World.Session.View()
+	f.prove = v.User != nil && (f.prove || v.User.Unproven)
 	if v.Phase != state.Open || f.token != "" && !v.Joined || inside(f.path) == f.path {
 		return
 	}
@@ -91,6 +93,8 @@ func (f *Frame) Render() app.UI {
 		return &Login{}
 	case v.Phase == state.Locked:
 		return &Unlock{}
+	case f.prove || v.User.Unproven:
+		return &Prove{Done: func() { f.prove = false }}
 	}
 	path := inside(f.path)
 	screen, title := find(path, v)

@@ -63,7 +63,7 @@ func formOf(s *api.SettingsFields) map[string]string {
 		"productName": s.ProductName, "staleDays": strconv.Itoa(s.StaleDays), "undoDays": strconv.Itoa(s.UndoDays), "defaultQuota": inUnits(s.DefaultQuota, 1<<30),
 		"storageLowPercent": strconv.Itoa(s.StorageLowPercent), "digestHour": strconv.Itoa(s.DigestHour), "zone": s.Zone, "adminDigest": string(s.AdminDigest),
 		"mailsPerHour": strconv.Itoa(s.MailsPerHour), "runHistoryDays": strconv.Itoa(s.RunHistoryDays),
-		"replicaKeepDays": strconv.Itoa(s.ReplicaKeepDays), "retentionDays": strconv.Itoa(s.RetentionDays),
+		"replicaKeepDays": strconv.Itoa(s.ReplicaKeepDays), "retentionDays": strconv.Itoa(s.RetentionDays), "adminsNeedSecondFactor": strconv.FormatBool(s.AdminsNeedSecondFactor),
 	}
 }
 
@@ -102,11 +102,12 @@ func (i *Installation) Save() {
 	if quota == nil {
 		quota = new(int64)
 	}
+	demand := v.Form["adminsNeedSecondFactor"] == "true"
 	digest := api.DigestPeriod(v.Form["adminDigest"])
 	in := &api.UpdateSettingsInput{
 		ProductName: text("productName"), StaleDays: number("staleDays"), UndoDays: number("undoDays"), DefaultQuota: quota, StorageLowPercent: number("storageLowPercent"),
 		DigestHour: number("digestHour"), Zone: text("zone"), AdminDigest: &digest, MailsPerHour: number("mailsPerHour"), RunHistoryDays: number("runHistoryDays"),
-		ReplicaKeepDays: number("replicaKeepDays"), RetentionDays: number("retentionDays"),
+		ReplicaKeepDays: number("replicaKeepDays"), RetentionDays: number("retentionDays"), AdminsNeedSecondFactor: &demand,
 	}
 	if len(bad) > 0 {
 		i.change(func() { i.v.Problems = bad })

@@ -177,7 +177,7 @@ func TestNewPoliciesKeep(t *testing.T) {
 func TestInstallationRenames(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	set := obj{"productName": "Holdfast", "zone": "UTC", "adminDigest": "WEEKLY", "replicaKeepDays": 30, "retentionDays": 30}
+	set := obj{"productName": "Holdfast", "zone": "UTC", "adminDigest": "WEEKLY", "replicaKeepDays": 30, "retentionDays": 30, "adminsNeedSecondFactor": false}
 	d.on("AdminSettings", obj{"settings": set})
 	i := NewInstallation(d.client())
 	names := make(chan string, 3)
@@ -200,7 +200,32 @@ func TestInstallationRenames(t *testing.T) {
 		t.Error(name)
 	}
 	until(t, i, func() bool { return i.View().Form["replicaKeepDays"] == "60" && i.View().Busy == "" })
-	if in, _ := d.vars["UpdateSettings"]["input"].(map[string]any); in["replicaKeepDays"] != 60.0 || in["retentionDays"] != 30.0 {
+	if in, _ := d.vars["UpdateSettings"]["input"].(map[string]any); in["replicaKeepDays"] != 60.0 || in["retentionDays"] != 30.0 || in["adminsNeedSecondFactor"] != false {
 		t.Errorf("%v", in)
+	}
+}
+
+// A second factor of administrators is asked for, and refused to who has none.
+func TestSecondFactorIsDemanded(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	set := obj{"productName": "Holdfast", "zone": "UTC", "adminDigest": "WEEKLY", "adminsNeedSecondFactor": false}
+	d.on("AdminSettings", obj{"settings": set})
+	i := NewInstallation(d.client())
+	i.Reload()
+	until(t, i, func() bool { return i.View().Load.Status == Ready })
+	i.Edit("adminsNeedSecondFactor", "true")
+	d.fails("UpdateSettings", fault.Conflict, "set up a second factor of your own first")
+	i.Save()
+	until(t, i, func() bool { return i.View().Err != nil })
+	fails(t, i.View().Err, fault.Conflict, "of your own first")
+	if in, _ := d.vars["UpdateSettings"]["input"].(map[string]any); in["adminsNeedSecondFactor"] != true {
+		t.Errorf("%v", in)
+	}
+	d.on("UpdateSettings", obj{"updateSettings": obj{"settings": obj{"productName": "Holdfast", "zone": "UTC", "adminDigest": "WEEKLY", "adminsNeedSecondFactor": true}}})
+	i.Save()
+	until(t, i, func() bool { return i.View().Busy == "" && !i.View().Changed })
+	if i.View().Form["adminsNeedSecondFactor"] != "true" || i.View().Err != nil {
+		t.Errorf("%+v", i.View())
 	}
 }

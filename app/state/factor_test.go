@@ -202,6 +202,30 @@ func TestEmailWaitsForItsCode(t *testing.T) {
 	await(t, p, func() bool { return p.View().PendingEmail == "ada@example.com" })
 }
 
+// An administrator of whom a second factor is wanted while the page is open: the first refusal says so, and who they are is read again.
+func TestUnprovenIsTaken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.in()
+	entered := make(chan struct{}, 2)
+	s.Entered = func() { entered <- struct{}{} }
+	w.set(w.server, "Me", say(`{"me":`+strings.Replace(ada, `"STAFF"`, `"ADMIN","unproven":true`, 1)+`}`))
+	w.set(w.server, "Access", refuse(fault.FactorMissing, "a second factor is needed"))
+	p := NewProfile(s)
+	p.Load()
+	await(t, s, func() bool { return s.View().User.Unproven })
+	<-entered // the socket is opened again
+	fails(t, p.View().Sessions.Err, fault.FactorMissing, "needed")
+	p.BeginFactor("a password")
+	await(t, p, func() bool { return p.View().Setup != nil })
+	w.set(w.server, "Access", say(`{"me":{"id":"usr_1","backupCodesLeft":10,"sessions":[],"apiTokens":[]}}`))
+	p.ConfirmFactor("123456")
+	await(t, p, func() bool { return p.View().BackupCodes != nil })
+	if s.View().User.Unproven {
+		t.Error("it is on, and wanted all the same")
+	}
+}
+
 // Somebody becomes an administrator while the page is open: the session knows at once.
 func TestANewRoleIsTaken(t *testing.T) {
 	t.Parallel()

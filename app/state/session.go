@@ -63,7 +63,7 @@ const clientName = "Holdfast in a browser"
 // NewSession returns the session of this page.
 func NewSession(client *api.Client, keys Keys) *Session {
 	s := &Session{api: client, keys: keys}
-	client.LoggedOut = s.ended
+	client.LoggedOut, client.Unproven = s.ended, s.unproven
 	return s
 }
 
@@ -233,17 +233,27 @@ func (s *Session) Told(kind string) {
 	default:
 		return
 	}
-	go func() {
-		me, err := api.Me(context.Background(), s.api)
-		if err != nil {
-			return // what is shown was right a moment ago, and the next request says what is wrong
-		}
-		before := s.View().User
-		s.renamed(&me.Me.AccountFields)
-		if before != nil && before.Role != me.Me.Role && s.Entered != nil {
-			s.Entered()
-		}
-	}()
+	go s.again()
+}
+
+// again reads who the person is.
+func (s *Session) again() {
+	me, err := api.Me(context.Background(), s.api)
+	if err != nil {
+		return // what is shown was right a moment ago, and the next request says what is wrong
+	}
+	before := s.View().User
+	s.renamed(&me.Me.AccountFields)
+	if before != nil && (before.Role != me.Me.Role || before.Unproven != me.Me.Unproven) && s.Entered != nil {
+		s.Entered()
+	}
+}
+
+// unproven is told that the account lacks a second factor that is wanted of it: the user of a later View says so, too.
+func (s *Session) unproven() {
+	if u := s.View().User; u != nil && !u.Unproven {
+		go s.again()
+	}
 }
 
 // renamed takes in that the user's name, address, role or second factor is another.

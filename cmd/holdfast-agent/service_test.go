@@ -13,6 +13,7 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/policy"
+	"github.com/holdfast-backup/holdfast/depot/setting"
 	"github.com/holdfast-backup/holdfast/server/servertest"
 )
 
@@ -22,6 +23,7 @@ import (
 //	invite NAME EMAIL        sets $NAME to an invitation's token
 //	policy NAME LIMIT ROOT…  makes a policy for everyone; LIMIT is of uploads, bytes a second, 0 for none
 //	nopolicy NAME            deletes it
+//	demand EMAIL             makes somebody an administrator, and has the server want a second factor of administrators
 //	later DURATION           moves the server's clock, and does what its worker would
 //	capture NAME REGEXP      sets $NAME to the first group of what was printed last
 //	await REGEXP COMMAND…    repeats a command until its output matches
@@ -53,6 +55,13 @@ func TestServiceSessions(t *testing.T) {
 			},
 			"nopolicy": func(ts *testscript.TestScript, neg bool, args []string) {
 				ts.Check(ts.Value("world").(*servertest.World).Policies.Delete(t.Context(), actor.System(), ts.Value("policies").(map[string]*policy.Policy)[args[0]].ID))
+			},
+			"demand": func(ts *testscript.TestScript, neg bool, args []string) {
+				w, on := ts.Value("world").(*servertest.World), true
+				_, err := w.DB.Exec(`UPDATE users SET role = 'admin' WHERE email = $1`, args[0])
+				ts.Check(err)
+				_, err = w.Settings.Update(t.Context(), actor.System(), setting.Change{AdminsNeedSecondFactor: &on})
+				ts.Check(err)
 			},
 			"later": func(ts *testscript.TestScript, neg bool, args []string) {
 				d, err := time.ParseDuration(args[0])

@@ -26,6 +26,7 @@ type User struct {
 	IdentityPublic []byte     `db:"identity_public"` // X-Wing public key, 1216 bytes
 	SecondFactor   bool       `db:"second_factor"`   // a login asks for a code
 	Reset          bool       `db:"reset"`           // nobody can log in until the person has joined again
+	Unproven       bool       `db:"unproven"`        // an administrator without the second factor that is wanted: can only set one up
 }
 
 // UserPage is a part of the list of users, by e-mail.

@@ -31,7 +31,7 @@ const issuer = "Holdfast"
 // BeginSecondFactor makes the secret of a second factor for who shows their password. It counts once
 // [Service.ConfirmSecondFactor] has seen a code of it; one that was begun before and not confirmed is void.
 func (s *Service) BeginSecondFactor(ctx context.Context, a actor.Actor, authKey []byte) (*SecondFactorSetup, error) {
-	u, err := loggedIn(a)
+	u, err := loggedIn(a.Excused())
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (s *Service) BeginSecondFactor(ctx context.Context, a actor.Actor, authKey 
 // ConfirmSecondFactor switches the second factor on that [Service.BeginSecondFactor] began, and returns its backup codes, which
 // nobody can see again. All other sessions end, so that every session has shown a code. Tries are throttled like those of passwords.
 func (s *Service) ConfirmSecondFactor(ctx context.Context, a actor.Actor, code string) (*User, []string, error) {
-	u, err := loggedIn(a)
+	u, err := loggedIn(a.Excused())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -224,7 +224,7 @@ func (s *Service) openSession(ctx context.Context, tx *sqlx.Tx, u id.User, clien
 
 // Logout ends the session that the caller came with.
 func (s *Service) Logout(ctx context.Context, a actor.Actor) error {
-	u, err := a.SignedIn()
+	u, err := a.Excused().SignedIn()
 	if err != nil {
 		return err
 	}
@@ -276,7 +276,7 @@ func (s *Service) Authenticate(ctx context.Context, text string) (actor.Actor, e
 			return actor.Actor{}, err
 		}
 	}
-	return actor.Actor{User: c.User, Role: c.Role, Session: c.Session, APIToken: c.APIToken, ByRecovery: c.ByRecovery}, nil
+	return actor.Actor{User: c.User, Role: c.Role, Session: c.Session, APIToken: c.APIToken, ByRecovery: c.ByRecovery, Unproven: c.Unproven}, nil
 }
 
 // seenEvery is how often the use of a credential is written at most.

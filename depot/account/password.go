@@ -34,7 +34,7 @@ type RenewRecoveryInput struct {
 // ChangePassword sets a new password, ends all other sessions of the account and gives up a change of its address that waits. It takes the old password's
 // auth key or, without one, a session from [Service.LoginWithRecovery], which then becomes an ordinary one.
 func (s *Service) ChangePassword(ctx context.Context, a actor.Actor, in PasswordInput) (*User, error) {
-	u, err := a.SignedIn()
+	u, err := a.Excused().SignedIn() // whoever came with the recovery code needs a password before the second factor
 	if err != nil {
 		return nil, err
 	}

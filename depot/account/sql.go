@@ -16,7 +16,13 @@ import (
 // ask. A row that is not there is a nil pointer, not an error.
 
 const userColumns = `id, email, name, role, suspended_at IS NOT NULL AS suspended, created_at, last_login_at, identity_public,
-	reset_at IS NOT NULL AS reset, EXISTS (SELECT FROM second_factors f WHERE f.user_id = users.id AND f.confirmed_at IS NOT NULL) AS second_factor`
+	reset_at IS NOT NULL AS reset, ` + hasFactor + ` AS second_factor, ` + unproven + ` AS unproven`
+
+// hasFactor holds for users whose second factor is on, unproven for administrators whose is not, where it is wanted of them (depot/setting).
+const (
+	hasFactor = `EXISTS (SELECT FROM second_factors f WHERE f.user_id = users.id AND f.confirmed_at IS NOT NULL)`
+	unproven  = `(role <> 'staff' AND NOT ` + hasFactor + ` AND EXISTS (SELECT FROM settings WHERE key = 'adminsNeedSecondFactor' AND value = 'true'))`
+)
 
 // Users.
 
@@ -236,6 +242,7 @@ type credential struct {
 	Role       actor.Role  `db:"role"`
 	Suspended  bool        `db:"suspended"`
 	ByRecovery bool        `db:"by_recovery"`
+	Unproven   bool        `db:"unproven"`
 	CreatedAt  time.Time   `db:"created_at"`
 	UsedAt     *time.Time  `db:"used_at"`
 	ExpiresAt  *time.Time  `db:"expires_at"`
@@ -244,15 +251,15 @@ type credential struct {
 func sessionByHash(ctx context.Context, q sqlx.QueryerContext, hash []byte) (*credential, error) {
 	return pg.One[credential](ctx, q, `
 		SELECT s.id AS session, s.user_id, s.by_recovery, s.created_at, s.last_seen_at AS used_at, s.expires_at,
-			u.role, u.suspended_at IS NOT NULL AS suspended
-		FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = $1`, hash)
+			users.role, users.suspended_at IS NOT NULL AS suspended, `+unproven+` AS unproven
+		FROM sessions s JOIN users ON users.id = s.user_id WHERE s.token_hash = $1`, hash)
 }
 
 func apiTokenByHash(ctx context.Context, q sqlx.QueryerContext, hash []byte) (*credential, error) {
 	return pg.One[credential](ctx, q, `
 		SELECT t.id AS api_token, t.user_id, t.created_at, t.last_used_at AS used_at, t.expires_at,
-			u.role, u.suspended_at IS NOT NULL AS suspended
-		FROM api_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = $1`, hash)
+			users.role, users.suspended_at IS NOT NULL AS suspended, `+unproven+` AS unproven
+		FROM api_tokens t JOIN users ON users.id = t.user_id WHERE t.token_hash = $1`, hash)
 }
 
 // touchSession writes a use, unless another request has just done so.

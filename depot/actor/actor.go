@@ -10,7 +10,9 @@
 //   - the token of an import stands for one backup session, into which its owner writes from a browser: whoever shows it may do
 //     what [Actor.RequireWriter] guards, for that session, and nothing else;
 //   - a session that was opened with a recovery code may do nothing but set a new password: [Actor.Person]
-//     refuses it, [Actor.SignedIn] does not.
+//     refuses it, [Actor.SignedIn] does not;
+//   - an administrator without the second factor that the installation wants of them may only set one up: every gate refuses them, and the few methods
+//     that they need ask as [Actor.Excused].
 //
 // [System] is the operator at the command line and the worker: whoever can start those programs holds the
 // database anyway. It has every role but is nobody's person.
@@ -34,6 +36,7 @@ type Actor struct {
 	APIToken   id.APIToken // set when an API token was shown
 	Device     id.Device   // set when a device token was shown
 	ByRecovery bool        // the session was opened with a recovery code
+	Unproven   bool        // an administrator who lacks the second factor that is wanted of them
 
 	Import   id.Backup // set when the token of an import was shown
 	ImportTo id.Device // the device in whose name that session writes
@@ -70,8 +73,16 @@ func (a Actor) SignedIn() (id.User, error) {
 		return id.User{}, fault.New(fault.Forbidden, "the token of an import writes into its session, and can do nothing else")
 	case a.User.IsZero():
 		return id.User{}, fault.New(fault.Unauthenticated, "log in first")
+	case a.Unproven:
+		return id.User{}, fault.New(fault.FactorMissing, "administrators of this server need a second factor, and your account has none: log in to the web app and set one up. Until then it can do nothing else")
 	}
 	return a.User, nil
+}
+
+// Excused returns the actor as one of whom no second factor is wanted: for what it takes to set one up.
+func (a Actor) Excused() Actor {
+	a.Unproven = false
+	return a
 }
 
 // Person returns the user who asks. It refuses nobody (UNAUTHENTICATED), devices, the system and sessions

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/audit"
+	"github.com/holdfast-backup/holdfast/depot/notice"
 	"github.com/holdfast-backup/holdfast/depot/pg"
 	"github.com/holdfast-backup/holdfast/plan"
 	"github.com/holdfast-backup/holdfast/wire/fault"
@@ -31,6 +33,8 @@ type Change struct {
 	RunHistoryDays    *int
 	ReplicaKeepDays   *int
 	RetentionDays     *int
+
+	AdminsNeedSecondFactor *bool
 }
 
 // Read returns the settings for administrators, as they are at this moment.
@@ -60,6 +64,11 @@ func (s *Service) Update(ctx context.Context, a actor.Actor, c Change) (*Setting
 		if err := next.check(); err != nil {
 			return err
 		}
+		if next.AdminsNeedSecondFactor && !was.AdminsNeedSecondFactor {
+			if err := demandFactor(ctx, tx, a); err != nil {
+				return err
+			}
+		}
 		after = &next
 		by := person(a)
 		old, changes := was.fields(), []string{}
@@ -85,6 +94,25 @@ func (s *Service) Update(ctx context.Context, a actor.Actor, c Change) (*Setting
 	return after, nil
 }
 
+// demandFactor makes sure that whoever wants a second factor of administrators has one, and tells those who have none.
+func demandFactor(ctx context.Context, tx *sqlx.Tx, a actor.Actor) error {
+	lacking, err := withoutFactor(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if !a.IsSystem() && slices.Contains(lacking, a.User) {
+		return fault.New(fault.Conflict, "set up a second factor of your own first, in your profile: you would shut yourself out")
+	}
+	for _, u := range lacking {
+		err := notice.Write(ctx, tx, notice.Event{User: u, Kind: "account.second_factor", Title: "Administrators need a second factor now",
+			Body: "You have none. Log in to the web app and set one up: until then your account can do nothing else. Your devices go on backing up."})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // apply sets what is not nil.
 func (c Change) apply(s *Settings) {
 	set(&s.ProductName, c.ProductName)
@@ -99,6 +127,7 @@ func (c Change) apply(s *Settings) {
 	set(&s.RunHistoryDays, c.RunHistoryDays)
 	set(&s.ReplicaKeepDays, c.ReplicaKeepDays)
 	set(&s.RetentionDays, c.RetentionDays)
+	set(&s.AdminsNeedSecondFactor, c.AdminsNeedSecondFactor)
 }
 
 func set[T any](at, value *T) {

@@ -25,6 +25,9 @@ type Settings struct {
 	RunHistoryDays    int
 	ReplicaKeepDays   int // for which replicas keep what has left the store
 	RetentionDays     int // with which new policies begin; 0: for ever
+
+	// AdminsNeedSecondFactor says that administrators without one can only set one up. depot/account reads it where it says who asks, at once on every server.
+	AdminsNeedSecondFactor bool
 }
 
 // Period is how often administrators get their digest.
@@ -67,5 +70,6 @@ func (s *Settings) fields() []field {
 		{"runHistoryDays", "the days for which runs are kept", &s.RunHistoryDays},
 		{"replicaKeepDays", "the days for which replicas keep what has left the store", &s.ReplicaKeepDays},
 		{"retentionDays", "the days for which new policies keep snapshots", &s.RetentionDays},
+		{"adminsNeedSecondFactor", "whether administrators need a second factor", &s.AdminsNeedSecondFactor},
 	}
 }

@@ -64,6 +64,13 @@ func write(ctx context.Context, tx *sqlx.Tx, key string, value any, by *id.User)
 	return err
 }
 
+// withoutFactor gives the administrators and superusers whose second factor is not on.
+func withoutFactor(ctx context.Context, q sqlx.QueryerContext) ([]id.User, error) {
+	return many[id.User](ctx, q, `
+		SELECT id FROM users WHERE role <> 'staff' AND suspended_at IS NULL
+			AND NOT EXISTS (SELECT FROM second_factors f WHERE f.user_id = users.id AND f.confirmed_at IS NOT NULL) ORDER BY id`)
+}
+
 // Quotas.
 
 type userRow struct {

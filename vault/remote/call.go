@@ -133,7 +133,7 @@ func (c *Client) read(ctx context.Context, w *watchdog, reply *http.Response, da
 func (c *Client) refused(reply *http.Response, e gqlError) error {
 	f := &fault.Error{Kind: fault.Kind(e.Extensions.Code), Message: e.Message, RetryAfter: int(e.Extensions.RetryAfter)}
 	switch f.Kind {
-	case fault.Invalid, fault.NotFound, fault.WrongPassword, fault.SecondFactor, fault.Forbidden, fault.Conflict,
+	case fault.Invalid, fault.NotFound, fault.WrongPassword, fault.SecondFactor, fault.FactorMissing, fault.Forbidden, fault.Conflict,
 		fault.SessionExpired, fault.TooLarge, fault.HashMismatch, fault.BadPack, fault.StorageFull,
 		fault.ClientTooOld, fault.Internal, fault.Unauthenticated:
 	case fault.TooMany, fault.Unavailable:

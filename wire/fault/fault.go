@@ -20,6 +20,7 @@ const (
 	Unauthenticated Kind = "UNAUTHENTICATED"        // no credential, or one that is unknown, expired or revoked
 	WrongPassword   Kind = "WRONG_CREDENTIALS"      // e-mail and password (or recovery code) do not match; says not which
 	SecondFactor    Kind = "SECOND_FACTOR_REQUIRED" // the password is right: a code is missing, or wrong
+	FactorMissing   Kind = "SECOND_FACTOR_MISSING"  // an administrator has none, and has to set one up before anything else
 	Forbidden       Kind = "FORBIDDEN"              // known, but not allowed to do this
 	Conflict        Kind = "CONFLICT"               // the state of things does not allow this now
 	SessionExpired  Kind = "SESSION_EXPIRED"        // this backup session is void for ever: begin a new one

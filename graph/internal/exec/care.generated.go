@@ -1738,6 +1738,29 @@ func (ec *executionContext) fieldContext_Settings_retentionDays(_ context.Contex
 	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
+func (ec *executionContext) _Settings_adminsNeedSecondFactor(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Settings_adminsNeedSecondFactor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AdminsNeedSecondFactor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Settings_adminsNeedSecondFactor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
 func (ec *executionContext) _Settings_mailFrom(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -2303,7 +2326,7 @@ func (ec *executionContext) unmarshalInputUpdateSettingsInput(ctx context.Contex
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"productName", "staleDays", "undoDays", "defaultQuota", "storageLowPercent", "digestHour", "zone", "adminDigest", "mailsPerHour", "runHistoryDays", "replicaKeepDays", "retentionDays"}
+	fieldsInOrder := [...]string{"productName", "staleDays", "undoDays", "defaultQuota", "storageLowPercent", "digestHour", "zone", "adminDigest", "mailsPerHour", "runHistoryDays", "replicaKeepDays", "retentionDays", "adminsNeedSecondFactor"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -2394,6 +2417,13 @@ func (ec *executionContext) unmarshalInputUpdateSettingsInput(ctx context.Contex
 				return it, err
 			}
 			it.RetentionDays = data
+		case "adminsNeedSecondFactor":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("adminsNeedSecondFactor"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.AdminsNeedSecondFactor = data
 		}
 	}
 	return it, nil
@@ -3360,6 +3390,11 @@ func (ec *executionContext) _Settings(ctx context.Context, sel ast.SelectionSet,
 			}
 		case "retentionDays":
 			out.Values[i] = ec._Settings_retentionDays(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "adminsNeedSecondFactor":
+			out.Values[i] = ec._Settings_adminsNeedSecondFactor(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}

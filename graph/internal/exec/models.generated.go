@@ -991,6 +991,8 @@ type UpdateSettingsInput struct {
 	RunHistoryDays    *int            `json:"runHistoryDays,omitempty"`
 	ReplicaKeepDays   *int            `json:"replicaKeepDays,omitempty"`
 	RetentionDays     *int            `json:"retentionDays,omitempty"`
+	// Whoever switches it on has a second factor: CONFLICT otherwise.
+	AdminsNeedSecondFactor *bool `json:"adminsNeedSecondFactor,omitempty"`
 }
 
 type UploadPackInput struct {

@@ -949,21 +949,22 @@ type ComplexityRoot struct {
 	}
 
 	Settings struct {
-		AdminDigest          func(childComplexity int) int
-		DefaultQuota         func(childComplexity int) int
-		DigestHour           func(childComplexity int) int
-		MailFrom             func(childComplexity int) int
-		MailsPerHour         func(childComplexity int) int
-		ProductName          func(childComplexity int) int
-		ReplicaKeepDays      func(childComplexity int) int
-		RetentionDays        func(childComplexity int) int
-		RunHistoryDays       func(childComplexity int) int
-		SelfBackupAt         func(childComplexity int) int
-		SelfBackupConfigured func(childComplexity int) int
-		StaleDays            func(childComplexity int) int
-		StorageLowPercent    func(childComplexity int) int
-		UndoDays             func(childComplexity int) int
-		Zone                 func(childComplexity int) int
+		AdminDigest            func(childComplexity int) int
+		AdminsNeedSecondFactor func(childComplexity int) int
+		DefaultQuota           func(childComplexity int) int
+		DigestHour             func(childComplexity int) int
+		MailFrom               func(childComplexity int) int
+		MailsPerHour           func(childComplexity int) int
+		ProductName            func(childComplexity int) int
+		ReplicaKeepDays        func(childComplexity int) int
+		RetentionDays          func(childComplexity int) int
+		RunHistoryDays         func(childComplexity int) int
+		SelfBackupAt           func(childComplexity int) int
+		SelfBackupConfigured   func(childComplexity int) int
+		StaleDays              func(childComplexity int) int
+		StorageLowPercent      func(childComplexity int) int
+		UndoDays               func(childComplexity int) int
+		Zone                   func(childComplexity int) int
 	}
 
 	SettingsPayload struct {
@@ -1109,6 +1110,7 @@ type ComplexityRoot struct {
 		SecondFactor    func(childComplexity int) int
 		Sessions        func(childComplexity int) int
 		Suspended       func(childComplexity int) int
+		Unproven        func(childComplexity int) int
 		Usage           func(childComplexity int) int
 	}
 
@@ -5070,6 +5072,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Settings.AdminDigest(childComplexity), true
+	case "Settings.adminsNeedSecondFactor":
+		if e.ComplexityRoot.Settings.AdminsNeedSecondFactor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.AdminsNeedSecondFactor(childComplexity), true
 	case "Settings.defaultQuota":
 		if e.ComplexityRoot.Settings.DefaultQuota == nil {
 			break
@@ -5728,6 +5736,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.Suspended(childComplexity), true
+	case "User.unproven":
+		if e.ComplexityRoot.User.Unproven == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Unproven(childComplexity), true
 	case "User.usage":
 		if e.ComplexityRoot.User.Usage == nil {
 			break
@@ -6084,6 +6098,11 @@ type User implements Node {
   reset: Boolean!
   "A login asks for a code."
   secondFactor: Boolean!
+  """
+  An administrator without the second factor that the settings want of them. Until one is on, me, logout, changePassword, beginSecondFactor and
+  confirmSecondFactor work for them, and everything else fails with SECOND_FACTOR_MISSING.
+  """
+  unproven: Boolean!
   "Backup codes that were not used yet; null for anyone but the user."
   backupCodesLeft: Int
   "The address that the user wants to have and that waits to be confirmed; null if there is none, and for anyone but the user."
@@ -7001,6 +7020,8 @@ type Settings {
   replicaKeepDays: Int!
   "Days for which new policies keep all snapshots, unless changed there; 0: for ever."
   retentionDays: Int!
+  "Administrators and superusers without a second factor can only set one up."
+  adminsNeedSecondFactor: Boolean!
   "Whether a mail server is configured, and as whom mail is sent."
   mailFrom: String
   "Whether the installation's own backup is configured, and when it last succeeded."
@@ -7023,6 +7044,8 @@ input UpdateSettingsInput {
   runHistoryDays: Int
   replicaKeepDays: Int
   retentionDays: Int
+  "Whoever switches it on has a second factor: CONFLICT otherwise."
+  adminsNeedSecondFactor: Boolean
 }
 
 type SettingsPayload {
@@ -9779,6 +9802,8 @@ func (ec *executionContext) childFields_Settings(ctx context.Context, field grap
 		return ec.fieldContext_Settings_replicaKeepDays(ctx, field)
 	case "retentionDays":
 		return ec.fieldContext_Settings_retentionDays(ctx, field)
+	case "adminsNeedSecondFactor":
+		return ec.fieldContext_Settings_adminsNeedSecondFactor(ctx, field)
 	case "mailFrom":
 		return ec.fieldContext_Settings_mailFrom(ctx, field)
 	case "selfBackupConfigured":
@@ -10041,6 +10066,8 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_reset(ctx, field)
 	case "secondFactor":
 		return ec.fieldContext_User_secondFactor(ctx, field)
+	case "unproven":
+		return ec.fieldContext_User_unproven(ctx, field)
 	case "backupCodesLeft":
 		return ec.fieldContext_User_backupCodesLeft(ctx, field)
 	case "pendingEmail":
