@@ -155,7 +155,7 @@ func (r *Run) causes(x *api.RunDetail) app.UI {
 	if len(x.Causes) == 0 {
 		return app.Text("")
 	}
-	return ui.Card("What was left out, by cause", nil, app.Ul().Class("list-unstyled mb-0").Body(app.Range(x.Causes).Slice(func(i int) app.UI {
+	return ui.Card("Problems, by cause", nil, app.Ul().Class("list-unstyled mb-0").Body(app.Range(x.Causes).Slice(func(i int) app.UI {
 		word := causeWords[x.Causes[i].Cause]
 		if word == "" {
 			word = x.Causes[i].Cause
