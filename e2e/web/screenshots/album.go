@@ -134,7 +134,11 @@ func (a *album) sights(ctx context.Context) ([]sight, error) {
 		}
 		if !seen[kind] {
 			seen[kind] = true
-			runs = append(runs, sight{"run-" + kind, "/runs/" + e.Node.ID, nil})
+			s := sight{"run-" + kind, "/runs/" + e.Node.ID, nil}
+			if e.Node.State == "WARNED" {
+				s.do = func(p *chrome.Page) error { return p.Sees("Which files") }
+			}
+			runs = append(runs, s)
 		}
 	}
 	ada := a.devices[0]
