@@ -348,3 +348,42 @@ func TestOverQuota(t *testing.T) {
 		}
 	}
 }
+
+// Who has no second factor cannot ask others for one. Those who lack it are told, once, when it is asked for.
+func TestSecondFactorOfAdministrators(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	root := w.person("root", actor.Superuser)
+	demand := func(a actor.Actor, on bool) error {
+		_, err := w.Update(t.Context(), a, setting.Change{AdminsNeedSecondFactor: &on})
+		return err
+	}
+	told := func(want int, who ...actor.Actor) {
+		t.Helper()
+		for _, a := range who {
+			var n int
+			w.ok(w.db.Get(&n, `SELECT count(*) FROM notifications WHERE user_id = $1 AND title = 'Administrators need a second factor now'`, a.User))
+			if n != want {
+				t.Errorf("%d notices, want %d", n, want)
+			}
+		}
+	}
+	w.want(demand(w.ann, true), fault.Forbidden)
+	w.want(demand(w.boss, true), fault.Conflict, "of your own first")
+	// One that was begun and not confirmed does not count.
+	w.exec(`INSERT INTO second_factors (user_id, secret, created_at) VALUES ($1, 'x', now())`, w.boss.User)
+	w.want(demand(w.boss, true), fault.Conflict)
+	w.exec(`UPDATE second_factors SET confirmed_at = now() WHERE user_id = $1`, w.boss.User)
+	told(0, w.boss, root, w.ann)
+	for range 2 {
+		w.ok(demand(w.boss, true))
+	}
+	told(1, root)
+	told(0, w.boss, w.ann)
+	if got := w.audited("settings.changed"); len(got) != 1 || !strings.Contains(got[0], "whether administrators need a second factor from false to true") {
+		t.Errorf("%q", got)
+	}
+	w.ok(demand(root, false)) // whoever may set may also let go
+	w.ok(demand(actor.System(), true))
+	told(2, root)
+}
