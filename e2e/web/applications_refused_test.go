@@ -121,9 +121,12 @@ func (x *running) large() {
 	o.press("Seal and upload")
 	o.press("Statistics") // while it is sent
 	moves("Sealing and sending")
+	const asks = `!dispatchEvent(new Event("beforeunload", { cancelable: true }))`
+	x.ok(o.Until("be asked before the window is closed", asks))
 	o.press("Backups")
 	o.sees("large.zip” is stored, sealed")
 	x.ok(o.Until("see it in the list", `[...document.querySelectorAll("table tbody tr")].some((r) => r.innerText.includes("the film"))`))
+	x.ok(o.Until("be free to go", `!(`+asks+`)`))
 	var asleep float64
 	x.ok(o.Run(`window.asleep`, &asleep))
 	x.Logf("the page was away for %.0f ms at most while %d MiB were checked and sent", asleep, size>>20)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -214,8 +215,10 @@ func (x *running) add() {
 	o.sees("holdfast-agent app add")
 	file := filepath.Join(x.dir, "password of the database")
 	x.ok(os.WriteFile(file, []byte(secretDatabase+"\n"), 0o600))
-	at := strings.Replace(x.db.At(x.db.Name), "postgres@", "shopkeeper@", 1)
-	x.ok(x.agent.Run(x.Context(), "app", "add", "Shop", "--db", at, "--db-password-file", file, "--media", x.media).Err())
+	at, err := url.Parse(x.db.URL())
+	x.ok(err)
+	at.User = url.User("shopkeeper")
+	x.ok(x.agent.Run(x.Context(), "app", "add", "Shop", "--db", at.String(), "--db-password-file", file, "--media", x.media).Err())
 	o.press("Dashboard", "Applications")
 	o.sees("PostgreSQL, 1 media folder, on web-host", "new")
 	o.press("Shop")
