@@ -260,3 +260,16 @@ func TestANewRoleIsTaken(t *testing.T) {
 		t.Error("the role is gone because it could not be read")
 	}
 }
+
+// TestARoleThatIsNewerThanThePage is taken from the first notices: the account was read before them.
+func TestARoleThatIsNewerThanThePage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.in()
+	w.set(w.server, "Me", say(`{"me":`+strings.Replace(ada, "STAFF", "ADMIN", 1)+`}`))
+	w.set(w.server, "Notices", say(strings.Replace(notices(false, "ntc_2", "ntc_1"), "run.failed", "account.role", 1)))
+	n := NewNotices(w.client(), w, &Toasts{})
+	n.Told = s.Told
+	n.Start()
+	await(t, s, func() bool { return s.View().Admin() })
+}

@@ -91,13 +91,12 @@ func (n *Notices) Load() {
 	}()
 }
 
-// newKinds are the kinds of notices that are in a list and were not in the one before, which was loaded: they came while the connection was away.
+// newKinds are the kinds of notices that are in a list and were not in the one before, which was loaded: they came while the connection was away. With no list
+// before, they are those that are unread: some of them may be younger than what the page was made of.
 func newKinds(before, after []api.NoticeFields) (kinds []string) {
-	if before == nil {
-		return nil
-	}
 	for _, a := range after {
-		if !slices.ContainsFunc(before, func(b api.NoticeFields) bool { return b.Id == a.Id }) {
+		known := slices.ContainsFunc(before, func(b api.NoticeFields) bool { return b.Id == a.Id }) || before == nil && a.ReadAt != nil
+		if !known && !slices.Contains(kinds, a.Kind) {
 			kinds = append(kinds, a.Kind)
 		}
 	}
