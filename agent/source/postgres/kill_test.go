@@ -287,9 +287,19 @@ func TestProgramsAreKilled(t *testing.T) {
 		}
 	}
 	d.o.Tools = nil
+	var once sync.Once
 	d.stop = func(step string) {
 		if step == "loading" {
-			db.Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE $1", d.Name()+mark+"%")
+			once.Do(func() { // psql may not have come yet
+				await(t, func() error {
+					var n int
+					err := db.QueryRow("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname LIKE $1", d.Name()+mark+"%").Scan(&n)
+					if err == nil && n == 0 {
+						err = errors.New("psql has no session")
+					}
+					return err
+				})
+			})
 		}
 	}
 	if err := restore(d, before, source.Restore{}); err == nil {
