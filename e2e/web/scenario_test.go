@@ -375,6 +375,7 @@ func (x *scenario) apart() {
 func (x *scenario) promote() {
 	a, b := x.ada, x.ben
 	b.goes("/")
+	b.sees("Add your first device", "Notifications") // the page is there, and hears what changes
 	b.lacks("Administration")
 	a.press("People", "Change Ben Franklin", "Role > Administrator")
 	a.sees("administrator")
