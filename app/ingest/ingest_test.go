@@ -222,7 +222,12 @@ func TestItIsStopped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = d.Do(ctx, Request{Method: talk.MethodSend, In: text, Lent: lent, Emit: func(any) { cancel() }})
+	s.hear = func(name string) {
+		if name == "uploadPack" {
+			cancel()
+		}
+	}
+	_, err = d.Do(ctx, Request{Method: talk.MethodSend, In: text, Lent: lent})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("while it is sent: %v", err)
 	}

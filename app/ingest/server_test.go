@@ -35,7 +35,8 @@ type server struct {
 	asked     []string
 	heard     bytes.Buffer // all that was sent
 	committed map[string]any
-	fail      map[string]error // what an operation is answered; taken back once it was
+	fail      map[string]error  // what an operation is answered; taken back once it was
+	hear      func(name string) // is called for every operation, before it is done; may be nil
 }
 
 var account = sync.OnceValue(func() *keyring.Account {
@@ -85,6 +86,9 @@ func (s *server) answer(ctx context.Context, token string, body, file []byte) (i
 	err := s.fail[name]
 	delete(s.fail, name)
 	s.mu.Unlock()
+	if s.hear != nil {
+		s.hear(name)
+	}
 	if token != "hfi_token" {
 		s.t.Errorf("%s came with the token %q", name, token)
 	}
