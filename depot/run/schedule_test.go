@@ -161,7 +161,7 @@ func TestScheduleChangesAfterItsSlots(t *testing.T) {
 	if r := w.run(restore.ID); *r.Code != run.ApplicationRemoved || !strings.Contains(*r.Text(), "has the application no more") {
 		t.Errorf("%+v", r)
 	}
-	equal(t, "told", w.told(w.ann), nil)
+	equal(t, "told", w.told(w.ann), []string{"application.removed"})
 	if back := w.shop(w.laptop, "SHOP"); back.ID != app.ID || back.RemovedAt != nil {
 		t.Errorf("%+v", back)
 	}
