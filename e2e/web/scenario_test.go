@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-backup/holdfast/depot/mail/mailtest"
 	"github.com/holdfast-backup/holdfast/e2e/stack"
 	"github.com/holdfast-backup/holdfast/e2e/web/chrome"
 )
@@ -47,6 +48,7 @@ type scenario struct {
 	laptop *stack.Agent
 	code   []string // Ada's recovery code, by groups
 	device string   // address of the laptop's page
+	post   *mailtest.Server
 }
 
 // TestPeople is a day of two people, from the first start of a server on.
@@ -76,6 +78,7 @@ func TestPeople(t *testing.T) {
 		{"an administrator is locked out", x.lockOut},
 		{"lock and unlock", x.lock},
 		{"the password is forgotten", x.recover},
+		{"another address", x.moves},
 		{"a second factor", x.secondFactor},
 		{"a telephone, in the dark", x.phone},
 		{"without a network", x.offline},
@@ -104,7 +107,8 @@ var setupURL = regexp.MustCompile(`"setup_url": *"([^"]+)"`)
 
 func (x *scenario) start() {
 	var err error
-	x.server, err = stack.Up(x.Context(), built.programs, filepath.Join(built.dir, "people"), "--app", built.app, "--json")
+	x.post = mailtest.New(x.T, mailtest.Config{})
+	x.server, err = stack.Up(x.Context(), built.programs, filepath.Join(built.dir, "people"), "--app", built.app, "--json", "--smtp-url", x.post.URL("Backup <backup@example.org>"))
 	x.ok(err)
 	x.Cleanup(func() {
 		if err := x.server.Stop(); err != nil {
