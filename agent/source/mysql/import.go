@@ -28,42 +28,15 @@ func (d *Database) Import(ctx context.Context, in io.Reader, o source.Restore, p
 		}
 		defer done()
 		m := &importer{d: d, conn: c, server: s, like: j, collations: map[string]bool{}}
-		if have, err = portable.Load(ctx, &progressing{in, progress, d.stop, 0}, m); err != nil {
+		if have, err = portable.Load(ctx, portable.Progress(in, progress, func() { d.stop("loading") }), m); err != nil {
 			return nil, err
 		}
 		for i := range have {
-			have[i].Name = tableName(have[i].Name)
+			have[i].Name = portable.TableName(have[i].Name)
 		}
 		return &filter{}, d.compare(ctx, j.Fresh, have)
 	})
 	return have, err
-}
-
-// progressing tells how much was read.
-type progressing struct {
-	in   io.Reader
-	tell func(int64)
-	stop func(string)
-	n    int64
-}
-
-func (p *progressing) Read(b []byte) (int, error) {
-	n, err := p.in.Read(b)
-	if p.n += int64(n); n > 0 {
-		if p.tell != nil {
-			p.tell(p.n)
-		}
-		p.stop("loading")
-	}
-	return n, err
-}
-
-// tableName is the name of a table here: PostgreSQL's schema public is what there is of schemas elsewhere. Others stay in the name.
-func tableName(name string) string {
-	if rest, ok := strings.CutPrefix(name, "public."); ok && rest != "" && !strings.Contains(rest, ".") {
-		return rest
-	}
-	return name
 }
 
 // An importer makes tables of the portable form. It implements portable.Target. Rows are put together to statements; one that the
@@ -143,7 +116,7 @@ func (m *importer) Table(ctx context.Context, t portable.Table) (err error) {
 	if len(key) > 0 {
 		parts = append(parts, "PRIMARY KEY ("+strings.Join(key, ", ")+")")
 	}
-	at := quote(tableName(t.Name))
+	at := quote(portable.TableName(t.Name))
 	m.table, m.rows, m.head = t, 0, "INSERT INTO "+at+" ("+strings.Join(list, ", ")+") VALUES "
 	_, err = m.conn.ExecContext(ctx, "CREATE TABLE "+at+" ("+strings.Join(parts, ", ")+") ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4")
 	var e *mysql.MySQLError
@@ -164,8 +137,8 @@ func checkNames(t portable.Table) error {
 	if len(t.Columns) == 0 {
 		return fault.New(fault.Invalid, "the table %s has no columns, which MySQL cannot hold: remove it where it comes from and make the export again", t.Name)
 	}
-	if why := wrongName(tableName(t.Name)); why != "" {
-		return bad("the name", tableName(t.Name), why)
+	if why := wrongName(portable.TableName(t.Name)); why != "" {
+		return bad("the name", portable.TableName(t.Name), why)
 	}
 	seen := map[string]bool{}
 	for _, c := range t.Columns {

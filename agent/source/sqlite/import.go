@@ -27,12 +27,12 @@ func (d *Database) Import(ctx context.Context, in io.Reader, o source.Restore, p
 		m := &importer{settings: d.like(ctx)}
 		err := d.feed(ctx, file, func(w io.Writer) error {
 			m.out = bufio.NewWriterSize(w, 256<<10)
-			tables, err := portable.Load(ctx, &progressing{in, progress, d.stop, 0}, m)
+			tables, err := portable.Load(ctx, portable.Progress(in, progress, func() { d.stop("loading") }), m)
 			have = tables
 			return err
 		})
 		for i := range have {
-			have[i].Name = tableName(have[i].Name)
+			have[i].Name = portable.TableName(have[i].Name)
 		}
 		return have, m.refused(err)
 	})
@@ -51,33 +51,6 @@ func (d *Database) like(ctx context.Context) string {
 	defer s.Close()
 	_, settings, _ := strings.Cut(s.(*session).settings, "\n") // texts come in UTF-8
 	return settings
-}
-
-// progressing tells how much was read.
-type progressing struct {
-	in   io.Reader
-	tell func(int64)
-	stop func(string)
-	n    int64
-}
-
-func (p *progressing) Read(b []byte) (int, error) {
-	n, err := p.in.Read(b)
-	if p.n += int64(n); n > 0 {
-		if p.tell != nil {
-			p.tell(p.n)
-		}
-		p.stop("loading")
-	}
-	return n, err
-}
-
-// tableName is the name of a table here: PostgreSQL's schema public is what there is of schemas elsewhere. Others stay in the name.
-func tableName(name string) string {
-	if rest, ok := strings.CutPrefix(name, "public."); ok && rest != "" && !strings.Contains(rest, ".") {
-		return rest
-	}
-	return name
 }
 
 // typeOf are SQLite's types for the portable words.
@@ -128,7 +101,7 @@ func (m *importer) Begin(_ context.Context, h portable.Header) error {
 
 // Table makes a table.
 func (m *importer) Table(_ context.Context, t portable.Table) error {
-	name := tableName(t.Name)
+	name := portable.TableName(t.Name)
 	if err := m.names(t, name); err != nil {
 		return err
 	}
