@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"encoding/csv"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -70,12 +71,9 @@ func formOf(s *api.SettingsFields) map[string]string {
 // Edit changes a field.
 func (i *Installation) Edit(field, value string) {
 	i.change(func() {
-		form := map[string]string{}
-		for k, v := range i.v.Form {
-			form[k] = v
-		}
+		form := maps.Clone(i.v.Form)
 		form[field] = value
-		i.v.Form, i.v.Changed = form, true
+		i.v.Form, i.v.Changed = form, !maps.Equal(form, formOf(i.v.Load.Value)) // what is turned back is not unsaved
 		if i.v.Problems[field] != "" {
 			i.v.Problems = nil
 			i.work.Err = nil

@@ -222,6 +222,11 @@ func TestSecondFactorIsDemanded(t *testing.T) {
 	if in, _ := d.vars["UpdateSettings"]["input"].(map[string]any); in["adminsNeedSecondFactor"] != true {
 		t.Errorf("%v", in)
 	}
+	i.Edit("adminsNeedSecondFactor", "false")
+	if i.View().Changed {
+		t.Error("what was turned back counts as unsaved")
+	}
+	i.Edit("adminsNeedSecondFactor", "true")
 	d.on("UpdateSettings", obj{"updateSettings": obj{"settings": obj{"productName": "Holdfast", "zone": "UTC", "adminDigest": "WEEKLY", "adminsNeedSecondFactor": true}}})
 	i.Save()
 	until(t, i, func() bool { return i.View().Busy == "" && !i.View().Changed })
