@@ -12,7 +12,9 @@ import (
 // secondFactor sets one up, comes in with it, wants one of other administrators, and switches it off again.
 func (x *scenario) secondFactor() {
 	a := x.ada
-	a.press("Profile")
+	a.press("Settings", "Administrators need a second factor", "Save the settings")
+	a.sees("set up a second factor of your own first")
+	a.press("Administrators need a second factor", "Profile") // turned back, nothing is unsaved
 	code, codes := x.setsUp(a, adaNew)
 	a.sees("10 backup codes are left")
 
