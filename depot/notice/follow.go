@@ -2,7 +2,10 @@ package notice
 
 import (
 	"context"
+	"database/sql"
 	"time"
+
+	"github.com/jmoiron/sqlx"
 
 	"github.com/holdfast-backup/holdfast/depot/actor"
 	"github.com/holdfast-backup/holdfast/depot/pg"
@@ -64,11 +67,16 @@ func (f *Follower) Look(ctx context.Context) ([]*Notification, int, error) {
 	for n := range f.given {
 		ids = append(ids, n)
 	}
-	rows, err := since(ctx, f.s.cfg.DB, f.user, f.newest.Add(-overlap), ids, batch)
-	if err != nil {
-		return nil, 0, err
-	}
-	left, err := unread(ctx, f.s.cfg.DB, f.user)
+	var rows []*Notification
+	var left int
+	// Of one moment: else one that comes in between is counted without being given.
+	err := pg.InTxAs(ctx, f.s.cfg.DB, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}, func(tx *sqlx.Tx) (err error) {
+		if rows, err = since(ctx, tx, f.user, f.newest.Add(-overlap), ids, batch); err != nil {
+			return err
+		}
+		left, err = unread(ctx, tx, f.user)
+		return err
+	})
 	if err != nil {
 		return nil, 0, err
 	}
