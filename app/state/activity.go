@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"time"
 
 	"github.com/holdfast-backup/holdfast/app/api"
 	"github.com/holdfast-backup/holdfast/app/talk"
@@ -178,9 +179,10 @@ func (m *Activity) run(r *api.RunFields) {
 type RunPage struct {
 	Model
 	Sources
-	v    RunView
-	id   string
-	stop func()
+	v     RunView
+	id    string
+	heard *api.RunFields // the last change of which the server told; nil: of none yet
+	stop  func()
 }
 
 // RunView is what pages show of a [RunPage].
@@ -230,6 +232,7 @@ func (m *RunPage) load(ctx context.Context) {
 		return
 	}
 	m.change(func() { m.v.Run.end(r.Run, nil) })
+	m.catchUp(r.Run)
 	if r.Run != nil && r.Run.Kind == api.RunKindBackup && r.Run.Snapshot != nil && r.Run.Progress.Problems > 0 {
 		go m.lacks(ctx, r.Run.Snapshot)
 	}
@@ -245,6 +248,31 @@ func (m *RunPage) load(ctx context.Context) {
 	report := &talk.Report{}
 	err = m.Keys.Call(ctx, talk.MethodOpenReport, in, report)
 	m.change(func() { m.v.Report.end(report, err) })
+}
+
+// lookAgain is after how long a run is looked at again of which nothing was heard.
+const lookAgain = time.Second
+
+// catchUp loads a run again that may have ended while it was loaded. Of a run that is open the server tells as soon as it is followed: one that is
+// not over by its answer, and of which nothing comes, ended between the answer and then.
+func (m *RunPage) catchUp(r *api.RunDetail) {
+	if r == nil || Over(r.State) {
+		return
+	}
+	var heard *api.RunFields
+	m.read(func() { heard = m.heard })
+	switch {
+	case heard == nil:
+		time.AfterFunc(lookAgain, func() {
+			again := false
+			m.read(func() { again = m.stop != nil && m.heard == nil })
+			if again {
+				m.load(context.Background())
+			}
+		})
+	case Over(heard.State):
+		go m.load(context.Background())
+	}
 }
 
 // maxLacks is how many files are listed that a backup lacks.
@@ -272,6 +300,7 @@ func (m *RunPage) run(r *api.RunFields) {
 	}
 	ended := false
 	m.change(func() {
+		m.heard = r
 		d := m.v.Run.Value
 		if d == nil {
 			return

@@ -135,3 +135,25 @@ func TestRun(t *testing.T) {
 		n.Close()
 	}
 }
+
+// A run may end before its page follows it: while it is loaded, or so early that the server tells of it no more.
+func TestRunEndsEarly(t *testing.T) {
+	t.Parallel()
+	for name, told := range map[string]bool{"while it is loaded": true, "before anybody listened": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorks(t)
+			w.server["Run"] = func(map[string]any) (string, error) {
+				w.set(w.server, "Run", say(`{"run":`+detailJSON(runJSON("run_1", "dev_1", "FAILED", 1), "null")+`}`))
+				if told {
+					w.tell(`{"runChanges":`+runJSON("run_1", "dev_1", "FAILED", 1)+`}`, nil)
+				}
+				return `{"run":` + detailJSON(runJSON("run_1", "dev_1", "RUNNING", 1), "null") + `}`, nil
+			}
+			m := NewRunPage(w.sources(), "run_1")
+			m.Open()
+			until(t, m, func() bool { r := m.View().Run.Value; return r != nil && r.State == api.RunStateFailed })
+			m.Close()
+		})
+	}
+}
