@@ -49,5 +49,5 @@ func (d *Dir) hold(name, taken string) (unlock func(), err error) {
 	if f.Truncate(0) == nil {
 		fmt.Fprintf(f, "%d\n", os.Getpid())
 	}
-	return func() { f.Truncate(0); f.Close() }, nil
+	return func() { f.Truncate(0); release(f) }, nil
 }

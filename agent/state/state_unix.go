@@ -39,6 +39,12 @@ func lock(f *os.File) error {
 	return err
 }
 
+// release closes the file and lets go of its lock first: a child that is just being started has the file, too, until its program is loaded.
+func release(f *os.File) {
+	unix.Flock(int(f.Fd()), unix.LOCK_UN)
+	f.Close()
+}
+
 func syncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {

@@ -199,7 +199,7 @@ func (l *Local) Close() {
 			os.RemoveAll(l.sockets)
 		}
 		if l.lock != nil {
-			l.lock.Close() // and with it the lock: last, when nothing of ours works in the directory any more
+			dropLock(l.lock) // last, when nothing of ours works in the directory any more
 		}
 	})
 }

@@ -40,7 +40,7 @@ func Find(dir string) (Endpoints, error) {
 	} else if err != nil {
 		return e, fault.Wrap(err, fault.Forbidden, "cannot look into %s: run this command as the user who runs holdfast, or as root", dir)
 	}
-	defer f.Close()
+	defer dropLock(f)
 	if flock(f, syscall.LOCK_SH|syscall.LOCK_NB) == nil {
 		return e, none
 	}
@@ -79,10 +79,17 @@ func takeLock(dir string) (*os.File, error) {
 	}
 	pid := []byte(strconv.Itoa(os.Getpid()) + "\n")
 	if err := errors.Join(f.Truncate(0), second(f.WriteAt(pid, 0))); err != nil {
-		f.Close()
+		dropLock(f)
 		return nil, fault.Wrap(err, fault.Unavailable, "cannot write in the data directory %s", dir)
 	}
 	return f, nil
+}
+
+// dropLock lets go of a lock and closes its file. Closing alone would not do at once: a child that is just being started has the file, too, until its
+// program is loaded.
+func dropLock(f *os.File) {
+	flock(f, syscall.LOCK_UN)
+	f.Close()
 }
 
 func flock(f *os.File, how int) error {
