@@ -215,6 +215,7 @@ func TestUnprovenIsTaken(t *testing.T) {
 	p.Load()
 	await(t, s, func() bool { return s.View().User.Unproven })
 	<-entered // the socket is opened again
+	await(t, p, func() bool { return p.View().Sessions.Err != nil })
 	fails(t, p.View().Sessions.Err, fault.FactorMissing, "needed")
 	p.BeginFactor("a password")
 	await(t, p, func() bool { return p.View().Setup != nil })
